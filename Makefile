@@ -1,0 +1,35 @@
+# Each target stands alone: it first makes .venv ready, from nothing but Python 3.11 or later (make PYTHON=… to choose one).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check bench soak clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+venv: ## make .venv what uv.lock says; instant when it is
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or later" >&2; exit 1; }
+	@$(PYTHON) -I .ci/bootstrap.py
+
+demo: venv ## supervise real work on this checkout: configs/quickstart.toml
+	@$(BIN)/callboard run configs/quickstart.toml
+
+test: venv ## run the tests but the soak
+	$(BIN)/python -m pytest
+
+check: venv ## check format, lint and types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/mypy .ci/bootstrap.py
+
+bench: venv ## measure, and print a table
+	$(BIN)/python -m tests.benchmarks
+
+soak: venv ## run the tests that take minutes
+	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600
+
+clean: ## remove .venv and what tools left, but not .callboard, which holds your runs
+	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .ruff_cache
+	find actors protocols supervisor tests .ci -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Who acts: one module for each actor, with all the I/O."""

@@ -1,0 +1,121 @@
+"""Shows a run as lines of text or as JSON records. However slow its reader is, it slows nothing but itself."""
+
+import errno
+import os
+import select
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import trio
+
+from actors.batches import receive_batch
+from actors.messages import Subscribe
+from actors.subscription import follow_records
+from protocols.events import Record, Stream, WorkerExited, WorkerOutput, encode_record
+from protocols.ids import WorkerId
+from protocols.layout import FleetFolder
+from protocols.lines import Line, LineSplitter, printable
+from protocols.plain import PlainLines
+
+__all__ = ["Display", "JsonText", "PlainText"]
+
+_CHUNK = 256 * 1024
+_CHUNKS = 16
+
+
+class JsonText:
+    """Each record as one line of JSON."""
+
+    async def of(self, record: Record) -> AsyncIterator[bytes]:
+        yield encode_record(record) + b"\n"
+
+
+@dataclass(slots=True)
+class PlainText:
+    """One line for each change of state and, where asked for, the workers' lines behind their task's name."""
+
+    folder: FleetFolder
+    show_output: bool = False
+    max_line: int = 2048
+    _lines: PlainLines = field(default_factory=PlainLines)
+    _splitters: dict[tuple[WorkerId, int, Stream], LineSplitter] = field(default_factory=dict)
+
+    async def of(self, record: Record) -> AsyncIterator[bytes]:
+        match record.event:
+            case WorkerOutput() as output if self.show_output:
+                async for text in self._output(output):
+                    yield text
+            case WorkerExited() as exited if self.show_output:
+                yield self._rest(exited)
+        for line in self._lines.feed(record):
+            yield line.encode() + b"\n"
+
+    async def _output(self, output: WorkerOutput) -> AsyncIterator[bytes]:
+        key = (output.worker, output.attempt, output.stream)
+        splitter = self._splitters.setdefault(key, LineSplitter(self.max_line))
+        path = self.folder.spool(*key)
+        end = output.offset + output.length
+        for offset in range(output.offset, end, _CHUNK):
+            data = await trio.to_thread.run_sync(_read, os.fspath(path), offset, min(_CHUNK, end - offset))
+            yield _prefixed(output.worker, splitter.feed(data))
+
+    def _rest(self, exited: WorkerExited) -> bytes:
+        streams: tuple[Stream, ...] = ("stdout", "stderr")
+        keys = [(exited.worker, exited.attempt, stream) for stream in streams]
+        splitters = [self._splitters.pop(key) for key in keys if key in self._splitters]
+        return b"".join(_prefixed(exited.worker, splitter.finish()) for splitter in splitters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """Write a run's records to a descriptor as some text. Returns when all is written, or nobody reads any more."""
+
+    text: JsonText | PlainText
+    folder: FleetFolder
+    subscribe: trio.MemorySendChannel[Subscribe]
+    fd: int
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        outbox, inbox = trio.open_memory_channel[bytes](_CHUNKS)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, inbox, nursery.cancel_scope)
+            task_status.started()
+            async with outbox, aclosing(follow_records(self.folder.journal, self.subscribe)) as records:
+                async for record in records:
+                    async for data in self.text.of(record):
+                        await outbox.send(data)
+
+    async def _write(self, inbox: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope) -> None:
+        limiter = trio.CapacityLimiter(1)
+        async with inbox:
+            while batch := await receive_batch(inbox, _CHUNKS):
+                data = b"".join(batch)
+                # A reader that stopped would hold us for ever: then the thread is left behind.
+                reads = await trio.to_thread.run_sync(write_all, self.fd, data, limiter=limiter, abandon_on_cancel=True)
+                if not reads:
+                    scope.cancel(reason="nobody reads any more")
+
+
+def write_all(fd: int, data: bytes) -> bool:
+    """Write in whatever mode the descriptor is; False when its reader is gone."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except OSError as error:
+            if error.errno in {errno.EPIPE, errno.EIO, errno.EBADF}:  # a closed pipe, a terminal that hung up
+                return False
+            raise
+    return True
+
+
+def _read(path: str, offset: int, length: int) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - a hot path
+        return os.pread(file.fileno(), length, offset)
+
+
+def _prefixed(worker: WorkerId, lines: list[Line]) -> bytes:
+    return b"".join(f"{worker} | {printable(line.text)}\n".encode() for line in lines)

@@ -1,0 +1,247 @@
+"""The file of a journal: SQLite with one row for each record. Everything here blocks: call it in a thread.
+
+The process that writes a journal must never open its file by other means: closing any descriptor of the file would
+drop the locks that SQLite holds on it.
+"""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from protocols.errors import JournalError
+from protocols.events import Event, Record, decode_event, encode_event
+from protocols.ids import WorkerId
+
+__all__ = ["JournalFile", "last_seq", "open_journal", "read_records"]
+
+_APPLICATION_ID = 0x63626A6C  # "cbjl"
+_FORMAT = 1
+_PAGE = 1000  # rows of one read transaction: while one is open the WAL cannot shrink
+_BUSY_TIMEOUT_MS = 5000
+_CLOSE_TIMEOUT_MS = 100
+_SETTINGS = f"""
+    PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA journal_size_limit = {8 * 1024 * 1024};
+"""
+
+# The samples, nearly all of the rows, are in no index: that would cost every write and help no reader.
+_MILESTONE = "type NOT IN ('worker.output', 'worker.progress', 'worker.heartbeat')"
+_SAMPLES = frozenset({"worker.output", "worker.progress", "worker.heartbeat"})
+_SCHEMA = f"""
+    PRAGMA journal_mode = WAL;
+    BEGIN;
+    PRAGMA application_id = {_APPLICATION_ID};
+    PRAGMA user_version = {_FORMAT};
+    CREATE TABLE records (
+        seq INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        type TEXT NOT NULL,
+        worker TEXT,
+        body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX milestones ON records (seq, type) WHERE {_MILESTONE};
+    COMMIT;
+"""
+
+_PASSING = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_BUSY: errno.EBUSY,
+    sqlite3.SQLITE_LOCKED: errno.EBUSY,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+}
+_HINTS = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_IOERR: "see whether its disk is full or broken",
+    sqlite3.SQLITE_BUSY: "another program has locked it: end that",
+    sqlite3.SQLITE_READONLY: "its file and folder have to be writable",
+    sqlite3.SQLITE_CANTOPEN: "its file has to be readable and its folder writable",
+    sqlite3.SQLITE_NOTADB: "move it away: this is no journal, or its first page is damaged",
+}
+
+
+@dataclass(slots=True)
+class JournalFile:
+    """The only writer of a journal. One thread at a time."""
+
+    path: Path
+    last: int
+    """Number of the last record, 0 in an empty journal."""
+    _db: sqlite3.Connection
+
+    def append(self, events: Sequence[Event]) -> list[Record]:
+        """Write all of them or none, numbered from ``last + 1``.
+
+        Raise ``OSError`` if the disk does not take them now (full, broken, locked: try again), `JournalError` if no
+        second try can help.
+        """
+        records = [Record(seq, event) for seq, event in enumerate(events, self.last + 1)]
+        rows = [_row(record) for record in records]
+        with _explained(self.path, retry=True), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
+        self.last += len(records)
+        return records
+
+    def close(self) -> None:
+        """Move what is in the WAL into the file, unless a reader or a full disk is in the way: it keeps until then."""
+        with closing(self._db), suppress(sqlite3.OperationalError):
+            self._db.execute(f"PRAGMA busy_timeout = {_CLOSE_TIMEOUT_MS}")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def open_journal(path: Path) -> JournalFile:
+    """Create the journal (mode 0600) or go on with it. Raise `JournalError`, the file untouched, if it is not ours."""
+    if not path.exists():
+        _create(path)
+    _open_reader(path).close()
+    with _explained(path), ExitStack() as undo:
+        db = undo.enter_context(closing(_connect(path, "mode=rw")))
+        db.executescript(_SETTINGS)
+        file = JournalFile(path, _last(db), db)
+        undo.pop_all()
+        return file
+
+
+def last_seq(path: Path) -> int:
+    """The number of the last record, 0 if there is none. Raise `JournalError`."""
+    with _explained(path), closing(_open_reader(path)) as db:
+        return _last(db)
+
+
+def read_records(
+    path: Path,
+    after: int = 0,
+    *,
+    worker: WorkerId | None = None,
+    types: Collection[str] | None = None,
+    limit: int | None = None,
+) -> Iterator[Record]:
+    """Yield the records behind number ``after`` in order, up to the end of the journal as it is when that is reached.
+
+    Filters: of one ``worker``; of certain ``types`` (tags such as ``worker.exited``); the first ``limit`` of them.
+    The writer may live, or have been killed. However slow the caller is, nothing of the journal stays locked.
+    Raise `JournalError` at the first record for a file, and at the record for a row, that cannot be read.
+    """
+    query, arguments = _query(worker, types)
+    return islice(_read_pages(path, after, query, arguments), limit)
+
+
+def _read_pages(path: Path, after: int, query: str, arguments: list[str]) -> Iterator[Record]:
+    with closing(_open_reader(path)) as db:
+        while True:
+            with _explained(path):
+                upto = min(after + _PAGE, _last(db))
+                rows = db.execute(query, [after, upto, *arguments]).fetchall() if upto > after else []
+            if upto <= after:
+                return
+            for row in rows:
+                yield _record(path, *row)
+            after = upto
+
+
+def _query(worker: WorkerId | None, types: Collection[str] | None) -> tuple[str, list[str]]:
+    source, conditions, arguments = "records", ["seq > ?", "seq <= ?"], list[str]()
+    if worker is not None:
+        conditions.append("worker = ?")
+        arguments.append(worker)
+    if types is not None:
+        conditions.append(f"type IN ({', '.join('?' * len(types))})")
+        arguments.extend(types)
+        if types and _SAMPLES.isdisjoint(types):
+            source = "records INDEXED BY milestones"
+            conditions.append(_MILESTONE)
+    return f"SELECT seq, type, body FROM {source} WHERE {' AND '.join(conditions)} ORDER BY seq", arguments  # noqa: S608 - constants
+
+
+def _row(record: Record) -> tuple[int, float, str, str | None, bytes]:
+    event = record.event
+    tag = event.__struct_config__.tag
+    return record.seq, event.at, str(tag), getattr(event, "worker", None), encode_event(event)
+
+
+def _record(path: Path, seq: int, tag: str, body: bytes) -> Record:
+    try:
+        return Record(seq, decode_event(body))
+    except msgspec.DecodeError as exc:
+        raise JournalError(
+            f"journal {path}: record {seq} ({tag}) is not known to this version ({exc}); read it with the version "
+            "of callboard that wrote it"
+        ) from exc
+
+
+def _last(db: sqlite3.Connection) -> int:
+    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
+    return int(last)
+
+
+def _create(path: Path) -> None:
+    """Build the file beside its place, so that what stands there is always complete."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with _explained(path), closing(_connect(new, "mode=rw")) as db:
+            db.executescript(_SCHEMA)
+        new.rename(path)
+    except OSError as exc:
+        raise JournalError(f"journal {path}: cannot be created: {exc.strerror}; see to its folder") from exc
+
+
+def _open_reader(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise JournalError(f"journal {path}: there is none; nothing was recorded here")
+    try:
+        return _open_checked(path, "mode=ro")
+    except JournalError as exc:
+        # A folder that cannot be written has no place for the index of the WAL; without a WAL there is no writer.
+        if isinstance(exc.__cause__, sqlite3.OperationalError) and not path.with_name(f"{path.name}-wal").exists():
+            return _open_checked(path, "mode=ro&immutable=1")
+        raise
+
+
+def _open_checked(path: Path, mode: str) -> sqlite3.Connection:
+    with _explained(path), ExitStack() as undo:
+        db = undo.enter_context(closing(_connect(path, mode)))
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION_ID:
+            raise JournalError(f"journal {path}: is the database of another program; move it away")
+        if version != _FORMAT:
+            raise JournalError(
+                f"journal {path}: has format {version}, this version of callboard knows {_FORMAT}; use the version "
+                "that wrote it, or another state folder"
+            )
+        undo.pop_all()
+        return db
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Any thread may use the connection, one at a time: a pool hands out another for each call."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
+    db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    return db
+
+
+@contextmanager
+def _explained(path: Path, *, retry: bool = False) -> Iterator[None]:
+    """Turn errors of SQLite into ours; with ``retry`` those that may pass into ``OSError``."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if retry and code in _PASSING:
+            raise OSError(_PASSING[code], f"{os.strerror(_PASSING[code])} ({exc})", str(path)) from exc
+        hint = _HINTS.get(code, "move it away, or save what is left with: sqlite3 FILE .recover")
+        raise JournalError(f"journal {path}: {exc}; {hint}") from exc

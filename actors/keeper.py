@@ -1,0 +1,70 @@
+"""The keeper's client: starts a fleet's keeper, passes requests and reports, replaces it when it dies."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from actors.keeper_link import open_keeper
+from actors.keeper_service import KeeperService, Table
+from actors.messages import Append
+from actors.orders import KeeperAsk
+from protocols.errors import KeeperError
+from protocols.events import KeeperLost, KeeperStarted
+from protocols.ids import FleetId
+from protocols.layout import FleetFolder
+
+__all__ = ["Keeper"]
+
+_LIMIT, _WINDOW = 3, 60.0  # a keeper that dies so often is killed by something that will not stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeper:
+    """Own the connection to the fleet's keeper.
+
+    Ends when all senders of ``asks`` are gone. A keeper that dies or gets stuck is replaced at once and its workers
+    are handed to the new one: they came to us, as this process is a subreaper. Raise KeeperError when no keeper can
+    be started, or the third within a minute is lost.
+    """
+
+    folder: FleetFolder
+    fleet: FleetId
+    asks: trio.MemoryReceiveChannel[KeeperAsk]
+    outbox: trio.MemorySendChannel[Append]
+    now: Callable[[], float] = time.time
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        table = Table()
+        losses: list[float] = []
+        try:
+            async with self.outbox.clone() as outbox:
+                while await self._generation(len(losses) + 1, table, outbox, task_status):
+                    losses.append(trio.current_time())
+                    if len([at for at in losses if at > trio.current_time() - _WINDOW]) >= _LIMIT:
+                        raise KeeperError(
+                            f"{_LIMIT} keepers were lost within {_WINDOW:g} s; see {self.folder.keeper_log}"
+                        )
+        finally:
+            table.close()
+
+    async def _generation(
+        self,
+        generation: int,
+        table: Table,
+        outbox: trio.MemorySendChannel[Append],
+        task_status: trio.TaskStatus[None],
+    ) -> bool:
+        """Serve with one keeper; True when it was lost and another one has to follow."""
+        async with open_keeper(self.folder, self.fleet, generation) as link:
+            await outbox.send(Append(KeeperStarted(at=self.now(), pid=link.pid, generation=generation)))
+            if generation == 1:
+                task_status.started()
+            service = KeeperService(link=link, fleet=self.fleet, table=table, outbox=outbox, now=self.now)
+            lost = await service.run(self.asks, resumed=generation > 1)
+            if lost:
+                await link.kill()
+        if lost:
+            await outbox.send(Append(KeeperLost(at=self.now(), pid=link.pid, reason=lost)))
+        return bool(lost)

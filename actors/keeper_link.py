@@ -1,0 +1,173 @@
+"""One keeper process and the connection to it."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors.limits import users_open_files
+from actors.unix_socket import bind_unix, connect_unix
+from protocols.errors import KeeperError
+from protocols.ids import FleetId
+from protocols.keeper import MAX_MESSAGE, VERSION, Hello, Message, Reply, Welcome, decode_message, encode_request
+from protocols.layout import FleetFolder
+
+__all__ = ["KeeperLink", "become_subreaper", "open_keeper"]
+
+_PACKAGES = str(Path(__file__).resolve().parent.parent)
+_BOOT = f"import sys; sys.path.append({_PACKAGES!r}); from actors.keeper_process.main import main; main()"
+_PR_SET_CHILD_SUBREAPER = 36
+_RECEIVE = 256 * 1024
+_ANCILLARY = socket.CMSG_SPACE(16 * 4)
+_START_DEADLINE = 10.0  # an interpreter on a busy machine; usually 50 ms
+_EXIT_DEADLINE = 5.0
+
+
+@dataclass(slots=True)
+class KeeperLink:
+    """A running keeper. Messages in the order in which it sent them, each with its descriptors."""
+
+    pid: int
+    pidfd: int
+    socket: trio.socket.SocketType
+    welcome: Welcome = field(init=False)
+    _sending: trio.Lock = field(default_factory=trio.Lock)
+    _buffer: bytearray = field(default_factory=bytearray)
+    _messages: deque[Message] = field(default_factory=deque)
+    _fds: deque[int] = field(default_factory=deque)
+
+    async def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Raise OSError when the keeper is gone. A cancelled send leaves half a message: close then."""
+        async with self._sending:
+            if fds:
+                rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+                sent = await self.socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                data = data[sent:]
+            while data:
+                data = data[await self.socket.send(data) :]
+
+    async def receive(self) -> tuple[Message, tuple[int, ...]] | None:
+        """The next message, None when the keeper closed. The caller owns the descriptors."""
+        while not self._messages:
+            if not await self._read():
+                return None
+        message = self._messages.popleft()
+        count = message.fds if isinstance(message, Reply) else 0
+        return message, tuple(self._fds.popleft() for _ in range(count))
+
+    async def finish(self) -> None:
+        """Return when the process is gone; end it by force when it does not go by itself."""
+        self.close()
+        with trio.move_on_after(_EXIT_DEADLINE, shield=True) as scope:
+            await trio.lowlevel.wait_readable(self.pidfd)
+        if scope.cancelled_caught:
+            await self.kill()
+        _reap(self.pid)
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until its children are ours."""
+        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        with trio.CancelScope(shield=True):  # the kernel does not keep us waiting
+            await trio.lowlevel.wait_readable(self.pidfd)
+
+    def close(self) -> None:
+        """Let the keeper know that nobody commands it any more."""
+        self.socket.close()
+        while self._fds:
+            os.close(self._fds.popleft())
+
+    async def _read(self) -> bool:
+        try:
+            data, ancillary, _, _ = await self.socket.recvmsg(_RECEIVE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            return False
+        for _, _, raw in ancillary:
+            self._fds.extend(int.from_bytes(raw[i : i + 4], sys.byteorder) for i in range(0, len(raw), 4))
+        self._buffer += data
+        if b"\n" in data:
+            *lines, rest = self._buffer.split(b"\n")
+            self._messages.extend(decode_message(bytes(line)) for line in lines)
+            self._buffer = rest
+        elif len(self._buffer) > MAX_MESSAGE:
+            raise KeeperError(f"keeper (pid {self.pid}): a message of more than {MAX_MESSAGE} bytes")
+        return bool(data)
+
+
+def _reap(pid: int) -> None:
+    os.waitid(os.P_PID, pid, os.WEXITED)
+
+
+def become_subreaper() -> None:
+    """Processes whose parents end below us become our children: those of a keeper that was killed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+@asynccontextmanager
+async def open_keeper(folder: FleetFolder, fleet: FleetId, generation: int) -> AsyncIterator[KeeperLink]:
+    """Start a keeper for this fleet and greet it. At the end it is gone, and reaped.
+
+    Raise KeeperError when it does not come up; ``keeper.log`` then tells why.
+    """
+    with bind_unix(folder.keeper_socket) as listener:
+        pid = _spawn(listener, folder, fleet)
+        pidfd = os.pidfd_open(pid)
+        connection = connect_unix(folder.keeper_socket)
+    connection.setblocking(False)
+    link = KeeperLink(pid, pidfd, trio.socket.from_stdlib_socket(connection))
+    try:
+        link.welcome = await _greet(link, folder, fleet, generation)
+        yield link
+    finally:
+        try:
+            await link.finish()
+        finally:
+            os.close(pidfd)
+
+
+def _spawn(listener: socket.socket, folder: FleetFolder, fleet: FleetId) -> int:
+    log = os.open(folder.keeper_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        with users_open_files():
+            return os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-c", _BOOT, str(folder.root), fleet],
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+                setsid=True,
+                setsigmask=[],
+                setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+            )
+    finally:
+        os.close(log)
+
+
+async def _greet(link: KeeperLink, folder: FleetFolder, fleet: FleetId, generation: int) -> Welcome:
+    hello = Hello(id=1, versions=(VERSION,), fleet=fleet, generation=generation)
+    what = f"keeper (pid {link.pid}) of {folder.root}"
+    with trio.move_on_after(_START_DEADLINE) as scope:
+        await link.send(encode_request(hello))
+        received = await link.receive()
+    if scope.cancelled_caught:
+        raise KeeperError(f"{what}: no answer within {_START_DEADLINE:g} s; see {folder.keeper_log}")
+    match received:
+        case (Reply(error=refusal), _) if refusal is not None:
+            raise KeeperError(f"{what}: {refusal.message}")
+        case (Reply(re=1, ok=raw), _):
+            return msgspec.json.decode(raw, type=Welcome)
+        case _:
+            raise KeeperError(f"{what}: it ended at its start; see {folder.keeper_log}")

@@ -1,0 +1,178 @@
+"""One attempt of a worker: what is known of it, what is open for it, and what is reported of it."""
+
+import os
+import signal
+import sys
+from typing import NamedTuple
+
+from actors.keeper_process.ladder import Ladder, Phase
+from actors.keeper_process.procfs import Process, describe
+from actors.keeper_process.requests import Terms
+from actors.keeper_process.status import Status, StatusFile
+
+__all__ = ["STREAMS", "Attempt", "Exit", "signal_name"]
+
+STREAMS = ("stdout", "stderr")
+
+
+class Exit(NamedTuple):
+    """How the leader ended. Neither code nor signal: nobody could tell."""
+
+    code: int | None
+    signal: str | None
+    at: float
+
+
+class Attempt:
+    """From the start until it is forgotten. Status first, report second: who reads either is never ahead."""
+
+    def __init__(
+        self, terms: Terms, pid: int, start_ticks: int, *, at: float, now: float, boot_id: str, status: StatusFile
+    ) -> None:
+        self.id = terms.attempt
+        self.attached = terms.attached
+        self.grace = terms.grace
+        self.pid = pid
+        self.start_ticks = start_ticks
+        self.started_at = at
+        self.ladder = Ladder(not_after=now + terms.timeout, grace=terms.grace, linger=terms.linger)
+        self.exit: Exit | None = None
+        self.ended_at: float | None = None
+        self.sizes: dict[str, int] = {}
+        """The final size of each stream that is complete."""
+        self.blocked: dict[str, str] = {}
+        """The error of each stream whose file takes no more."""
+        self.readers: dict[str, int] = {}
+        """Our own read end of each stream that is not complete, for whoever asks for the same spawn again."""
+        self.stdin: int | None = None
+        self.pidfd: int | None = None
+        """Of an adopted leader, until it is gone."""
+        self.adopted = False
+        """It is no child of ours: the supervisor reaps it and says how it ended."""
+        self.gone_at: float | None = None
+        """When we saw that the leader was gone; its exit may take longer to be told."""
+        self._boot_id = boot_id
+        self._status = status
+        self._swept: dict[tuple[int, int], str] = {}
+        self._hit: set[tuple[int, int]] = set()
+        self._out_of_reach: set[tuple[int, int]] = set()
+
+    @property
+    def state(self) -> str:
+        if self.ended_at is not None:
+            return "ended"
+        return "running" if self.exit is None else "exited"
+
+    @property
+    def streams_open(self) -> bool:
+        return len(self.sizes) < len(STREAMS)
+
+    @property
+    def incomplete(self) -> bool:
+        """Something is still to come: output, or the word of how the leader ended."""
+        return self.streams_open or self.exit is None
+
+    def left(self, members: list[Process]) -> list[Process]:
+        """Without those that we were not permitted to end."""
+        return [process for process in members if (process.pid, process.start_ticks) not in self._out_of_reach]
+
+    def hit(self, process: Process, *, permitted: bool) -> None:
+        """A signal that ends was sent. Who outlived the leader is listed."""
+        key = (process.pid, process.start_ticks)
+        if not permitted:
+            self._out_of_reach.add(key)
+            self._swept[key] = f"{describe(process)} (not ended: it runs as another user)"
+        elif not self.ladder.leader_gone:
+            self._hit.add(key)
+        elif key not in self._hit:
+            self._swept.setdefault(key, describe(process))
+
+    def record(self) -> None:
+        """Write the status file."""
+        found = self.exit or Exit(None, None, 0.0)
+        status = Status(
+            state=self.state,
+            attempt=self.id,
+            pid=self.pid,
+            start_ticks=self.start_ticks,
+            boot_id=self._boot_id,
+            code=found.code,
+            signal=found.signal,
+            exited_at=found.at if self.exit else None,
+            stdout_bytes=self.sizes.get("stdout"),
+            stderr_bytes=self.sizes.get("stderr"),
+            reason=self.ladder.reason if self.ended_at is not None or self.stopping else None,
+        )
+        try:
+            self._status.write(status)
+        except OSError as exc:
+            sys.stderr.write(f"status of {self.id}: {exc}\n")
+
+    @property
+    def stopping(self) -> bool:
+        return self.ladder.phase not in {Phase.LIVING, Phase.LINGERING}
+
+    def known(self) -> dict[str, object]:
+        return {"attempt": self.id, "pid": self.pid, "start_ticks": self.start_ticks, "state": self.state}
+
+    def reports(self) -> list[dict[str, object]]:
+        """What a new supervisor has to be told."""
+        found: list[dict[str, object]] = []
+        if self.exit is not None:
+            found.append(self.exited_report())
+        if self.ended_at is not None:
+            found.append(self.ended_report())
+        found.extend(
+            {"type": "blocked", "attempt": self.id, "stream": stream, "error": error}
+            for stream, error in self.blocked.items()
+        )
+        return found
+
+    def exited_report(self) -> dict[str, object]:
+        assert self.exit is not None
+        return {"type": "exited", "attempt": self.id, **self.exit._asdict()}
+
+    def ended_report(self) -> dict[str, object]:
+        assert self.exit is not None
+        return {
+            "type": "ended",
+            "attempt": self.id,
+            "code": self.exit.code,
+            "signal": self.exit.signal,
+            "exited_at": self.exit.at,
+            "at": self.ended_at,
+            "reason": self.ladder.reason,
+            "stdout_bytes": self.sizes["stdout"],
+            "stderr_bytes": self.sizes["stderr"],
+            "swept": list(self._swept.values()),
+        }
+
+    def close_stdin(self) -> None:
+        if self.stdin is not None:
+            os.close(self.stdin)
+            self.stdin = None
+
+    def close_pidfd(self) -> None:
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+    def close_reader(self, stream: str) -> None:
+        if stream in self.readers:
+            os.close(self.readers.pop(stream))
+
+    def close(self) -> None:
+        """It has ended: nothing stays open for it."""
+        self.close_stdin()
+        self.close_pidfd()
+        for stream in STREAMS:
+            self.close_reader(stream)
+        self._status.close()
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` and the like; real-time signals count from ``SIGRTMIN``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

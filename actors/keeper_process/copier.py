@@ -1,0 +1,211 @@
+"""Copies what workers write, from their pipes to their spool files, in a thread of its own."""
+
+import fcntl
+import os
+import select
+import struct
+import termios
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+from actors.keeper_process.pacer import Pacer
+
+__all__ = ["Blocked", "Copier", "Eof", "Resumed", "open_spool"]
+
+Key: TypeAlias = tuple[str, str]
+"""Attempt and stream."""
+
+_RETRY_AFTER = 1.0
+_CHUNK = 1024 * 1024  # more than a pipe holds unless it was made larger: one splice empties it
+
+
+class Eof(NamedTuple):
+    """All that the pipe ever held is in the file, which has ``size`` bytes."""
+
+    key: Key
+    size: int
+
+
+class Blocked(NamedTuple):
+    """The file takes no more. The bytes stay in the pipe, each second is another try."""
+
+    key: Key
+    error: str
+
+
+class Resumed(NamedTuple):
+    key: Key
+
+
+Report: TypeAlias = Eof | Blocked | Resumed
+
+
+class _Stream:
+    __slots__ = ("blocked", "finishing", "key", "pipe", "size", "spool")
+
+    def __init__(self, key: Key, pipe: int, spool: int) -> None:
+        self.key = key
+        self.pipe = pipe
+        self.spool = spool
+        self.size = os.lseek(spool, 0, os.SEEK_CUR)
+        self.blocked = False
+        self.finishing = False
+
+
+def open_spool(path: str) -> int:
+    """Open a spool file at its end, mode 0600, and return its descriptor. Raise ``OSError``."""
+    # Not O_APPEND: splice refuses it.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.lseek(fd, 0, os.SEEK_END)
+    return fd
+
+
+class Copier:
+    """One thread for all pipes, so that a slow disk delays nothing else.
+
+    ``splice`` moves bytes inside the kernel. We never hold any: when we are killed, what is not in the file is
+    still in the pipe, for whoever else has it open. ``report`` is called in the thread.
+    """
+
+    def __init__(self, report: Callable[[Report], None]) -> None:
+        self._report = report
+        self._thread = threading.Thread(target=self._run, name="copier", daemon=True)
+        self._calls: deque[Callable[[], None]] = deque()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll = select.epoll()
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._streams: dict[int, _Stream] = {}
+        self._by_key: dict[Key, _Stream] = {}
+        self._retry_at: float | None = None
+        self._running = True
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add(self, key: Key, read_fd: int, spool_fd: int) -> None:
+        """Copy this pipe until all its writers are gone, then report `Eof`. Both descriptors are ours from now on."""
+        self._call(partial(self._add, _Stream(key, read_fd, spool_fd)))
+
+    def finish(self, key: Key) -> None:
+        """Copy what the pipe holds now, then end the stream although somebody may still write to it.
+
+        Does nothing for a stream that has ended. While the disk is full, `Eof` has to wait.
+        """
+        self._call(partial(self._finish, key))
+
+    def close(self) -> None:
+        """End the thread. What is still in the pipes stays there."""
+        self._call(self._stop)
+        self._thread.join()
+
+    def _call(self, function: Callable[[], None]) -> None:
+        self._calls.append(function)
+        os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        pacer = Pacer()
+        while self._running:
+            copied = 0
+            for fd, _ in self._epoll.poll(self._patience()):
+                if fd == self._wake:
+                    self._take_calls()
+                elif fd in self._streams:  # else a call that came with this event ended it
+                    copied += self._copy(self._streams[fd])
+            self._retry()
+            if pause := pacer.pause(time.monotonic(), copied):
+                time.sleep(pause)
+        for stream in self._streams.values():
+            os.close(stream.pipe)
+            os.close(stream.spool)
+
+    def _patience(self) -> float | None:
+        return None if self._retry_at is None else max(self._retry_at - time.monotonic(), 0.0)
+
+    def _take_calls(self) -> None:
+        os.eventfd_read(self._wake)
+        while self._calls:
+            self._calls.popleft()()
+
+    def _stop(self) -> None:
+        self._running = False
+
+    def _add(self, stream: _Stream) -> None:
+        self._streams[stream.pipe] = self._by_key[stream.key] = stream
+        self._epoll.register(stream.pipe, select.EPOLLIN)
+
+    def _finish(self, key: Key) -> None:
+        if stream := self._by_key.get(key):
+            stream.finishing = True
+            self._copy_rest(stream)
+
+    def _copy(self, stream: _Stream) -> int:
+        """Copy what is there. Return the number of bytes."""
+        count = self._splice(stream, _CHUNK)
+        if count == 0:
+            self._end(stream)
+        return count or 0
+
+    def _copy_rest(self, stream: _Stream) -> None:
+        """Copy what is there now and end, or leave the stream blocked."""
+        held = struct.unpack("i", fcntl.ioctl(stream.pipe, termios.FIONREAD, bytes(4)))[0]
+        while held > 0:
+            count = self._splice(stream, held)
+            if stream.blocked:
+                return
+            if not count:
+                break
+            held -= count
+        self._end(stream)
+
+    def _splice(self, stream: _Stream, limit: int) -> int | None:
+        """Return the number of bytes moved, 0 when all writers are gone, None when there is nothing to do now."""
+        count: int | None = None
+        try:
+            count = os.splice(stream.pipe, stream.spool, limit, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._block(stream, error)
+            return None
+        if stream.blocked:
+            self._unblock(stream)
+        stream.size += count or 0
+        return count
+
+    def _block(self, stream: _Stream, error: OSError) -> None:
+        if self._retry_at is None:
+            self._retry_at = time.monotonic() + _RETRY_AFTER
+        if not stream.blocked:
+            stream.blocked = True
+            self._epoll.unregister(stream.pipe)
+            self._report(Blocked(stream.key, str(error.strerror)))
+
+    def _unblock(self, stream: _Stream) -> None:
+        stream.blocked = False
+        self._epoll.register(stream.pipe, select.EPOLLIN)
+        self._report(Resumed(stream.key))
+
+    def _retry(self) -> None:
+        if self._retry_at is None or time.monotonic() < self._retry_at:
+            return
+        self._retry_at = None
+        for stream in [stream for stream in self._streams.values() if stream.blocked]:
+            if stream.finishing:
+                self._copy_rest(stream)
+            else:
+                self._copy(stream)
+
+    def _end(self, stream: _Stream) -> None:
+        del self._streams[stream.pipe], self._by_key[stream.key]
+        if not stream.blocked:
+            self._epoll.unregister(stream.pipe)
+        os.close(stream.pipe)
+        try:
+            os.close(stream.spool)
+        except OSError as error:  # network file systems tell a failed write only now
+            self._report(Blocked(stream.key, str(error.strerror)))
+        self._report(Eof(stream.key, stream.size))

@@ -1,0 +1,117 @@
+"""From a request to a registered attempt: files first, so that a full disk refuses and does not lose."""
+
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+
+from actors.keeper_process.attempt import STREAMS, Attempt
+from actors.keeper_process.copier import open_spool
+from actors.keeper_process.procfs import read_process
+from actors.keeper_process.requests import Adopt, Spawn, Terms
+from actors.keeper_process.spawn import FileLimit, StartError, spawn
+from actors.keeper_process.status import Status, StatusFile
+
+__all__ = ["BOOT_ID", "Launched", "launch", "take_over"]
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+class Launched:
+    """An attempt, and for each stream the pipe and the spool file that the copier is to own."""
+
+    def __init__(self, attempt: Attempt, pipes: list[int], spools: list[int]) -> None:
+        """Raise ``OSError`` where descriptors run out."""
+        self.attempt = attempt
+        self.streams = list(zip(STREAMS, pipes, spools, strict=True))
+        self.inodes = frozenset(os.fstat(pipe).st_ino for pipe in pipes)
+        attempt.readers = {stream: os.dup(pipe) for stream, pipe, _ in self.streams}
+        self.for_supervisor = [os.dup(pipe) for pipe in pipes]
+
+
+def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
+    """Start a worker. Raise `StartError`: its status file then says that it was never started."""
+    terms = request.terms
+    status, spools = _open_files(terms)
+    try:
+        status.write(Status("starting", terms.attempt, 0, 0, BOOT_ID))
+        child = spawn(request, limit)
+    except (StartError, OSError) as exc:
+        _close_all(spools)
+        status.write(Status("ended", terms.attempt, 0, 0, BOOT_ID, reason="not-started"))
+        status.close()
+        raise exc if isinstance(exc, StartError) else _file_error(terms.status, exc) from exc
+    try:
+        process = read_process(child.pid)
+        assert process is not None, "nobody else reaps our children"
+        attempt = Attempt(
+            terms, child.pid, process.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
+        )
+        attempt.stdin = child.stdin
+        return Launched(attempt, [child.stdout, child.stderr], spools)
+    except OSError as exc:  # descriptors ran out between the pipes and here
+        os.killpg(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        raise _file_error(terms.status, exc) from exc
+
+
+def take_over(request: Adopt, pipes: list[int], now: float) -> Launched:
+    """Go on with a worker of a keeper that died; ``pipes`` are ours. Raise `StartError`; they are then closed."""
+    try:
+        status, spools = _open_files(request.terms)
+    except StartError:
+        _close_all(pipes)
+        raise
+    attempt = Attempt(
+        request.terms, request.pid, request.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
+    )
+    attempt.adopted = True
+    attempt.pidfd = _open_pidfd(request)
+    return Launched(attempt, pipes, spools)
+
+
+def _open_pidfd(request: Adopt) -> int:
+    """Of the worker. If it is gone already: a descriptor that says so at once, as a pidfd would."""
+    try:
+        pidfd = os.pidfd_open(request.pid)
+    except ProcessLookupError:
+        return _ended_pipe()
+    process = read_process(request.pid)
+    if process is not None and process.start_ticks == request.start_ticks:
+        return pidfd
+    os.close(pidfd)
+    return _ended_pipe()
+
+
+def _ended_pipe() -> int:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.close(writer)
+    return reader
+
+
+def _open_files(terms: Terms) -> tuple[StatusFile, list[int]]:
+    try:
+        status = StatusFile(terms.status)
+    except OSError as exc:
+        raise _file_error(terms.status, exc) from exc
+    spools: list[int] = []
+    for path in (terms.stdout, terms.stderr):
+        try:
+            spools.append(open_spool(os.fsdecode(path)))
+        except OSError as exc:
+            status.close()
+            _close_all(spools)
+            raise _file_error(path, exc) from exc
+    return status, spools
+
+
+def _file_error(path: bytes, exc: OSError) -> StartError:
+    number = exc.errno or errno.EIO
+    advice = "make room on the disk" if number in {errno.ENOSPC, errno.EDQUOT} else "make its folder writable"
+    return StartError(number, f'file "{path.decode("utf-8", "replace")}": {os.strerror(number)}; {advice}')
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -1,0 +1,206 @@
+"""What the keeper does when it is asked: requests in, replies out."""
+
+import errno
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias, assert_never
+
+from actors.keeper_process.attempt import STREAMS, Attempt
+from actors.keeper_process.connections import Connections
+from actors.keeper_process.fleet import Fleet
+from actors.keeper_process.launch import BOOT_ID
+from actors.keeper_process.requests import (
+    Adopt,
+    BadRequestError,
+    CloseStdin,
+    Forget,
+    Hello,
+    Reaped,
+    Request,
+    Shutdown,
+    Spawn,
+    Stop,
+    fds_of,
+    parse_message,
+    parse_request,
+)
+from actors.keeper_process.spawn import StartError
+from actors.keeper_process.wire import MAX_FDS, Peer
+
+__all__ = ["VERSIONS", "Operations"]
+
+VERSIONS = frozenset({1})
+_PID_NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
+
+_Answer: TypeAlias = tuple[dict[str, object], list[int]]
+"""What comes back, and descriptors that go with it."""
+
+
+class RefusedError(Exception):
+    """The request is understood and will not be done."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Operations:
+    """Answers each line that has an id. No line ends the keeper."""
+
+    def __init__(self, fleet_id: str, fleet: Fleet) -> None:
+        self.connections: Connections
+        """Set by who makes both."""
+        self.finishing: list[tuple[Peer, int]] = []
+        """Who asked for the end, and is to be told when it is reached."""
+        self.shutting_down = False
+        self._fleet_id = fleet_id
+        self._fleet = fleet
+
+    def handle(self, peer: Peer, line: bytes) -> None:
+        try:
+            message = parse_message(line)
+        except BadRequestError as exc:
+            sys.stderr.write(f"message from pid {peer.pid}: {exc}\n")
+            return
+        found = message.get("id")
+        number = found if isinstance(found, int) else 0
+        fds = peer.take_fds(min(fds_of(message), MAX_FDS))
+        try:
+            answer = self._answer(peer, message, number, fds)
+        except (BadRequestError, RefusedError, StartError, OSError) as exc:
+            self._refuse(peer, number, exc)
+            return
+        finally:
+            _close_all(fds or [])
+        if answer is not None and number:
+            self._reply(peer, number, *answer)
+        elif answer is not None:
+            _close_all(answer[1])
+
+    def finish(self) -> None:
+        """Tell who asked that nothing is left."""
+        for peer, number in self.finishing:
+            if peer.fileno() >= 0 and number:
+                self._reply(peer, number, {"ended": self._fleet.rest.ended}, [])
+
+    def _answer(
+        self, peer: Peer, message: dict[str, object], number: int, fds: list[int] | None
+    ) -> _Answer | None:
+        """None: the answer comes later, or was given. Descriptors that are used up leave ``fds``."""
+        request = parse_request(message)
+        if isinstance(request, Hello):
+            self._hello(peer, number, request)
+            return None
+        if peer is not self.connections.controller:
+            raise BadRequestError("say hello first")
+        if isinstance(request, Shutdown):
+            self.shutting_down = True
+            self.finishing.append((peer, number))
+            self._fleet.stop_all()
+            return None
+        if isinstance(request, Spawn):
+            return self._spawn(request)
+        if isinstance(request, Adopt):
+            return self._adopt(request, fds)
+        self._change(request)
+        return {}, []
+
+    def _hello(self, peer: Peer, number: int, request: Hello) -> None:
+        common = VERSIONS.intersection(request.versions)
+        if not common:
+            speaks = ", ".join(map(str, sorted(VERSIONS)))
+            raise RefusedError("version", f"this keeper speaks version {speaks}; use the callboard that started it")
+        if request.fleet != self._fleet_id:
+            raise RefusedError("bad-request", f"this is the keeper of fleet {self._fleet_id}; connect to the other one")
+        if not self.connections.claim(peer, request.generation):
+            known = self.connections.generation
+            raise RefusedError("stale-generation", f"generation {known} is in control; say hello with a higher one")
+        self._fleet.supervisor = peer.pid
+        attempts = list(self._fleet.attempts.values())
+        welcome = {"version": max(common), "pid": os.getpid(), "boot_id": BOOT_ID, "pid_namespace": _PID_NAMESPACE}
+        self._reply(peer, number, {**welcome, "attempts": [attempt.known() for attempt in attempts]}, [])
+        for attempt in attempts:
+            for report in attempt.reports():
+                self.connections.send(peer, report)
+        self._fleet.rest.repeat()
+
+    def _spawn(self, request: Spawn) -> _Answer:
+        self._check_open()
+        known = self._fleet.attempts.get(request.terms.attempt)
+        if known is not None:
+            return _started(known), _readers(known)
+        launched = self._fleet.start(request)
+        return _started(launched.attempt), launched.for_supervisor
+
+    def _adopt(self, request: Adopt, fds: list[int] | None) -> _Answer:
+        self._check_open()
+        if fds is None or len(fds) != len(STREAMS):
+            raise BadRequestError("fds: adopt needs the read ends of stdout and stderr")
+        known = self._fleet.attempts.get(request.terms.attempt)
+        if known is None:
+            pipes = fds.copy()
+            fds.clear()
+            launched = self._fleet.adopt(request, pipes)
+            _close_all(launched.for_supervisor)
+            known = launched.attempt
+        return _started(known), []
+
+    def _change(self, request: Reaped | Stop | CloseStdin | Forget) -> None:
+        attempt = self._fleet.attempts.get(request.attempt)
+        if attempt is None:
+            raise RefusedError("unknown-attempt", f"attempt {request.attempt}: is not known here, or was forgotten")
+        match request:
+            case Reaped():
+                self._fleet.reaped(attempt, request)
+            case Stop():
+                self._fleet.stop(attempt, request.grace, request.reason)
+            case CloseStdin():
+                attempt.close_stdin()
+            case Forget():
+                self._fleet.forget(attempt)
+            case _:
+                assert_never(request)
+
+    def _check_open(self) -> None:
+        if self.shutting_down:
+            raise RefusedError("ESHUTDOWN", "this keeper is shutting down; start another one")
+
+    def _reply(self, peer: Peer, number: int, content: Mapping[str, object], fds: list[int]) -> None:
+        if number:
+            self.connections.send(peer, {"type": "reply", "re": number, "ok": content, "fds": len(fds)}, fds)
+
+    def _refuse(self, peer: Peer, number: int, exc: Exception) -> None:
+        match exc:
+            case RefusedError() | StartError():
+                code = exc.code
+            case OSError():
+                code = errno.errorcode.get(exc.errno or 0, "EIO")
+            case _:
+                code = "bad-request"
+        if number:
+            error = {"code": code, "message": str(exc)}
+            self.connections.send(peer, {"type": "reply", "re": number, "error": error})
+
+
+def _started(attempt: Attempt) -> dict[str, object]:
+    return {"pid": attempt.pid, "start_ticks": attempt.start_ticks, "at": attempt.started_at}
+
+
+def _readers(attempt: Attempt) -> list[int]:
+    """The read ends once more; for a stream that is complete, a pipe that is at its end."""
+    return [_again(attempt.readers.get(stream)) for stream in STREAMS]
+
+
+def _again(reader: int | None) -> int:
+    if reader is not None:
+        return os.dup(reader)
+    ended, writer = os.pipe2(os.O_CLOEXEC)
+    os.close(writer)
+    return ended
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

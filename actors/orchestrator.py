@@ -1,0 +1,194 @@
+"""Runs a plan: starts each task the moment its last need is done, retries, skips, stops, concludes."""
+
+import heapq
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from actors.messages import Append
+from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from protocols.backoff import delay
+from protocols.events import (
+    Event,
+    Outcome,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    TaskStatus,
+    TaskStatusChanged,
+    WorkerExited,
+)
+from protocols.graph import Admission, Graph, Step
+from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.outcomes import Verdict, judge
+from protocols.plan import Plan, Task
+
+__all__ = ["Orchestrator"]
+
+
+@dataclass(slots=True)
+class _Course:
+    """Where the run stands."""
+
+    tasks: dict[TaskId, Task]
+    graph: Graph
+    admission: Admission
+    attempts: dict[TaskId, int] = field(default_factory=dict)
+    """How many were started."""
+    running: set[TaskId] = field(default_factory=set)
+    retries: list[tuple[float, TaskId]] = field(default_factory=list)
+    """A heap of moments on trio's clock."""
+    statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
+    stop: StopRun | None = None
+
+    def is_over(self) -> bool:
+        return not self.running and (self.stop is not None or not (self.retries or self.admission.waiting))
+
+    def next_retry(self) -> float:
+        return self.retries[0][0] if self.retries and self.stop is None else float("inf")
+
+    def due(self, now: float) -> list[TaskId]:
+        due: list[TaskId] = []
+        while self.retries and self.retries[0][0] <= now:
+            due.append(heapq.heappop(self.retries)[1])
+        return due
+
+    def outcome(self) -> Outcome:
+        statuses = set(self.statuses.values())
+        if "stopped" in statuses:
+            return "interrupted"
+        bad = {task for task, status in self.statuses.items() if status in {"failed", "timed-out", "skipped"}}
+        return "failed" if any(not self.tasks[task].allow_failure for task in bad) else "succeeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orchestrator:
+    """Drive one plan through the roster. Its state is in its locals: it is not restarted, its failure ends the run."""
+
+    run_id: RunId
+    plan: Plan
+    plan_path: str
+    version: str
+    pid: int
+    inbox: trio.MemoryReceiveChannel[Decision]
+    roster: trio.MemorySendChannel[Order]
+    outbox: trio.MemorySendChannel[Append]
+    now: Callable[[], float] = time.time
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    backoff: Callable[[int, float], float] = delay
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Return when every task has its outcome and `RunEnded` is in the journal."""
+        plan = self.plan
+        tasks = {task.id: task for task in plan.tasks}
+        graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
+        roles = {task.id: task.role for task in plan.tasks}
+        admission = Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency)
+        course = _Course(tasks, graph, admission)
+        await self._tell(
+            RunStarted(
+                at=self.now(),
+                run=self.run_id,
+                plan=self.plan_path,
+                tasks=tuple(tasks),
+                pid=self.pid,
+                version=self.version,
+            )
+        )
+        task_status.started()
+        await self._start(course, course.admission.take(graph.ready()))
+        while not course.is_over():
+            await self._step(course)
+        await self._conclude(course)
+
+    async def _step(self, course: _Course) -> None:
+        decision: Decision | None = None
+        with trio.move_on_at(course.next_retry()):
+            decision = await self.inbox.receive()
+        match decision:
+            case WorkerEnded():
+                await self._ended(course, decision.exited)
+            case StopRun():
+                await self._stop(course, decision)
+            case FleetEmpty():
+                raise AssertionError("the roster ended the fleet before it was told to")
+            case None:
+                await self._start(course, course.admission.take(course.due(trio.current_time())))
+
+    async def _start(self, course: _Course, ready: list[TaskId]) -> None:
+        for task in ready:
+            course.running.add(task)
+            attempt = course.attempts[task] = course.attempts.get(task, 0) + 1
+            await self._change(course, task, "running")
+            await self.roster.send(StartWorker(course.tasks[task], attempt, AttemptId(self.new_id())))
+
+    async def _ended(self, course: _Course, exited: WorkerExited) -> None:
+        task = TaskId(exited.worker)
+        course.running.remove(task)
+        course.admission.release(task)
+        verdict = judge(exited, course.tasks[task].timeout)
+        if verdict.retry and course.stop is None and course.attempts[task] <= course.tasks[task].retries:
+            await self._retry(course, task, verdict)
+            ready: tuple[TaskId, ...] = ()
+        else:
+            ready = await self._settle(course, task, verdict)
+        if course.stop is None:
+            await self._start(course, course.admission.take(ready))
+
+    async def _retry(self, course: _Course, task: TaskId, verdict: Verdict) -> None:
+        pause = self.backoff(course.attempts[task], course.tasks[task].backoff)
+        heapq.heappush(course.retries, (trio.current_time() + pause, task))
+        await self._change(course, task, "retrying", verdict.reason, retry_at=self.now() + pause)
+
+    async def _settle(self, course: _Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
+        """Write the outcome of a task, and of those that will never start; return those that can start now."""
+        await self._change(course, task, verdict.status, verdict.reason)
+        if verdict.status == "stopped":
+            return ()
+        step: Step = course.graph.finish(task, verdict.status == "succeeded")
+        for skip in step.skipped:
+            status = course.statuses[skip.cause]
+            await self._change(course, skip.task, "skipped", f'needs "{skip.need}" ("{skip.cause}" {status})')
+        return step.ready
+
+    async def _stop(self, course: _Course, stop: StopRun) -> None:
+        """No new starts from now on, and every worker is told. Said again, it can only become more urgent."""
+        course.stop = stop
+        graces = [course.tasks[task].grace if stop.grace is None else stop.grace for task in course.running]
+        await self._tell(RunStopping(at=self.now(), reason=stop.reason, grace=max(graces, default=0.0)))
+        for task, grace in zip(list(course.running), graces, strict=True):
+            await self.roster.send(StopWorker(WorkerId(task), grace, "stop"))
+
+    async def _conclude(self, course: _Course) -> None:
+        for task in course.graph.unfinished:
+            if course.statuses.get(task) != "stopped":
+                await self._change(course, task, "stopped", "the run was stopped before")
+        await self.roster.send(EndFleet())
+        async for decision in self.inbox:
+            if isinstance(decision, FleetEmpty):
+                break
+        counts: dict[str, int] = {}
+        for status in course.statuses.values():
+            counts[status] = counts.get(status, 0) + 1
+        await self._tell(RunEnded(at=self.now(), outcome=course.outcome(), counts=counts))
+
+    async def _change(
+        self, course: _Course, task: TaskId, status: TaskStatus, reason: str = "", retry_at: float | None = None
+    ) -> None:
+        course.statuses[task] = status
+        event = TaskStatusChanged(
+            at=self.now(),
+            task=task,
+            status=status,
+            reason=reason,
+            attempt=course.attempts.get(task, 0),
+            allowed=course.tasks[task].allow_failure,
+            retry_at=retry_at,
+        )
+        await self._tell(event)
+
+    async def _tell(self, event: Event) -> None:
+        await self.outbox.send(Append(event))

@@ -1,0 +1,90 @@
+"""What orchestrator, roster, workers and the keeper's client say to each other inside one process."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import trio
+
+from protocols.errors import KeeperError
+from protocols.events import EndReason, WorkerExited
+from protocols.ids import AttemptId, WorkerId
+from protocols.keeper import Report, Request, Spawn
+from protocols.plan import Task
+
+__all__ = ["Ask", "Decision", "Order", "StopRun", "WorkerEnded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The keeper's answer: the raw result, or why there is none."""
+
+    ok: bytes = b""
+    error: KeeperError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for the keeper. ``answer`` (of one slot, None where nobody cares) gets exactly one
+    `Answer`, also when a keeper dies on it."""
+
+    request: Request
+    answer: trio.MemorySendChannel[Answer] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpawn:
+    """Start a worker. ``reports`` gets what the keeper says of it, `protocols.keeper.Ended` last."""
+
+    request: Spawn
+    answer: trio.MemorySendChannel[Answer]
+    reports: trio.MemorySendChannel[Report]
+
+
+KeeperAsk: TypeAlias = Ask | AskSpawn
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    """One attempt of a task. The roster answers with `WorkerEnded`, whatever happens."""
+
+    task: Task
+    attempt: int
+    id: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class StopWorker:
+    worker: WorkerId
+    grace: float
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class EndFleet:
+    """No worker is left and none will come: end what belongs to no worker. Answered by `FleetEmpty`."""
+
+
+Order: TypeAlias = StartWorker | StopWorker | EndFleet
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEnded:
+    exited: WorkerExited
+
+
+@dataclass(frozen=True, slots=True)
+class FleetEmpty:
+    """Nothing of this fleet is left. ``ended`` names the processes that nobody could attribute."""
+
+    ended: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRun:
+    """Somebody wants the end of the run. ``grace`` in seconds; 0 forces, None is each task's own."""
+
+    reason: str
+    grace: float | None
+
+
+Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun

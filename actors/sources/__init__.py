@@ -1,0 +1,1 @@
+"""Where a worker's bytes come from, one module for each source."""

@@ -1,0 +1,235 @@
+"""Turn the growth of one attempt's spool files into records, with progress and heartbeat."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, assert_never
+
+import trio
+
+from actors.messages import Append, Follow, FollowRequest, Grown, Unfollow
+from protocols.events import (
+    Event,
+    SpoolBlocked,
+    SpoolResumed,
+    Stream,
+    WorkerHeartbeat,
+    WorkerMismatch,
+    WorkerOutput,
+    WorkerProgress,
+    WorkerStopping,
+)
+from protocols.ids import WorkerId
+from protocols.keeper import Blocked, Ended, Exited, Report, Resumed, Stopping
+from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
+
+__all__ = ["Notice", "Streamer"]
+
+Notice: TypeAlias = Grown | Report
+
+_PROGRESS_EVERY = 0.2  # people see no more; a worker that pours is looked at five times a second
+_SAMPLE_EVERY = 60.0
+_CHECKBOXES_MAX = 256 * 1024
+_UNFOLLOW_DEADLINE = 1.0  # a follower that is gone too; usually microseconds
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far the records of one attempt are. Times on trio's clock."""
+
+    files: dict[Stream, int]
+    beat_at: float
+    covered: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
+    grown: Stream | None = None
+    """The stream that grew last and was not yet looked at for progress."""
+    grown_at: float = 0.0
+    looked_at: float = float("-inf")
+    tracker: ProgressTracker = field(default_factory=ProgressTracker)
+    sampled: str = ""
+    sampled_at: float = float("-inf")
+
+    def due(self) -> float:
+        """When there is something to do even if nothing happens."""
+        return self.beat_at if self.grown is None else min(self.beat_at, self.looked_at + _PROGRESS_EVERY)
+
+    def tail(self, stream: Stream) -> bytes:
+        start = max(0, self.covered[stream] - TAIL)
+        return os.pread(self.files[stream], TAIL, start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamer:
+    """Follow one attempt from its start to its end.
+
+    ``inbox`` gets the keeper's reports and the follower's notices (``notices`` is its other end). A notice may be
+    dropped where the inbox is full: any message makes the streamer look. The spool files exist when `run` is called.
+    """
+
+    worker: WorkerId
+    attempt: int
+    spools: dict[Stream, Path]
+    inbox: trio.MemoryReceiveChannel[Notice]
+    notices: trio.MemorySendChannel[Notice]
+    follower: trio.MemorySendChannel[FollowRequest]
+    outbox: trio.MemorySendChannel[Append]
+    progress_file: Path | None = None
+    heartbeat: float = 5.0
+    now: Callable[[], float] = time.time
+
+    async def run(self) -> Ended:
+        """Send what happens until the keeper says that nothing is left; return its last report."""
+        with _open_files(self.spools) as files:
+            async with self._followed(files):
+                return await self._stream(_Course(files, trio.current_time() + self.heartbeat))
+
+    async def _stream(self, course: _Course) -> Ended:
+        while True:
+            notice: Notice | None = None
+            with trio.move_on_at(course.due()):
+                notice = await self.inbox.receive()
+            await self._send(self._output(course))
+            match notice:
+                case Grown() | Exited() | None:
+                    pass
+                case Ended():
+                    await self._send(self._progress(course, last=True))
+                    await self._send(self._mismatches(course, notice))
+                    return notice
+                case _:
+                    await self._send([self._told(notice)])
+            await self._send(self._progress(course))
+            await self._send(self._beat(course))
+
+    async def _send(self, events: list[Event]) -> None:
+        for event in events:
+            await self.outbox.send(Append(event))
+
+    def _output(self, course: _Course) -> list[Event]:
+        """One record for what each stream has grown by since the last one."""
+        events: list[Event] = []
+        for stream, fd in course.files.items():
+            offset, size = course.covered[stream], os.fstat(fd).st_size
+            if size > offset:
+                course.covered[stream] = size
+                course.grown, course.grown_at = stream, trio.current_time()
+                events.append(
+                    WorkerOutput(
+                        at=self.now(),
+                        worker=self.worker,
+                        attempt=self.attempt,
+                        stream=stream,
+                        offset=offset,
+                        length=size - offset,
+                    )
+                )
+        return events
+
+    def _progress(self, course: _Course, *, last: bool = False) -> list[Event]:
+        """Look at the end of what was printed, at most five times a second."""
+        if course.grown is None or not (last or trio.current_time() >= course.looked_at + _PROGRESS_EVERY):
+            return []
+        found = find_progress(course.tail(course.grown), final=last) or self._checkboxes()
+        course.grown, course.looked_at = None, trio.current_time()
+        return self._changed(course, found)
+
+    def _changed(self, course: _Course, found: Progress | None) -> list[Event]:
+        if found is None or not course.tracker.changed(found):
+            return []
+        return [
+            WorkerProgress(
+                at=self.now(),
+                worker=self.worker,
+                attempt=self.attempt,
+                fraction=found.fraction,
+                label=found.label,
+            )
+        ]
+
+    def _checkboxes(self) -> Progress | None:
+        if self.progress_file is None:
+            return None
+        try:
+            with self.progress_file.open("rb") as file:
+                return read_checkboxes(file.read(_CHECKBOXES_MAX).decode(errors="replace"))
+        except OSError:
+            return None  # the worker has not written it yet
+
+    def _beat(self, course: _Course) -> list[Event]:
+        now = trio.current_time()
+        if now < course.beat_at:
+            return []
+        course.beat_at = now + self.heartbeat
+        checked = self._changed(course, self._checkboxes())
+        quiet_for = now - course.grown_at
+        activity: Literal["active", "quiet"] = "active" if quiet_for < self.heartbeat else "quiet"
+        if activity == course.sampled and now < course.sampled_at + _SAMPLE_EVERY:
+            return checked
+        course.sampled, course.sampled_at = activity, now
+        return [
+            *checked,
+            WorkerHeartbeat(
+                at=self.now(),
+                worker=self.worker,
+                attempt=self.attempt,
+                activity=activity,
+                quiet_for=quiet_for,
+                stdout_bytes=course.covered["stdout"],
+                stderr_bytes=course.covered["stderr"],
+            ),
+        ]
+
+    def _mismatches(self, course: _Course, ended: Ended) -> list[Event]:
+        """Bytes the keeper copied = bytes in the spool = bytes that records cover, or it is said."""
+        written: dict[Stream, int] = {"stdout": ended.stdout_bytes, "stderr": ended.stderr_bytes}
+        return [
+            WorkerMismatch(
+                at=self.now(),
+                worker=self.worker,
+                attempt=self.attempt,
+                stream=stream,
+                written=written[stream],
+                spooled=os.fstat(fd).st_size,
+                recorded=course.covered[stream],
+            )
+            for stream, fd in course.files.items()
+            if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
+        ]
+
+    def _told(self, report: Stopping | Blocked | Resumed) -> Event:
+        at, worker, attempt = self.now(), self.worker, self.attempt
+        match report:
+            case Stopping():
+                return WorkerStopping(at=at, worker=worker, attempt=attempt, reason=report.reason, grace=report.grace)
+            case Blocked():
+                return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=report.stream, error=report.error)
+            case Resumed():
+                return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
+            case _:
+                assert_never(report)
+
+    @asynccontextmanager
+    async def _followed(self, files: dict[Stream, int]) -> AsyncIterator[None]:
+        keys = {f"{self.worker}/{self.attempt}/{stream}": fd for stream, fd in files.items()}
+        for key, fd in keys.items():
+            await self.follower.send(Follow(key, fd, self.notices))
+        try:
+            yield
+        finally:
+            with trio.move_on_after(_UNFOLLOW_DEADLINE, shield=True):
+                for key in keys:
+                    done = trio.Event()
+                    await self.follower.send(Unfollow(key, done))
+                    await done.wait()
+
+
+@contextmanager
+def _open_files(spools: dict[Stream, Path]) -> Iterator[dict[Stream, int]]:
+    with ExitStack() as stack:
+        files: dict[Stream, int] = {}
+        for stream, path in spools.items():
+            files[stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, files[stream])
+        yield files

@@ -1,0 +1,232 @@
+"""The life of one attempt: recorded, started, followed, stopped on command, concluded."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors.messages import Append, FollowRequest
+from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker, StopWorker
+from actors.streamer import Notice, Streamer
+from protocols import keeper as wire
+from protocols.environment import worker_environment
+from protocols.events import AttemptStarting, EndReason, Event, Stream, WorkerExited, WorkerStarted
+from protocols.ids import FleetId, TaskId, WorkerId
+from protocols.layout import FleetFolder
+from protocols.plan import Stdin
+
+__all__ = ["Surroundings", "Worker"]
+
+_MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
+_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
+_INBOX = 64  # an attempt has some ten reports; a notice that finds it full is not needed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all workers of a fleet have in common."""
+
+    fleet: FleetId
+    folder: FleetFolder
+    boot_id: str
+    pid_namespace: int
+    environ: Mapping[str, str]
+    """Our own environment: what is passed of it is the plan's business."""
+    executables: Mapping[TaskId, str]
+    """The absolute path of each task's program."""
+    keeper: trio.MemorySendChannel[KeeperAsk]
+    follower: trio.MemorySendChannel[FollowRequest]
+    outbox: trio.MemorySendChannel[Append]
+    attached: bool = True
+    linger: float = 2.0
+    heartbeat: float = 5.0
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Run one attempt to its end."""
+
+    order: StartWorker
+    around: Surroundings
+    commands: trio.MemoryReceiveChannel[StopWorker]
+
+    async def run(self) -> WorkerExited:
+        """Return the last event of the attempt, after it was committed to the journal."""
+        await self._record(self._starting())
+        notices, inbox = trio.open_memory_channel[Notice](_INBOX)
+        with notices, inbox:
+            async with trio.open_nursery() as nursery:
+                exited = await self._live(nursery, notices, inbox)
+                nursery.cancel_scope.cancel(reason="the attempt has ended")
+        await self._record(exited)
+        await self.around.keeper.send(Ask(wire.Forget(attempt=self.order.id)))
+        return exited
+
+    async def _live(
+        self,
+        nursery: trio.Nursery,
+        notices: trio.MemorySendChannel[Notice],
+        inbox: trio.MemoryReceiveChannel[Notice],
+    ) -> WorkerExited:
+        if self.commands.statistics().current_buffer_used:
+            return self._not_started("stopped before its start", (await self.commands.receive()).reason)
+        try:
+            answer = await self._spawn(notices)
+        except OSError as error:  # no folder for the output: the disk is full, or somebody took it away
+            return self._not_started(f"{error.filename}: {error.strerror}")
+        if answer.error is not None:
+            return self._not_started(str(answer.error))
+        started = self._started(msgspec.json.decode(answer.ok, type=wire.Spawned))
+        await self.around.outbox.send(Append(started))
+        nursery.start_soon(self._obey)
+        return self._exited(started, await self._streamer(notices, inbox).run())
+
+    async def _spawn(self, notices: trio.MemorySendChannel[Notice]) -> Answer:
+        folder = self.around.folder
+        folder.attempt(self._worker, self.order.attempt).mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.status(self.order.id).parent.mkdir(mode=0o700, exist_ok=True)
+        send, receive = trio.open_memory_channel[Answer](1)
+        with send, receive:
+            await self.around.keeper.send(AskSpawn(self._request(), send, notices))
+            return await receive.receive()
+
+    async def _obey(self) -> None:
+        """Pass commands to the keeper. It only lets a stop become more urgent."""
+        async for command in self.commands:
+            await self.around.keeper.send(
+                Ask(wire.Stop(attempt=self.order.id, grace=command.grace, reason=command.reason))
+            )
+
+    async def _record(self, event: Event) -> None:
+        committed = trio.Event()
+        await self.around.outbox.send(Append(event, committed))
+        await committed.wait()
+
+    def _request(self) -> wire.Spawn:
+        task, around = self.order.task, self.around
+        return wire.Spawn(
+            attempt=self.order.id,
+            executable=_os(around.executables[task.id]),
+            argv=tuple(_os(argument) for argument in task.command),
+            cwd=_os(task.cwd),
+            env=tuple(_os(f"{name}={value}") for name, value in self._environment().items()),
+            stdin=_stdin(task.stdin),
+            stdout=_os(around.folder.spool(self._worker, self.order.attempt, "stdout")),
+            stderr=_os(around.folder.spool(self._worker, self.order.attempt, "stderr")),
+            status=_os(around.folder.status(self.order.id)),
+            attached=around.attached,
+            timeout=task.timeout,
+            grace=task.grace,
+            linger=around.linger,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """What the plan passes, and by what the worker's tree is known. An outer callboard's mark stays in front."""
+        mark = f"{self.around.fleet}/{self.order.id}"
+        outer = self.around.environ.get(_MARK)
+        return worker_environment(self.order.task, self.around.environ) | {
+            _MARK: f"{outer}:{mark}" if outer else mark,
+            _SOCKET: str(self.around.folder.control_socket),
+        }
+
+    def _streamer(self, notices: trio.MemorySendChannel[Notice], inbox: trio.MemoryReceiveChannel[Notice]) -> Streamer:
+        task, around = self.order.task, self.around
+        return Streamer(
+            worker=self._worker,
+            attempt=self.order.attempt,
+            spools={stream: around.folder.spool(self._worker, self.order.attempt, stream) for stream in _STREAMS},
+            inbox=inbox,
+            notices=notices,
+            follower=around.follower,
+            outbox=around.outbox,
+            progress_file=None if task.progress_file is None else Path(task.progress_file),
+            heartbeat=around.heartbeat,
+            now=around.now,
+        )
+
+    @property
+    def _worker(self) -> WorkerId:
+        return WorkerId(self.order.task.id)
+
+    def _starting(self) -> AttemptStarting:
+        task = self.order.task
+        return AttemptStarting(
+            at=self.around.now(),
+            worker=self._worker,
+            attempt=self.order.attempt,
+            id=self.order.id,
+            argv=task.command,
+            cwd=task.cwd,
+            timeout=task.timeout,
+        )
+
+    def _started(self, spawned: wire.Spawned) -> WorkerStarted:
+        return WorkerStarted(
+            at=spawned.at,
+            worker=self._worker,
+            attempt=self.order.attempt,
+            pid=spawned.pid,
+            start_ticks=spawned.start_ticks,
+            boot_id=self.around.boot_id,
+            pid_namespace=self.around.pid_namespace,
+        )
+
+    def _exited(self, started: WorkerStarted, ended: wire.Ended) -> WorkerExited:
+        known = ended.code is not None or ended.signal is not None
+        return WorkerExited(
+            at=ended.at,
+            worker=self._worker,
+            attempt=self.order.attempt,
+            code=ended.code,
+            signal=None if ended.signal is None else _signal_name(ended.signal),
+            reason=ended.reason if known else "lost",
+            started_at=started.at,
+            ended_at=ended.exited_at,
+            stdout_bytes=ended.stdout_bytes,
+            stderr_bytes=ended.stderr_bytes,
+            swept=ended.swept,
+            error="" if known else "its keeper died with it, and nobody has its exit status",
+        )
+
+    def _not_started(self, error: str, reason: EndReason = "not-started") -> WorkerExited:
+        now = self.around.now()
+        return WorkerExited(
+            at=now,
+            worker=self._worker,
+            attempt=self.order.attempt,
+            code=None,
+            signal=None,
+            reason=reason,
+            started_at=None,
+            ended_at=now,
+            stdout_bytes=0,
+            stderr_bytes=0,
+            error=error,
+        )
+
+
+def _os(text: str | Path) -> str:
+    return wire.to_os(os.fsencode(text))
+
+
+def _stdin(stdin: Stdin) -> wire.Stdin:
+    match stdin.kind:
+        case "text":
+            return wire.Stdin("text", wire.to_os(stdin.text.encode()))
+        case "file":
+            return wire.Stdin("file", _os(stdin.text))
+        case kind:
+            return wire.Stdin(kind)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"  # a real-time signal without a name

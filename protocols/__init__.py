@@ -1,0 +1,1 @@
+"""What is said: messages, codecs, parsers and rules. No I/O, no trio."""

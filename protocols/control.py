@@ -1,0 +1,109 @@
+"""What can be asked of a running fleet: the methods of its socket, their parameters and results."""
+
+from typing import Any
+
+import msgspec
+
+from protocols.events import TaskStatus
+from protocols.ids import RunId, TaskId
+from protocols.states import AttemptView, RunView, TaskView
+
+__all__ = ["RunStatus", "StatusParams", "StopParams", "StopResult", "run_status"]
+
+
+class StatusParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``status``: how the run stands. Answered with `RunStatus`."""
+
+
+class StopParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``stop``: end the run. Answered with `StopResult` when the stop is in the journal; the connection is closed
+    when the run has ended."""
+
+    grace: float | None = None
+    """Seconds between TERM and KILL; 0 forces; None leaves it to each task."""
+    reason: str = "stopped by a client"
+
+
+class StopResult(msgspec.Struct, frozen=True):
+    reason: str
+    grace: float
+
+
+class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as it stands, with the evidence."""
+
+    task: TaskId
+    status: TaskStatus
+    reason: str = ""
+    attempt: int = 0
+    pid: int | None = None
+    seconds: float | None = None
+    """Since the start of the last attempt, or how long it took."""
+    timeout: float | None = None
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    quiet_for: float | None = None
+    """Seconds since its last output, or since its start; None where nothing runs."""
+    fraction: float | None = None
+    label: str = ""
+    stopping: str = ""
+    blocked: str = ""
+    """Why the disk takes no more of its output."""
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    run: RunId | None
+    plan: str
+    pid: int | None
+    started_at: float | None
+    seconds: float | None
+    stopping: str
+    """Why the run is being stopped; empty where it is not."""
+    outcome: str
+    """Empty while it runs."""
+    counts: dict[str, int]
+    tasks: tuple[TaskLine, ...]
+    last_seq: int
+
+
+def run_status(view: RunView, now: float) -> RunStatus:
+    """``now`` in Unix time."""
+    end = now if view.ended_at is None else view.ended_at
+    return RunStatus(
+        run=view.run,
+        plan=view.plan,
+        pid=view.pid,
+        started_at=view.started_at,
+        seconds=None if view.started_at is None else end - view.started_at,
+        stopping="" if view.stopping is None else view.stopping.reason,
+        outcome=view.outcome or "",
+        counts=view.counts(),
+        tasks=tuple(_task_line(task, now) for task in view.tasks.values()),
+        last_seq=view.last_seq,
+    )
+
+
+def _task_line(task: TaskView, now: float) -> TaskLine:
+    line = TaskLine(task=task.id, status=task.status, reason=task.reason)
+    if not task.attempts:
+        return line
+    return msgspec.structs.replace(line, **_attempt_fields(task.attempts[-1], now))
+
+
+def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
+    started, exited = attempt.started, attempt.exited
+    runs = started is not None and exited is None
+    since = attempt.starting_at if started is None else started.at
+    return {
+        "attempt": attempt.number,
+        "pid": started.pid if started is not None and runs else None,
+        "seconds": (now if exited is None else exited.ended_at) - since,
+        "timeout": attempt.timeout,
+        "stdout_bytes": attempt.output["stdout"],
+        "stderr_bytes": attempt.output["stderr"],
+        "quiet_for": now - (attempt.last_output_at or since) if runs else None,
+        "fraction": None if attempt.progress is None else attempt.progress.fraction,
+        "label": "" if attempt.progress is None else attempt.progress.label,
+        "stopping": attempt.stopping.reason if attempt.stopping is not None and runs else "",
+        "blocked": attempt.blocked,
+    }

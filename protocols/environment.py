@@ -1,0 +1,37 @@
+"""Which variables of our environment a worker gets: a short list, what the plan asks for, what it sets."""
+
+import re
+from collections.abc import Mapping
+from fnmatch import translate
+from functools import lru_cache
+
+from protocols.plan import Task
+
+__all__ = ["withheld_environment", "worker_environment"]
+
+_USUAL = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TERM", "TZ", "TMPDIR", "XDG_*"),
+    *("SSH_AUTH_SOCK", "*_PROXY", "*_proxy", "SSL_CERT_*", "VIRTUAL_ENV"),
+)
+_OURS = "CALLBOARD_"
+"""Settings, mark and tokens of this callboard are nothing for the callboard that a worker may be."""
+
+
+def worker_environment(task: Task, base: Mapping[str, str]) -> dict[str, str]:
+    """What a worker of this task gets of ``base``, and what the plan sets.
+
+    The mark and the socket of the fleet are added by whoever starts the worker.
+    """
+    passes = _pattern(task.pass_env).fullmatch
+    passed = {name: value for name, value in base.items() if passes(name) and not name.startswith(_OURS)}
+    return passed | task.env
+
+
+def withheld_environment(task: Task, base: Mapping[str, str]) -> tuple[str, ...]:
+    """The names in ``base`` that a worker of this task does not get, sorted."""
+    return tuple(sorted(base.keys() - worker_environment(task, base).keys()))
+
+
+@lru_cache(maxsize=256)
+def _pattern(pass_env: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(name) for name in (*_USUAL, *pass_env)))

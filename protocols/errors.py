@@ -1,0 +1,80 @@
+"""The errors that callboard raises on purpose.
+
+FleetError
+├── InputError          what a user wrote cannot be used (exit code 2)
+│   ├── PlanError       … in a plan: file, path of the key, what, what to do
+│   └── SettingsError   … in the settings
+├── StateError          the state folder cannot be used (exit code 2)
+├── UnreachableError    no supervisor answers (exit code 3)
+├── KeeperError         the keeper refused or is gone
+│   └── SpawnError      one command could not be started
+├── JournalError        the journal cannot be opened or written
+├── WatchError          the kernel does not tell that a file changes (inotify's limits)
+└── RestartLimitError   an actor failed too often
+"""
+
+__all__ = [
+    "FleetError",
+    "InputError",
+    "JournalError",
+    "KeeperError",
+    "PlanError",
+    "RestartLimitError",
+    "SettingsError",
+    "SpawnError",
+    "StateError",
+    "UnreachableError",
+    "WatchError",
+]
+
+
+class FleetError(Exception):
+    """Base of all errors that callboard raises on purpose. Its text is for the user."""
+
+
+class InputError(FleetError):
+    """What a user wrote cannot be used. ``problems`` holds one line for each mistake."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PlanError(InputError):
+    """A plan cannot be run. Each problem reads ``FILE: path.to.key: what; what to do``."""
+
+
+class SettingsError(InputError):
+    """A settings file, variable or flag is wrong."""
+
+
+class StateError(FleetError):
+    """The state folder cannot be used; nothing in it was changed."""
+
+
+class UnreachableError(FleetError):
+    """No supervisor answers for this fleet."""
+
+
+class KeeperError(FleetError):
+    """The keeper refused a request, or is gone."""
+
+
+class SpawnError(KeeperError):
+    """One command could not be started. ``code`` is the errno's name, such as ``ENOENT``."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class JournalError(FleetError):
+    """The journal cannot be opened or written. What is in it stays as it was."""
+
+
+class WatchError(FleetError):
+    """The kernel does not tell that a file changes. It can still be looked at."""
+
+
+class RestartLimitError(FleetError):
+    """An actor failed more often than its limit allows."""

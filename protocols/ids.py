@@ -1,0 +1,20 @@
+"""The identifiers of everything that a supervisor names, as types that cannot be mixed up."""
+
+from typing import NewType
+
+__all__ = ["AttemptId", "FleetId", "RunId", "TaskId", "WorkerId"]
+
+FleetId = NewType("FleetId", str)
+"""Names one fleet for ever: 32 hexadecimal digits. First half of the mark in a worker's environment."""
+
+RunId = NewType("RunId", str)
+"""What a user types for one execution of a plan: 8 characters of ``a-z2-7``; a prefix will do."""
+
+TaskId = NewType("TaskId", str)
+"""A node of a plan, as its author named it."""
+
+WorkerId = NewType("WorkerId", str)
+"""A supervised process tree. In a run each task has one worker of the same name, with attempts."""
+
+AttemptId = NewType("AttemptId", str)
+"""One attempt of a worker: 32 hexadecimal digits. Makes a spawn idempotent."""

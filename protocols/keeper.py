@@ -1,0 +1,233 @@
+"""What supervisor and keeper say to each other. The keeper's side is in `actors.keeper_process`.
+
+A Unix stream socket carries one JSON object a line, at most ``MAX_MESSAGE`` bytes. File
+descriptors travel as SCM_RIGHTS with the first byte of the message that names their number
+in ``fds``. What the operating system knows as bytes (arguments, environment, paths) is latin-1
+text here: one character a byte, so that everything that is legal there passes unchanged.
+
+A supervisor says `Hello` first. A request carries ``id``; its `Reply` carries the same number
+in ``re``. Reports come at any time.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from protocols.events import EndReason, Stream
+from protocols.ids import AttemptId, FleetId
+
+__all__ = ["VERSION", "Message", "Report", "Request", "decode_message", "encode_request", "from_os", "to_os"]
+
+VERSION = 1
+MAX_MESSAGE = 4 * 1024 * 1024  # the kernel takes 2 MiB of arguments and environment by default
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", omit_defaults=True):
+    id: int = 0
+    """0 where no reply is wanted."""
+
+
+class Hello(_Request, frozen=True, kw_only=True, tag="hello"):
+    """Answered with `Welcome`. Cuts an older connection; one with a lower generation is refused."""
+
+    versions: tuple[int, ...]
+    fleet: FleetId
+    generation: int
+
+
+class Stdin(msgspec.Struct, frozen=True, omit_defaults=True):
+    kind: Literal["none", "text", "file", "pipe"]
+    text: str = ""
+    """For ``text``: the bytes as latin-1. For ``file``: the path."""
+
+
+class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
+    """Start a worker. Answered with `Spawned` and two descriptors, the read ends of stdout and
+    stderr. Asked again for the same attempt, the keeper gives the same answer and starts nothing."""
+
+    attempt: AttemptId
+    executable: str
+    argv: tuple[str, ...]
+    cwd: str
+    env: tuple[str, ...]
+    """``NAME=value``, complete; the keeper adds nothing."""
+    stdin: Stdin
+    stdout: str
+    stderr: str
+    status: str
+    """Paths of the two spool files and of the status file; their folders exist."""
+    attached: bool
+    """The tree ends when the supervisor's connection is gone."""
+    timeout: float | None
+    """Seconds from the start until the keeper runs the ladder on its own."""
+    grace: float
+    """Seconds between TERM and KILL when the timeout is over."""
+    linger: float
+    """Seconds that output and left-over processes get after the leader's exit."""
+
+
+class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
+    """Take over a running worker of a keeper that died, with the read ends of its output as
+    descriptors. It is no child of this keeper: the supervisor reaps it and says `Reaped`."""
+
+    attempt: AttemptId
+    pid: int
+    start_ticks: int
+    stdout: str
+    stderr: str
+    status: str
+    attached: bool
+    timeout: float | None
+    """Seconds that are left."""
+    grace: float
+    linger: float
+    fds: int = 2
+
+
+class Reaped(_Request, frozen=True, kw_only=True, tag="reaped"):
+    attempt: AttemptId
+    code: int | None
+    signal: int | None
+    at: float
+
+
+class Stop(_Request, frozen=True, kw_only=True, tag="stop"):
+    """Run the ladder: TERM to the group, KILL after ``grace`` seconds, sweep. Said again it can
+    only become more urgent. Answered at once; `Ended` tells the end."""
+
+    attempt: AttemptId
+    grace: float
+    reason: EndReason
+
+
+class CloseStdin(_Request, frozen=True, kw_only=True, tag="close_stdin"):
+    attempt: AttemptId
+
+
+class Forget(_Request, frozen=True, kw_only=True, tag="forget"):
+    """The end of this attempt is in the journal: the keeper need not remember it."""
+
+    attempt: AttemptId
+
+
+class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
+    """End all that is left, unattributed processes too, answer with `Finished`, exit."""
+
+
+Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Shutdown
+
+
+class Known(msgspec.Struct, frozen=True):
+    """An attempt that the keeper remembers."""
+
+    attempt: AttemptId
+    pid: int
+    start_ticks: int
+    state: Literal["running", "exited", "ended"]
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    version: int
+    pid: int
+    boot_id: str
+    pid_namespace: int
+    attempts: tuple[Known, ...]
+
+
+class Spawned(msgspec.Struct, frozen=True):
+    pid: int
+    start_ticks: int
+    at: float
+
+
+class Finished(msgspec.Struct, frozen=True):
+    ended: tuple[str, ...]
+    """Unattributed processes that were ended, as ``pid command``."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    code: str
+    """An errno's name, or ``version``, ``stale-generation``, ``unknown-attempt``, ``bad-request``."""
+    message: str
+
+
+class Reply(msgspec.Struct, frozen=True, tag_field="type", tag="reply"):
+    re: int
+    ok: msgspec.Raw = msgspec.Raw()
+    """`Welcome`, `Spawned` or `Finished`; empty where there is nothing to tell, or an error."""
+    error: Refusal | None = None
+    fds: int = 0
+
+
+class _AttemptReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    attempt: AttemptId
+
+
+class Exited(_AttemptReport, frozen=True, kw_only=True, tag="exited"):
+    """The leader is gone. Its tree and its output may not be."""
+
+    code: int | None
+    signal: int | None
+    at: float
+
+
+class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
+    """Nothing of the tree is left and both streams are complete. The last report of an attempt."""
+
+    code: int | None
+    signal: int | None
+    exited_at: float
+    at: float
+    reason: EndReason
+    stdout_bytes: int
+    stderr_bytes: int
+    swept: tuple[str, ...]
+
+
+class Stopping(_AttemptReport, frozen=True, kw_only=True, tag="stopping"):
+    """The keeper runs the ladder, by command or on its own."""
+
+    reason: EndReason
+    grace: float
+
+
+class Blocked(_AttemptReport, frozen=True, kw_only=True, tag="blocked"):
+    stream: Stream
+    error: str
+
+
+class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):
+    stream: Stream
+
+
+class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unattributed"):
+    pid: int
+    command: str
+
+
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed
+"""What the keeper says of one attempt."""
+Message: TypeAlias = Reply | Report | Unattributed
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def encode_request(request: Request) -> bytes:
+    """One line, with its end."""
+    return _encoder.encode(request) + b"\n"
+
+
+def decode_message(line: bytes) -> Message:
+    """Raise ``msgspec.ValidationError`` for what no keeper says."""
+    return _decoder.decode(line)
+
+
+def to_os(text: bytes) -> str:
+    """Bytes of the operating system as protocol text."""
+    return text.decode("latin-1")
+
+
+def from_os(text: str) -> bytes:
+    """Protocol text as bytes of the operating system."""
+    return text.encode("latin-1")

@@ -1,0 +1,76 @@
+"""Where everything of a fleet lies on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocols.events import Stream
+from protocols.ids import AttemptId, WorkerId
+
+__all__ = ["FleetFolder"]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFolder:
+    """The folder of one fleet: ``STATE/RUN``, mode 0700. Nothing here touches the disk."""
+
+    root: Path
+
+    @property
+    def identity(self) -> Path:
+        """``fleet.json``: what never changes (see `supervisor.fleets`). Its presence makes the folder a fleet."""
+        return self.root / "fleet.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        """Held with ``flock`` by the living supervisor; holds its pid as text."""
+        return self.root / "lock"
+
+    @property
+    def keeper_lock(self) -> Path:
+        """Held with ``flock`` by the living keeper; holds its pid as text."""
+        return self.root / "keeper.lock"
+
+    @property
+    def keeper_socket(self) -> Path:
+        return self.root / "keeper.sock"
+
+    @property
+    def keeper_log(self) -> Path:
+        return self.root / "keeper.log"
+
+    @property
+    def log(self) -> Path:
+        """What a developer of callboard wants to see; what a user wants is in the journal."""
+        return self.root / "supervisor.log"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.root / "control.sock"
+
+    @property
+    def plan(self) -> Path:
+        """A copy of the plan as it was when the run began."""
+        return self.root / "plan.toml"
+
+    @property
+    def report_json(self) -> Path:
+        return self.root / "report.json"
+
+    @property
+    def report_markdown(self) -> Path:
+        return self.root / "report.md"
+
+    def attempt(self, worker: WorkerId, attempt: int) -> Path:
+        return self.root / "spool" / worker / str(attempt)
+
+    def spool(self, worker: WorkerId, attempt: int, stream: Stream) -> Path:
+        """The exact bytes that the worker wrote to this stream, nothing added."""
+        return self.attempt(worker, attempt) / stream
+
+    def status(self, attempt: AttemptId) -> Path:
+        """The keeper's status file of one attempt."""
+        return self.root / "status" / attempt

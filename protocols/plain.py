@@ -1,0 +1,131 @@
+"""The lines of a run on a terminal or in a log file: one for each change of state."""
+
+from protocols.durations import format_duration
+from protocols.events import (
+    ActorFailed,
+    Event,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    ProcessUnattributed,
+    Record,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    SpoolBlocked,
+    SpoolResumed,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerMismatch,
+    WorkerStarted,
+    WorkerStopping,
+)
+from protocols.ids import TaskId
+from protocols.lines import printable
+from protocols.states import RunView
+
+__all__ = ["PlainLines"]
+
+_COMMAND = 100
+
+
+class PlainLines:
+    """Feed records, get lines without their line ends. Safe to print: no control characters of a worker."""
+
+    def __init__(self) -> None:
+        self.view = RunView()
+
+    def feed(self, record: Record) -> list[str]:
+        self.view.apply(record)
+        text = self._text(record.event)
+        return [] if text is None else [f"{self._clock(record.event.at)}  {printable(text)}"]
+
+    def _clock(self, at: float) -> str:
+        return f"{at - (self.view.started_at or at):8.1f}s"
+
+    def _text(self, event: Event) -> str | None:
+        match event:
+            case RunStarted():
+                return f"run {event.run}: {_count(len(event.tasks), 'task')} of {event.plan}"
+            case TaskStatusChanged() if event.status != "running":
+                return self._changed(event)
+            case WorkerStarted():
+                return f"{event.worker}: {self._started(event)}"
+            case RunStopping():
+                how = f"TERM now, KILL after {format_duration(event.grace)}" if event.grace else "KILL now"
+                return f"stopping ({event.reason}): {how}"
+            case RunEnded():
+                counts = ", ".join(f"{count} {status}" for status, count in event.counts.items())
+                return f"run {self.view.run}: {event.outcome} ({counts})"
+            case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
+                return _of_worker(event)
+            case _:
+                return _of_fleet(event)
+
+    def _started(self, event: WorkerStarted) -> str:
+        attempt = self.view.tasks[TaskId(event.worker)].attempts[-1]
+        command = " ".join(attempt.argv)
+        shown = command if len(command) <= _COMMAND else command[: _COMMAND - 1] + "…"
+        return f"started{_nth(event.attempt)}, pid {event.pid}: {shown}"
+
+    def _changed(self, event: TaskStatusChanged) -> str:
+        text = f"{event.task}: {event.status}"
+        attempts = self.view.tasks[event.task].attempts
+        exited = attempts[-1].exited if attempts else None
+        if event.status == "succeeded" and exited is not None and exited.started_at is not None:
+            text += f" in {format_duration(round(exited.ended_at - exited.started_at, 1))}"
+        if event.reason:
+            text += f": {event.reason}"
+        if event.retry_at is not None:
+            text += f"; attempt {event.attempt + 1} in {format_duration(round(event.retry_at - event.at, 1))}"
+        return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out"} else "")
+
+
+def _of_worker(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBlocked | SpoolResumed) -> str | None:
+    match event:
+        case WorkerExited():
+            left = ", ".join(event.swept)
+            return (
+                f"{event.worker}: ended {_count(len(event.swept), 'process', 'es')} left behind: {left}"
+                if left
+                else None
+            )
+        case WorkerStopping() if event.reason != "stop":
+            return f"{event.worker}: {event.reason}: TERM now, KILL after {format_duration(event.grace)}"
+        case WorkerMismatch():
+            sizes = f"{event.written} bytes copied, {event.spooled} in the spool, {event.recorded} recorded"
+            return f"{event.worker}: MISMATCH in {event.stream}: {sizes}"
+        case SpoolBlocked():
+            return (
+                f"{event.worker}: {event.stream} waits, its spool cannot be written: {event.error}; tried each second"
+            )
+        case SpoolResumed():
+            return f"{event.worker}: {event.stream} goes on"
+        case _:
+            return None
+
+
+def _of_fleet(event: Event) -> str | None:
+    match event:
+        case KeeperLost():
+            return f"the keeper (pid {event.pid}) is lost: {event.reason}; a new one takes over"
+        case ProcessUnattributed():
+            return f"a process of no known worker: {event.pid} {event.command}; it ends with the run"
+        case FleetSwept():
+            ended = _count(len(event.processes), "process", "es")
+            return f"ended {ended} of no known worker: {', '.join(event.processes)}"
+        case ActorFailed():
+            then = "not restarted" if event.restart_in is None else f"restarted in {event.restart_in:.1f} s"
+            return f"internal error in {event.actor} ({then}): {event.error}"
+        case JournalResumed():
+            return f"the journal could not be written for {format_duration(round(event.seconds, 1))}: {event.error}"
+        case _:
+            return None
+
+
+def _nth(attempt: int) -> str:
+    return "" if attempt == 1 else f" (attempt {attempt})"
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"

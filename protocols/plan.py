@@ -1,0 +1,60 @@
+"""What a plan says once it is read and resolved: the tasks, what they need, and how many run at once."""
+
+from typing import Literal
+
+import msgspec
+
+from protocols.ids import TaskId
+
+__all__ = ["Plan", "Stdin", "Task"]
+
+
+class Stdin(msgspec.Struct, frozen=True):
+    """What a worker reads. ``pipe``: what others send it while it runs."""
+
+    kind: Literal["none", "text", "file", "pipe"] = "none"
+    text: str = ""
+    """For ``text``: the text itself. For ``file``: the path."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with everything that its role and the defaults of the plan say filled in."""
+
+    id: TaskId
+    command: tuple[str, ...]
+    """The arguments, the name of the command first. With ``shell``: ``("/bin/sh", "-c", TEXT)``."""
+    role: str | None = None
+    shell: bool = False
+    cwd: str = "."
+    env: dict[str, str] = {}
+    """Variables that the plan sets."""
+    pass_env: tuple[str, ...] = ()
+    """Patterns such as ``JAVA_*`` of variables that are passed on besides the usual ones."""
+    needs: tuple[TaskId, ...] = ()
+    timeout: float | None = None
+    """Seconds that one attempt may take."""
+    retries: int = 0
+    """Further attempts after a first one that failed."""
+    backoff: float = 1.0
+    """Seconds before the first retry; doubles from retry to retry."""
+    grace: float = 10.0
+    """Seconds between TERM and KILL."""
+    stdin: Stdin = Stdin()
+    allow_failure: bool = False
+    progress_file: str | None = None
+    """A Markdown file whose checkboxes tell how far the task is."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks in the order of the file, with known needs and without cycles."""
+
+    tasks: tuple[Task, ...]
+    concurrency: int = 16
+    """How many tasks run at once."""
+    role_concurrency: dict[str, int] = {}
+    """How many tasks of a role run at once, for the roles that say so."""
+    grace: float = 10.0
+    """Seconds between TERM and KILL where neither task nor role says otherwise."""
+
+    def needs(self) -> dict[TaskId, tuple[TaskId, ...]]:
+        return {task.id: task.needs for task in self.tasks}

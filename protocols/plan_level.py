@@ -1,0 +1,170 @@
+"""What one level of a plan, the defaults, a role or a task, says about how to run a command."""
+
+import re
+
+import msgspec
+
+from protocols.plan import Stdin
+from protocols.section import Section
+
+__all__ = ["COMMON_KEYS", "LATER_KEYS", "Command", "Level", "read_level"]
+
+COMMON_KEYS = (
+    "command",
+    "shell",
+    "cwd",
+    "env",
+    "pass_env",
+    "timeout",
+    "retries",
+    "backoff",
+    "grace",
+    "stdin",
+    "allow_failure",
+    "progress_file",
+)
+LATER_KEYS = {
+    **dict.fromkeys(
+        ("agent", "model", "prompt", "permissions", "session", "tools"),
+        "this key is not supported; this version runs commands only",
+    ),
+    **dict.fromkeys(
+        (
+            "durable",
+            "for_each",
+            "limits",
+            "output",
+            "priority",
+            "quiet_after",
+            "restart",
+            "source",
+            "when",
+            "workspace",
+        ),
+        "this key is not supported by this version; remove it",
+    ),
+}
+_LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
+_LONGEST_STDIN = 1024 * 1024
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command as it was written, and where. Whether it may be a string is known once ``shell`` is."""
+
+    words: str | tuple[str, ...] | None
+    """None where it was written wrongly, which has been reported."""
+    section: Section
+
+    def reject(self, message: str) -> None:
+        self.section.reject("command", message)
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """None where the level says nothing. `env` and `pass_env` add to those of the level below."""
+
+    command: Command | None = None
+    shell: bool | None = None
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    pass_env: tuple[str, ...] = ()
+    timeout: float | None = None
+    retries: int | None = None
+    backoff: float | None = None
+    grace: float | None = None
+    stdin: Stdin | None = None
+    allow_failure: bool | None = None
+    progress_file: str | None = None
+
+    def over(self, base: "Level") -> "Level":
+        """This level where it says something, else ``base``."""
+        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        said["env"] = {**base.env, **self.env}
+        said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
+        return msgspec.structs.replace(base, **said)
+
+
+def read_level(section: Section) -> Level:
+    """Read the keys that all levels share."""
+    return Level(
+        command=_read_command(section),
+        shell=section.flag("shell"),
+        cwd=section.text("cwd"),
+        env=_read_env(section),
+        pass_env=_read_pass_env(section),
+        timeout=section.duration("timeout", zero=False),
+        retries=section.count("retries", 0),
+        backoff=section.duration("backoff", zero=True),
+        grace=section.duration("grace", zero=True),
+        stdin=_read_stdin(section),
+        allow_failure=section.flag("allow_failure"),
+        progress_file=section.text("progress_file"),
+    )
+
+
+def _read_command(section: Section) -> Command | None:
+    written = section.get("command")
+    if written is None:
+        return None
+    words = section.text("command") if isinstance(written, str) else section.strings("command")
+    if words is not None and _is_blank(words):
+        section.reject("command", 'empty; write what to run, such as ["make", "test"]')
+        words = None
+    for word in (words,) if isinstance(words, str) else words or ():
+        _check_length(section, "command", word)
+    return Command(words, section)
+
+
+def _is_blank(words: str | tuple[str, ...]) -> bool:
+    return not words or not (words if isinstance(words, str) else words[0]).strip()
+
+
+def _read_env(section: Section) -> dict[str, str]:
+    table = section.table("env")
+    found: dict[str, str] = {}
+    if table is None:
+        return found
+    for name in table:
+        if not _is_variable(name):
+            table.reject(name, 'no name of a variable; write one without "=" and NUL')
+        elif name.startswith("CALLBOARD_"):
+            table.reject(name, "names that begin with CALLBOARD_ are callboard's own; choose another")
+        elif (value := table.text(name, empty=True)) is not None:
+            _check_length(table, name, f"{name}={value}")
+            found[name] = value
+    return found
+
+
+def _read_pass_env(section: Section) -> tuple[str, ...]:
+    patterns = section.strings("pass_env") or ()
+    for pattern in patterns:
+        if not _is_variable(pattern):
+            section.reject("pass_env", 'no name of a variable; write names such as "JAVA_HOME" or "JAVA_*"')
+    return patterns
+
+
+def _is_variable(name: str) -> bool:
+    return re.fullmatch(r"[^=\0]+", name) is not None
+
+
+def _check_length(section: Section, key: str, text: str) -> None:
+    if len(text.encode()) > _LONGEST_ARGUMENT:
+        section.reject(key, "longer than the 128 KiB that Linux takes; pass it in a file or by stdin")
+
+
+def _read_stdin(section: Section) -> Stdin | None:
+    match section.get("stdin"):
+        case None:
+            return None
+        case "none":
+            return Stdin("none")
+        case "pipe":
+            return Stdin("pipe")
+        case {"text": str(text), **rest} if not rest:
+            if len(text.encode()) > _LONGEST_STDIN:
+                section.reject("stdin", 'longer than 1 MiB; put it in a file and write { file = "PATH" }')
+            return Stdin("text", text)
+        case {"file": _, **rest} if not rest and (table := section.table("stdin")):
+            path = table.text("file")
+            return Stdin("file", path) if path else None
+    section.reject("stdin", 'write "none", "pipe", { text = "TEXT" } or { file = "PATH" }')
+    return None

@@ -1,0 +1,168 @@
+"""From the text of a plan to a `Plan`, or to all of its mistakes at once."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from protocols.errors import PlanError
+from protocols.graph import find_cycles
+from protocols.ids import TaskId
+from protocols.plan import Plan, Task
+from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
+from protocols.section import Problems, Section
+from protocols.toml_text import parse_toml
+from protocols.wording import printable, quote
+
+__all__ = ["parse_plan"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DEFAULT_CONCURRENCY = 16
+_SHOWN = 12  # names of a cycle that a message holds
+
+_ONLY_TASKS = dict.fromkeys(("id", "role", "needs"), "this key belongs to one task; move it to [[tasks]]")
+_HINTS_TOP = {
+    **LATER_KEYS,
+    **_ONLY_TASKS,
+    **dict.fromkeys(COMMON_KEYS, "this key belongs to [defaults], [roles.NAME] or [[tasks]]; move it there"),
+    "agents": LATER_KEYS["agent"],
+    "concurrency": "this key belongs to [defaults] or [roles.NAME]; move it there",
+}
+_HINTS_TASK = {
+    **LATER_KEYS,
+    "concurrency": "a task runs once; move this key to [defaults] for the whole run, or to [roles.NAME] for a role",
+}
+
+
+class _Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as it was written."""
+
+    section: Section
+    id: TaskId
+    role: str | None
+    needs: tuple[TaskId, ...]
+    level: Level
+
+
+class _Role(msgspec.Struct, frozen=True):
+    level: Level
+    concurrency: int | None
+
+
+def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
+    """The plan that ``text`` holds. ``file`` names it in messages; ``grace`` applies where the plan says none.
+
+    Raises PlanError with every mistake that was found.
+    """
+    problems = Problems(file)
+    root = Section(parse_toml(text, file, PlanError), "", problems)
+    root.check_keys(("defaults", "roles", "tasks"), _HINTS_TOP)
+    defaults = _read_role(root.table("defaults"))
+    roles = _read_roles(root.table("roles"))
+    drafts = [draft for section in root.tables("tasks") if section and (draft := _read_task(section))]
+    if not root.get("tasks"):
+        problems.add("tasks", "a plan needs at least one task; add [[tasks]] with an id and a command")
+    _check_ids(drafts)
+    _check_needs(drafts)
+    grace = grace if defaults.level.grace is None else defaults.level.grace
+    base = msgspec.structs.replace(defaults.level, grace=grace)
+    tasks = tuple(_resolve(draft, base, roles) for draft in drafts)
+    if problems.lines:
+        raise PlanError(*problems.lines)
+    return Plan(
+        tasks=tasks,
+        concurrency=defaults.concurrency or _DEFAULT_CONCURRENCY,
+        role_concurrency={name: role.concurrency for name, role in roles.items() if role.concurrency},
+        grace=grace,
+    )
+
+
+def _read_role(section: Section | None) -> _Role:
+    if section is None:
+        return _Role(Level(), None)
+    section.check_keys((*COMMON_KEYS, "concurrency"), {**LATER_KEYS, **_ONLY_TASKS})
+    return _Role(read_level(section), section.count("concurrency", 1))
+
+
+def _read_roles(section: Section | None) -> dict[str, _Role]:
+    if section is None:
+        return {}
+    for name in section:
+        _check_name(section, name, name)
+    return {name: _read_role(section.table(name)) for name in section}
+
+
+def _read_task(section: Section) -> _Draft:
+    section.check_keys(("id", "role", "needs", *COMMON_KEYS), _HINTS_TASK)
+    name = section.text("id")
+    if name:
+        _check_name(section, "id", name)
+    elif "id" not in section:
+        section.reject("id", "missing; give the task a name")
+    needs = tuple(TaskId(need) for need in section.strings("needs") or ())
+    return _Draft(
+        section=section, id=TaskId(name or ""), role=section.text("role"), needs=needs, level=read_level(section)
+    )
+
+
+def _check_name(section: Section, key: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        rule = 'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit'
+        section.reject(key, f"{quote(name)} is not a safe name; use {rule}")
+
+
+def _check_ids(drafts: Sequence[_Draft]) -> None:
+    first: dict[TaskId, _Draft] = {}
+    for draft in drafts:
+        other = first.setdefault(draft.id, draft)
+        if draft.id and other is not draft:
+            draft.section.reject("id", f"{quote(draft.id)} is the id of {other.section.path} too; rename one of them")
+
+
+def _check_needs(drafts: Sequence[_Draft]) -> None:
+    by_id = {draft.id: draft for draft in drafts if draft.id}
+    for draft in drafts:
+        for need in draft.needs:
+            if need not in by_id:
+                guess = draft.section.guess(need, by_id) or "; add it, or remove this need"
+                draft.section.reject("needs", f"no task {quote(need)}{guess}")
+            elif need == draft.id:
+                draft.section.reject("needs", "a task cannot need itself; remove it")
+    known = {task: [need for need in draft.needs if need in by_id and need != task] for task, draft in by_id.items()}
+    for cycle in find_cycles(known):
+        by_id[cycle[0]].section.reject("needs", f"cycle {_draw(cycle)}, each needs the next; remove one of these needs")
+
+
+def _draw(cycle: Sequence[str]) -> str:
+    shown = [printable(task) for task in cycle]
+    if len(shown) > _SHOWN:
+        shown[_SHOWN - 2 : -1] = [f"… ({len(shown) - _SHOWN + 1} more)"]
+    return " → ".join(shown)
+
+
+def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
+    level = draft.level
+    if draft.role is not None and draft.role not in roles:
+        guess = draft.section.guess(draft.role, roles) or f"; add [roles.{printable(draft.role)}]"
+        draft.section.reject("role", f"no role {quote(draft.role)}{guess}")
+    elif draft.role is not None:
+        level = level.over(roles[draft.role].level)
+    level = level.over(base)
+    said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
+    said["command"] = _resolve_command(draft, level)
+    return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
+
+
+def _resolve_command(draft: _Draft, level: Level) -> tuple[str, ...]:
+    command = level.command
+    if command is None:
+        draft.section.reject("command", 'missing; write what to run, such as ["make", "test"]')
+    elif isinstance(command.words, str):
+        if level.shell:
+            return ("/bin/sh", "-c", command.words)
+        command.reject('a string needs shell = true; add that, or write a list such as ["make", "test"]')
+    elif command.words is not None:
+        if not level.shell:
+            return command.words
+        command.reject("a list with shell = true; write one string, or shell = false")
+    return ()

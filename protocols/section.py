@@ -1,0 +1,175 @@
+"""One table of a TOML file, read key by key; every mistake in it is collected, none stops the reading."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from protocols.durations import parse_duration
+from protocols.wording import did_you_mean, printable, quote
+
+__all__ = ["Problems", "Section"]
+
+_ENOUGH = 50  # problems after which no more guesses are made: each compares with every candidate
+_MOST = 1_000_000  # beyond any sensible count, and safe in every format that the number will travel in
+
+
+class Problems:
+    """The mistakes of one file, each once, as ``FILE: path.to.key: what; what to do``."""
+
+    def __init__(self, file: str) -> None:
+        self._file = printable(file)
+        self._lines: dict[str, None] = {}
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(self._lines)
+
+    def add(self, path: str, message: str) -> None:
+        self._lines[f"{self._file}: {path}: {message}"] = None
+
+    def guess(self, word: str, candidates: Iterable[str]) -> str:
+        """`did_you_mean`, while there are few mistakes."""
+        return did_you_mean(word, candidates) if len(self._lines) < _ENOUGH else ""
+
+
+class Section:
+    """Typed access to a table. A method returns None where the key is missing or wrong."""
+
+    def __init__(self, table: Mapping[str, object], path: str, problems: Problems) -> None:
+        self.path = path
+        self._table = table
+        self._problems = problems
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def get(self, key: str) -> object:
+        """The value as it is, unchecked."""
+        return self._table.get(key)
+
+    def where(self, key: str) -> str:
+        """The path of a key in messages."""
+        name = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quote(key)
+        return f"{self.path}.{name}" if self.path else name
+
+    def reject(self, key: str, message: str) -> None:
+        self._problems.add(self.where(key), message)
+
+    def guess(self, word: str, candidates: Iterable[str]) -> str:
+        """The end of a message that suggests what was meant, or nothing."""
+        return self._problems.guess(word, candidates)
+
+    def check_keys(self, known: Collection[str], hints: Mapping[str, str]) -> None:
+        """Reject every key that is not known, with its hint or with the nearest known one."""
+        for key in self._table:
+            if key not in known:
+                hint = hints.get(key)
+                self.reject(key, hint or f"no such key{self.guess(key, known) or '; remove it'}")
+
+    def flag(self, key: str) -> bool | None:
+        value = self._table.get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        self._mistyped(self.where(key), "true or false", value)
+        return None
+
+    def count(self, key: str, least: int) -> int | None:
+        value = self._table.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self._mistyped(self.where(key), "a whole number", value)
+            return None
+        if not least <= value <= _MOST:
+            self.reject(key, f"out of range; write a number from {least} to {_MOST}")
+            return None
+        return value
+
+    def duration(self, key: str, *, zero: bool) -> float | None:
+        """Seconds. ``zero``: whether "0s" makes sense here."""
+        value = self._table.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            plain = not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < 1e9
+            example = quote(f"{value}s") if plain else '"90s"'
+            self._mistyped(self.where(key), "a duration", value, f"; write {example}")
+            return None
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            self.reject(key, f"{quote(value)}: {error}")
+            return None
+        if not seconds and not zero:
+            self.reject(key, f"{quote(value)} is no time at all; write a longer one, or leave the key out")
+            return None
+        return seconds
+
+    def text(self, key: str, *, empty: bool = False) -> str | None:
+        """A string that the operating system can take: without NUL, and not ``empty`` unless that makes sense."""
+        value = self._table.get(key)
+        return None if value is None else self._text(self.where(key), value, empty)
+
+    def strings(self, key: str) -> tuple[str, ...] | None:
+        """A list of such strings; an empty one makes sense here."""
+        value = self._table.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            hint = f"; write [{quote(value)}]" if isinstance(value, str) else ""
+            self._mistyped(self.where(key), "a list of strings", value, hint)
+            return None
+        found = [self._text(f"{self.where(key)}[{index}]", item, True) for index, item in enumerate(value)]
+        said = tuple(item for item in found if item is not None)
+        return said if len(said) == len(found) else None
+
+    def table(self, key: str) -> "Section | None":
+        value = self._table.get(key)
+        return None if value is None else self._section(self.where(key), value)
+
+    def tables(self, key: str) -> list["Section | None"]:
+        """A list of tables, None for each entry that is none."""
+        value = self._table.get(key, [])
+        if not isinstance(value, list):
+            self._mistyped(self.where(key), "a list of tables", value, f"; write [[{key}]]")
+            return []
+        return [self._section(f"{self.where(key)}[{index}]", item) for index, item in enumerate(value)]
+
+    def _section(self, path: str, value: object) -> "Section | None":
+        if isinstance(value, dict):
+            return Section(value, path, self._problems)
+        self._mistyped(path, "a table", value)
+        return None
+
+    def _text(self, path: str, value: object, empty: bool) -> str | None:
+        if not isinstance(value, str):
+            plain = isinstance(value, int | float) and abs(value) < 1e9
+            self._mistyped(path, "a string", value, f"; write {quote(str(value).lower())}" if plain else "")
+            return None
+        if "\0" in value:
+            self._problems.add(path, "holds a NUL character, which no command, path or variable can; remove it")
+            return None
+        if not value and not empty:
+            self._problems.add(path, "empty; write something, or leave the key out")
+            return None
+        return value
+
+    def _mistyped(self, path: str, expected: str, value: object, hint: str = "") -> None:
+        self._problems.add(path, f"expected {expected}, got {_kind(value)}{hint}")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+    return "a date or a time"

@@ -1,0 +1,165 @@
+"""What the records of a run add up to: one fold for status, report, listings and displays."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias, assert_never
+
+from protocols.events import (
+    ActorFailed,
+    AttemptStarting,
+    Event,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    KeeperStarted,
+    Outcome,
+    ProcessUnattributed,
+    Record,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    SpoolBlocked,
+    SpoolResumed,
+    TaskStatus,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerHeartbeat,
+    WorkerMismatch,
+    WorkerOutput,
+    WorkerProgress,
+    WorkerStarted,
+    WorkerStopping,
+)
+from protocols.ids import AttemptId, RunId, TaskId
+
+__all__ = ["AttemptView", "RunView", "TaskView"]
+
+_OfAttempt: TypeAlias = (
+    WorkerStarted
+    | WorkerOutput
+    | WorkerProgress
+    | WorkerHeartbeat
+    | WorkerStopping
+    | WorkerExited
+    | SpoolBlocked
+    | SpoolResumed
+)
+
+
+@dataclass(slots=True)
+class AttemptView:
+    """One attempt of a task's worker, as far as its records tell."""
+
+    number: int
+    id: AttemptId
+    argv: tuple[str, ...]
+    cwd: str
+    starting_at: float
+    timeout: float | None = None
+    started: WorkerStarted | None = None
+    stopping: WorkerStopping | None = None
+    exited: WorkerExited | None = None
+    progress: WorkerProgress | None = None
+    heartbeat: WorkerHeartbeat | None = None
+    output: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
+    """Bytes that records cover, for each stream."""
+    last_output_at: float | None = None
+    blocked: str = ""
+    """Why the disk takes no more of its output; empty while it does."""
+
+    def apply(self, event: _OfAttempt) -> None:
+        match event:
+            case WorkerStarted():
+                self.started = event
+            case WorkerOutput():
+                self.output[event.stream] = max(self.output[event.stream], event.offset + event.length)
+                self.last_output_at = event.at
+            case WorkerProgress():
+                self.progress = event
+            case WorkerHeartbeat():
+                self.heartbeat = event
+            case WorkerStopping():
+                self.stopping = event
+            case WorkerExited():
+                self.exited = event
+            case SpoolBlocked():
+                self.blocked = event.error
+            case SpoolResumed():
+                self.blocked = ""
+            case _:
+                assert_never(event)
+
+
+@dataclass(slots=True)
+class TaskView:
+    """One task of a run. ``attempts`` are in order, the last is the current one."""
+
+    id: TaskId
+    status: TaskStatus = "pending"
+    reason: str = ""
+    allowed: bool = False
+    changed_at: float | None = None
+    retry_at: float | None = None
+    attempts: list[AttemptView] = field(default_factory=list)
+
+    def attempt(self, number: int) -> AttemptView | None:
+        """Attempts count from 1 without holes; records of unknown ones are left aside."""
+        return self.attempts[number - 1] if 0 < number <= len(self.attempts) else None
+
+
+@dataclass(slots=True)
+class RunView:
+    """A run as its records tell it. Feed every record in order, of the first to the last."""
+
+    run: RunId | None = None
+    plan: str = ""
+    pid: int | None = None
+    version: str = ""
+    started_at: float | None = None
+    stopping: RunStopping | None = None
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+    tasks: dict[TaskId, TaskView] = field(default_factory=dict)
+    last_seq: int = 0
+    last_at: float | None = None
+
+    def apply(self, record: Record) -> None:
+        self.last_seq = record.seq
+        self.last_at = record.event.at
+        self._apply(record.event)
+
+    def counts(self) -> dict[str, int]:
+        """How many tasks have which status, those with none left out."""
+        counts: dict[str, int] = {}
+        for task in self.tasks.values():
+            counts[task.status] = counts.get(task.status, 0) + 1
+        return counts
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
+                self.started_at = event.at
+                self.tasks = {task: TaskView(task) for task in event.tasks}
+            case RunStopping():
+                self.stopping = event
+            case RunEnded():
+                self.ended_at, self.outcome = event.at, event.outcome
+            case TaskStatusChanged():
+                task = self._task(event.task)
+                task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
+                task.retry_at, task.changed_at = event.retry_at, event.at
+            case AttemptStarting():
+                self._task(TaskId(event.worker)).attempts.append(
+                    AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, event.timeout)
+                )
+            case WorkerMismatch() | JournalResumed() | KeeperStarted() | KeeperLost():
+                pass
+            case ProcessUnattributed() | ActorFailed() | FleetSwept():
+                pass
+            case _:
+                attempt = self._task(TaskId(event.worker)).attempt(event.attempt)
+                if attempt is not None:
+                    attempt.apply(event)
+
+    def _task(self, task: TaskId) -> TaskView:
+        return self.tasks.setdefault(task, TaskView(task))

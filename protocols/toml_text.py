@@ -1,0 +1,30 @@
+"""TOML with mistakes told by line and column."""
+
+import re
+import tomllib
+
+from protocols.errors import InputError
+from protocols.wording import printable
+
+__all__ = ["parse_toml"]
+
+
+def parse_toml(text: str, file: str, error: type[InputError]) -> dict[str, object]:
+    """The tables in ``text``. Raises ``error`` with one line that begins with ``file``."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        problem = _explain(str(exc))
+    except RecursionError:
+        problem = "nested too deeply; make it flatter"
+    except ValueError:  # Python's own limit of digits
+        problem = "not valid TOML: a number has too many digits; shorten it"
+    raise error(f"{printable(file)}: {problem}")
+
+
+def _explain(message: str) -> str:
+    match = re.fullmatch(r"(.*) \(at (?:(line \d+), (column \d+)|(end of document))\)", message, re.DOTALL)
+    if match is None:
+        return f"not valid TOML: {printable(message)}; correct it"
+    place = ", ".join(part for part in match.groups()[1:] if part)
+    return f"{place}: not valid TOML: {printable(match[1])}; correct it"

@@ -1,0 +1,1 @@
+"""Who starts and stops whom: settings, restarts, wiring, command line."""

@@ -1,0 +1,142 @@
+"""What is still to be recorded of a run whose supervisor is gone: from its records, status files and spool."""
+
+from collections.abc import Iterator, Sequence
+from typing import get_args
+
+from actors.keeper_process.status import Status, read_status
+from protocols.events import (
+    EndReason,
+    Event,
+    FleetSwept,
+    Record,
+    RunEnded,
+    Stream,
+    TaskStatus,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerMismatch,
+    WorkerOutput,
+)
+from protocols.ids import TaskId, WorkerId
+from protocols.layout import FleetFolder
+from protocols.states import AttemptView, RunView, TaskView
+
+__all__ = ["closing_events"]
+
+_STREAMS: tuple[Stream, ...] = get_args(Stream)
+_REASONS: dict[str | None, EndReason] = {reason: reason for reason in get_args(EndReason)}
+_OPEN = ("pending", "running", "retrying")
+_KILLED = "callboard was killed"
+
+
+def closing_events(folder: FleetFolder, view: RunView, swept: tuple[str, ...], at: float) -> list[Event]:
+    """The missing events, ``run.ended`` last; they are applied to the view as well. Empty where it has ended."""
+    if view.outcome is not None:
+        return []
+    events = [*_worker_events(folder, view, at)]
+    if swept:
+        events.append(FleetSwept(at=at, processes=swept))
+    _apply(view, events)
+    changes = [_conclude_task(task, at) for task in view.tasks.values() if task.status in _OPEN]
+    _apply(view, changes)
+    end = RunEnded(at=at, outcome="interrupted", counts=view.counts())
+    _apply(view, [end])
+    return [*events, *changes, end]
+
+
+def _apply(view: RunView, events: Sequence[Event]) -> None:
+    for event in events:
+        view.apply(Record(view.last_seq + 1, event))
+
+
+def _worker_events(folder: FleetFolder, view: RunView, at: float) -> Iterator[Event]:
+    for task in view.tasks.values():
+        for attempt in task.attempts:
+            if attempt.exited is None:
+                yield from _attempt_events(folder, task.id, attempt, at)
+
+
+def _attempt_events(folder: FleetFolder, task: TaskId, attempt: AttemptView, at: float) -> Iterator[Event]:
+    """Ranges of output that no record covers, what does not agree, and the end of the attempt."""
+    worker = WorkerId(task)
+    status = _read_status(folder, attempt)
+    spooled = {stream: _size(folder, worker, attempt.number, stream) for stream in _STREAMS}
+    for stream, size in spooled.items():
+        covered = attempt.output[stream]
+        if size > covered:
+            yield WorkerOutput(
+                at=at, worker=worker, attempt=attempt.number, stream=stream, offset=covered, length=size - covered
+            )
+        written = _written(status, stream)
+        if size < covered or written not in (None, size):
+            yield WorkerMismatch(
+                at=at,
+                worker=worker,
+                attempt=attempt.number,
+                stream=stream,
+                written=size if written is None else written,
+                spooled=size,
+                recorded=max(covered, size),
+            )
+    yield _exit(worker, attempt, status, spooled, at)
+
+
+def _exit(
+    worker: WorkerId, attempt: AttemptView, status: Status | None, spooled: dict[Stream, int], at: float
+) -> WorkerExited:
+    """What the keeper's status file tells; where it tells nothing, nobody knows."""
+    code, signal, ended_at = None, None, at
+    reason: EndReason = "lost"
+    error = "callboard and its keeper were killed; nobody saw how it ended"
+    if status is not None and status.exited_at is not None:
+        code, signal, ended_at = status.code, status.signal, status.exited_at
+        reason, error = _REASONS.get(status.reason, "exit"), ""
+    elif status is None and attempt.started is None:
+        reason, error = "not-started", "callboard was killed before it could be started"
+    return WorkerExited(
+        at=at,
+        worker=worker,
+        attempt=attempt.number,
+        code=code,
+        signal=signal,
+        reason=reason,
+        started_at=attempt.started.at if attempt.started else None,
+        ended_at=ended_at,
+        stdout_bytes=spooled["stdout"],
+        stderr_bytes=spooled["stderr"],
+        error=error,
+    )
+
+
+def _conclude_task(task: TaskView, at: float) -> TaskStatusChanged:
+    """A task whose worker ended well did its work, whoever was killed after it."""
+    last = task.attempts[-1] if task.attempts else None
+    done = last is not None and last.exited is not None and last.exited.reason == "exit" and last.exited.code == 0
+    status: TaskStatus = "succeeded" if done else "stopped"
+    return TaskStatusChanged(
+        at=at,
+        task=task.id,
+        status=status,
+        reason="" if done else _KILLED,
+        attempt=last.number if last else 0,
+        allowed=task.allowed,
+    )
+
+
+def _read_status(folder: FleetFolder, attempt: AttemptView) -> Status | None:
+    status = read_status(folder.status(attempt.id))
+    return status if status is not None and status.attempt == attempt.id else None
+
+
+def _written(status: Status | None, stream: Stream) -> int | None:
+    """Bytes that the keeper says it copied; None where it does not say."""
+    if status is None:
+        return None
+    return status.stdout_bytes if stream == "stdout" else status.stderr_bytes
+
+
+def _size(folder: FleetFolder, worker: WorkerId, attempt: int, stream: Stream) -> int:
+    try:
+        return folder.spool(worker, attempt, stream).stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,192 @@
+"""One run from its first to its last record: who starts in which order, and ends in the opposite one."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+from actors.follower import Follower
+
+from actors.control_port import ControlPort
+from actors.display import Display, JsonText, PlainText
+from actors.hub import Hub
+from actors.journal import Journal
+from actors.keeper import Keeper
+from actors.keeper_link import become_subreaper
+from actors.limits import raise_open_files
+from actors.messages import Append, FollowRequest, Subscribe
+from actors.orchestrator import Orchestrator
+from actors.orders import Decision, KeeperAsk, Order, StopRun
+from actors.roster import Roster
+from actors.unix_socket import bind_unix
+from actors.worker import Surroundings
+from protocols.events import ActorFailed, Record
+from supervisor.children import Child, supervise
+from supervisor.fleets import NewFleet
+from supervisor.layers import layer
+from supervisor.plans import LoadedPlan
+from supervisor.settings import Settings
+from supervisor.signals import obey_signals
+
+__all__ = ["Run"]
+
+_DRAIN = 10.0  # for actors that have nothing to wait for but the disk
+_LAST_ANSWERS = 1.0
+
+
+@dataclass(slots=True)
+class _Channels:
+    """All arrows of a run: each send end belongs to the layer whose actors use it."""
+
+    records: trio.MemorySendChannel[Record]
+    to_hub: trio.MemoryReceiveChannel[Record]
+    requests: trio.MemorySendChannel[Subscribe]
+    to_admit: trio.MemoryReceiveChannel[Subscribe]
+    events: trio.MemorySendChannel[Append]
+    to_journal: trio.MemoryReceiveChannel[Append]
+    asks: trio.MemorySendChannel[KeeperAsk]
+    to_keeper: trio.MemoryReceiveChannel[KeeperAsk]
+    follows: trio.MemorySendChannel[FollowRequest]
+    to_follower: trio.MemoryReceiveChannel[FollowRequest]
+    orders: trio.MemorySendChannel[Order]
+    to_roster: trio.MemoryReceiveChannel[Order]
+    decisions: trio.MemorySendChannel[Decision]
+    to_orchestrator: trio.MemoryReceiveChannel[Decision]
+
+
+def _open_channels() -> _Channels:
+    return _Channels(
+        *trio.open_memory_channel[Record](1024),
+        *trio.open_memory_channel[Subscribe](4),
+        *trio.open_memory_channel[Append](1024),
+        *trio.open_memory_channel[KeeperAsk](256),
+        *trio.open_memory_channel[FollowRequest](256),
+        *trio.open_memory_channel[Order](64),
+        *trio.open_memory_channel[Decision](64),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A loaded plan, the folder of its fleet, and how to show what happens."""
+
+    fleet: NewFleet
+    loaded: LoadedPlan
+    settings: Settings
+    text: JsonText | PlainText
+    fd: int = 1
+    """Where ``text`` goes."""
+    _channels: _Channels = field(default_factory=_open_channels, init=False)
+
+    async def run(self) -> str:
+        """Run the plan to its end, whatever that is. Return why it was left in haste, empty if it was not.
+
+        Afterwards no actor runs and the journal is closed. Errors of actors come out in exception groups.
+        """
+        become_subreaper()
+        raise_open_files()
+        haste: list[str] = []
+        with trio.CancelScope() as everything:
+
+            async def stop(order: StopRun) -> None:
+                try:
+                    await self._channels.decisions.send(order)
+                except trio.BrokenResourceError:  # all is done but the writing
+                    everything.cancel(reason=order.reason)
+
+            def leave(reason: str) -> None:
+                haste.append(reason)
+                everything.cancel(reason=reason)
+
+            async with trio.open_nursery() as nursery:
+                await nursery.start(obey_signals, stop, leave)
+                await self._publish()
+                nursery.cancel_scope.cancel(reason="the run has ended")
+        return "; ".join(haste)
+
+    async def _publish(self) -> None:
+        """The outer layers: what happens is written down, then shown."""
+        channels, folder = self._channels, self.fleet.folder
+        hub = Hub(inbox=channels.to_hub, requests=channels.to_admit)
+        journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records)
+        display = Display(text=self.text, folder=folder, subscribe=channels.requests, fd=self.fd)
+        # A reader of our output may pause for hours and come back: it is waited for; an interrupt ends the waiting.
+        async with layer(drain=math.inf) as publishing:
+            await self._start(publishing, Child("hub", hub.run))
+            async with layer(channels.records, drain=_DRAIN) as keeping:
+                await self._start(keeping, Child("journal", journal.run, limit=0))
+                await self._start(publishing, Child("display", display.run, when_exhausted="park", limit=0))
+                await self._work()
+
+    async def _work(self) -> None:
+        """The inner layers: workers run, somebody decides, somebody may ask. Their state is in their locals, so
+        the first failure of keeper, roster or orchestrator ends the run, in order."""
+        channels = self._channels
+        fleet, flush = self.fleet.identity.fleet, self.settings.stream.flush_interval
+        keeper = Keeper(folder=self.fleet.folder, fleet=fleet, asks=channels.to_keeper, outbox=channels.events)
+        follower = Follower(requests=channels.to_follower, flush_interval=flush)
+        roster = Roster(inbox=channels.to_roster, outbox=channels.decisions, around=self._surroundings())
+        async with layer(channels.events, drain=_DRAIN) as hosting:
+            await self._start(hosting, Child("keeper", keeper.run, limit=0))
+            await self._start(hosting, Child("follower", follower.run))
+            async with layer(channels.asks, channels.follows, drain=_DRAIN + self._longest_grace()) as working:
+                await self._start(working, Child("roster", roster.run, limit=0))
+                await self._decide()
+
+    async def _decide(self) -> None:
+        channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
+        orchestrator = Orchestrator(
+            run_id=identity.run,
+            plan=self.loaded.plan,
+            plan_path=identity.plan,
+            version=identity.version,
+            pid=identity.pid,
+            inbox=channels.to_orchestrator,
+            roster=channels.orders,
+            outbox=channels.events,
+        )
+
+        async def conduct(*, task_status: trio.TaskStatus[None]) -> None:
+            with channels.to_orchestrator:
+                await orchestrator.run(task_status=task_status)
+            decided.set()
+
+        async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
+            await self._start(deciding, Child("orchestrator", conduct, limit=0))
+            async with layer(drain=0) as serving:
+                await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
+                await decided.wait()
+
+    def _port(self) -> ControlPort:
+        folder, channels = self.fleet.folder, self._channels
+        return ControlPort(
+            listener=bind_unix(folder.control_socket),
+            journal=folder.journal,
+            subscribe=channels.requests,
+            outbox=channels.decisions,
+        )
+
+    def _surroundings(self) -> Surroundings:
+        identity, channels = self.fleet.identity, self._channels
+        return Surroundings(
+            fleet=identity.fleet,
+            folder=self.fleet.folder,
+            boot_id=identity.boot_id,
+            pid_namespace=identity.pid_namespace,
+            environ=os.environ,
+            executables=self.loaded.executables,
+            keeper=channels.asks,
+            follower=channels.follows,
+            outbox=channels.events,
+            linger=self.settings.stop.linger,
+        )
+
+    def _longest_grace(self) -> float:
+        return max(task.grace for task in self.loaded.plan.tasks)
+
+    async def _start(self, nursery: trio.Nursery, child: Child) -> None:
+        await nursery.start(partial(supervise, child, self._report))
+
+    async def _report(self, failure: ActorFailed) -> None:
+        await self._channels.events.send(Append(failure))

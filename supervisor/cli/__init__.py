@@ -1,0 +1,1 @@
+"""The commands of `callboard`, one file for each group."""

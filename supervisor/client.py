@@ -1,0 +1,82 @@
+"""The client of a fleet's socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from actors.unix_socket import connect_unix
+from protocols.control import RunStatus, StatusParams, StopParams, StopResult
+from protocols.errors import FleetError, UnreachableError
+from protocols.jsonrpc import Request, Response
+
+__all__ = ["Client", "open_client"]
+
+_ANSWER = 5.0  # a supervisor that says nothing for so long is stopped, starved or stuck
+
+Result = TypeVar("Result", RunStatus, StopResult)
+
+
+@dataclass(slots=True)
+class Client:
+    """One connection to a supervisor. Calls raise UnreachableError when it does not answer."""
+
+    path: Path
+    stream: trio.SocketStream
+    _buffer: bytearray = field(default_factory=bytearray)
+
+    async def status(self) -> RunStatus:
+        return await self._call("status", StatusParams(), RunStatus)
+
+    async def stop(self, params: StopParams) -> StopResult:
+        """Return when the stop is in the journal."""
+        return await self._call("stop", params, StopResult)
+
+    async def wait_closed(self) -> None:
+        """Return when the supervisor has closed the connection: the run has ended."""
+        try:
+            while await self.stream.receive_some():
+                pass
+        except trio.BrokenResourceError:
+            pass  # it ended less politely
+
+    async def _call(self, method: str, params: StatusParams | StopParams, kind: type[Result]) -> Result:
+        request = Request(method=method, params=msgspec.Raw(msgspec.json.encode(params)), id=1)
+        with trio.move_on_after(_ANSWER):
+            line = await self._exchange(msgspec.json.encode(request) + b"\n")
+            response = msgspec.json.decode(line, type=Response)
+            if response.error is None:
+                return msgspec.json.decode(response.result, type=kind)
+            raise FleetError(f"{self.path}: {response.error.message}")
+        raise UnreachableError(
+            f"{self.path}: its supervisor holds the run but has not answered for {_ANSWER:g} s; "
+            f"is it stopped (Ctrl-Z, a debugger) or starved?"
+        )
+
+    async def _exchange(self, line: bytes) -> bytes:
+        await self.stream.send_all(line)
+        while b"\n" not in self._buffer:
+            data = await self.stream.receive_some()
+            if not data:
+                raise UnreachableError(
+                    f"{self.path}: its supervisor closed the connection; the run may just have ended"
+                )
+            self._buffer += data
+        answer, _, self._buffer = self._buffer.partition(b"\n")
+        return bytes(answer)
+
+
+@asynccontextmanager
+async def open_client(path: Path) -> AsyncIterator[Client]:
+    """Connect to the socket of a running fleet; raise UnreachableError when nobody listens there."""
+    try:
+        connection = connect_unix(path)
+    except OSError as error:
+        raise UnreachableError(f"{path}: no supervisor answers there: {error.strerror}") from error
+    connection.setblocking(False)
+    async with trio.SocketStream(trio.socket.from_stdlib_socket(connection)) as stream:
+        yield Client(path, stream)

@@ -1,0 +1,196 @@
+"""The folders of fleets: made whole or not at all, found again by id, told alive from dead by a lock."""
+
+import os
+import secrets
+import shutil
+import time
+import uuid
+from base64 import b32encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from actors.keeper_process.procfs import read_process
+from protocols.errors import InputError, StateError
+from protocols.ids import FleetId, RunId
+from protocols.layout import FleetFolder
+from supervisor.files import make_folder, replace_file
+from supervisor.locks import hold_lock, is_locked, lock_owner
+from supervisor.machine import boot_id, pid_namespace
+from supervisor.state import check_state, state_error
+
+__all__ = ["Fleet", "Identity", "create_fleet", "find_fleet", "find_fleets"]
+
+_SHOWN = 8  # candidates that an error names
+_Natural = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``fleet.json`` holds: what never changes."""
+
+    fleet: Annotated[FleetId, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    run: Annotated[RunId, msgspec.Meta(pattern=r"\A[a-z2-7]{8}\Z")]
+    plan: str
+    cwd: str
+    started_at: float
+    """Unix time."""
+    version: str
+    pid: _Natural
+    """The supervisor. Only together with the next three fields it names a process."""
+    start_ticks: _Natural
+    boot_id: str
+    pid_namespace: int
+    inode: int
+    """Of the folder: a copy of it has another one, and owns no processes."""
+
+    def is_local(self) -> bool:
+        """Whether a pid means the same to us as it did to this fleet."""
+        return self.boot_id == boot_id() and self.pid_namespace == pid_namespace()
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A fleet as it was found on disk; ``identity`` is None where ``problem`` says what is damaged."""
+
+    folder: FleetFolder
+    identity: Identity | None
+    problem: str
+    started_at: float
+    """Unix time; of a damaged one the time of its folder."""
+
+    @property
+    def name(self) -> RunId:
+        return RunId(self.folder.root.name)
+
+    def is_alive(self) -> bool:
+        """Whether its supervisor lives: it holds the lock and, where we can see it, its process is there.
+
+        A callboard that concludes a dead fleet holds the lock as well; the second witness tells the two apart.
+        """
+        return is_locked(self.folder.lock) and self.process_lives() is not False
+
+    def process_lives(self) -> bool | None:
+        """Whether the very process of its supervisor is there; None where that cannot be seen from here."""
+        if self.identity is None or not self.identity.is_local():
+            return None
+        process = read_process(self.identity.pid)
+        return process is not None and process.start_ticks == self.identity.start_ticks and process.alive
+
+    def keeper_lives(self) -> bool:
+        return is_locked(self.folder.keeper_lock)
+
+    def owner(self) -> int | None:
+        """The pid of whoever holds the lock."""
+        return lock_owner(self.folder.lock) if is_locked(self.folder.lock) else None
+
+    def is_original(self) -> bool:
+        """Whether this folder is the one that its fleet was started with, and no copy of it."""
+        return self.identity is not None and self.folder.root.stat().st_ino == self.identity.inode
+
+
+@dataclass(frozen=True, slots=True)
+class NewFleet:
+    """A fleet of this process."""
+
+    folder: FleetFolder
+    identity: Identity
+
+
+@contextmanager
+def create_fleet(
+    state: Path, *, plan: str, cwd: str, version: str, now: Callable[[], float] = time.time
+) -> Iterator[NewFleet]:
+    """Make the folder of a new fleet in an opened state folder, and hold its lock while the context lasts.
+
+    The folder appears at once with all that makes it a fleet, the lock held. Raise `StateError`
+    where that cannot be done; nothing of it is left then.
+    """
+    with ExitStack() as held:
+        fresh = state / f".new-{secrets.token_hex(8)}"
+        try:
+            make_folder(fresh)
+            held.callback(shutil.rmtree, fresh, ignore_errors=True)  # for what fails: later it has another name
+            held.enter_context(hold_lock(fresh / "lock"))
+            identity = _identify(fresh, plan, cwd, version, now())
+            replace_file(fresh / "fleet.json", msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+            root = fresh.rename(state / identity.run)
+        except OSError as exc:
+            raise state_error(state, exc) from exc
+        yield NewFleet(FleetFolder(root), identity)
+
+
+def find_fleets(state: Path) -> list[Fleet]:
+    """All fleets of a state folder, the one that started last first; damaged ones too.
+
+    Raise `StateError` where it is no folder of ours; where there is none, there are no fleets.
+    """
+    found = check_state(state)
+    if found is None:
+        return []
+    try:
+        entries = [entry for entry in os.scandir(found) if not entry.name.startswith(".")]
+        fleets = [_read(Path(entry.path)) for entry in entries if entry.is_dir() or entry.is_symlink()]
+    except OSError as exc:
+        raise state_error(state, exc) from exc
+    return sorted(fleets, key=lambda fleet: (fleet.started_at, fleet.name), reverse=True)
+
+
+def find_fleet(state: Path, prefix: str | None) -> Fleet:
+    """The fleet whose id begins so, or the one that started last; raise `InputError` with what there is."""
+    fleets = find_fleets(state)
+    if not fleets:
+        raise InputError(f"{state}: there are no runs here; start one with: callboard run PLAN.toml")
+    if prefix is None:
+        return fleets[0]
+    matches = [fleet for fleet in fleets if fleet.name.startswith(prefix.lower())]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise InputError(f'run "{prefix}": more than one begins so: {_names(matches)}; write more of its id')
+    raise InputError(f'run "{prefix}": there is none in {state}; there are: {_names(fleets)}')
+
+
+def _names(fleets: list[Fleet]) -> str:
+    rest = len(fleets) - _SHOWN
+    return ", ".join(fleet.name for fleet in fleets[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Identity:
+    process = read_process(os.getpid())
+    if process is None:
+        raise StateError("/proc: it does not show our own process; mount the proc file system")
+    return Identity(
+        fleet=FleetId(uuid.uuid4().hex),
+        run=RunId(b32encode(secrets.token_bytes(5)).decode().lower()),
+        plan=plan,
+        cwd=cwd,
+        started_at=at,
+        version=version,
+        pid=process.pid,
+        start_ticks=process.start_ticks,
+        boot_id=boot_id(),
+        pid_namespace=pid_namespace(),
+        inode=folder.stat().st_ino,
+    )
+
+
+def _read(root: Path) -> Fleet:
+    folder = FleetFolder(root)
+    changed_at = root.lstat().st_mtime
+    if root.is_symlink():
+        return Fleet(folder, None, "a link, not a folder", changed_at)
+    try:
+        identity = msgspec.json.decode(folder.identity.read_bytes(), type=Identity)
+    except FileNotFoundError:
+        return Fleet(folder, None, "fleet.json is missing", changed_at)
+    except OSError as exc:
+        return Fleet(folder, None, f"fleet.json: {exc.strerror}", changed_at)
+    except (ValueError, RecursionError) as exc:  # all that a decoder raises
+        return Fleet(folder, None, f"fleet.json: {exc}", changed_at)
+    if identity.run != root.name:
+        return Fleet(folder, None, f"fleet.json is that of {identity.run}", changed_at)
+    return Fleet(folder, identity, "", identity.started_at)

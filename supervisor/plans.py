@@ -1,0 +1,131 @@
+"""Loads a plan from disk and finds everything it names: folders, commands, files."""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from protocols.errors import PlanError
+from protocols.ids import TaskId
+from protocols.plan import Plan, Stdin, Task
+from protocols.plan_parser import parse_plan
+from protocols.wording import printable, quote
+from supervisor.input_files import decode_input, read_input
+
+__all__ = ["LoadedPlan", "load_plan"]
+
+
+class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan that can run here and now."""
+
+    plan: Plan
+    """With absolute paths: ``cwd``, a file for stdin, ``progress_file``."""
+    executables: dict[TaskId, str]
+    """The absolute path of each task's command. The arguments stay as they were written."""
+    source: bytes
+    """The file as it was."""
+
+
+def load_plan(path: Path, start: Path, *, base: Mapping[str, str] | None = None, grace: float = 10.0) -> LoadedPlan:
+    """Read a plan. Relative paths count from ``start``, ``base`` (our environment) gives PATH.
+
+    ``grace`` seconds apply where the plan says none. Raises PlanError with every mistake; what the
+    tasks name is looked up once the plan itself has none.
+    """
+    base = os.environ if base is None else base
+    source = read_input(start / path, str(path), PlanError)
+    plan = parse_plan(decode_input(source, str(path), PlanError), str(path), grace=grace)
+    tasks = tuple(_place(task, start) for task in plan.tasks)
+    executables, problems = _look_up(tasks, base)
+    if problems:
+        raise PlanError(*(f"{printable(str(path))}: {problem}" for problem in problems))
+    return LoadedPlan(plan=msgspec.structs.replace(plan, tasks=tasks), executables=executables, source=source)
+
+
+def _place(task: Task, start: Path) -> Task:
+    stdin = task.stdin
+    if stdin.kind == "file":
+        stdin = msgspec.structs.replace(stdin, text=str(start / stdin.text))
+    progress = None if task.progress_file is None else str(start / task.progress_file)
+    return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, progress_file=progress)
+
+
+def _look_up(tasks: Iterable[Task], base: Mapping[str, str]) -> tuple[dict[TaskId, str], list[str]]:
+    """The executable of each task; and what is missing, each thing once."""
+    executables = {}
+    missing: dict[tuple[str, str], list[int]] = {}
+    find = cache(_find_command)
+    for index, task in enumerate(tasks):
+        name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
+        executable, command = find(name, task.cwd, path)
+        executables[task.id] = executable
+        folder = _folder_problem(task.cwd)
+        if folder and "/" in name and not name.startswith("/"):
+            command = ""  # it is missing because the folder is
+        for key, problem in (("cwd", folder), ("command", command), ("stdin", _stdin_problem(task.stdin))):
+            if problem:
+                missing.setdefault((key, problem), []).append(index)
+    return executables, [_describe(key, problem, where) for (key, problem), where in missing.items()]
+
+
+def _describe(key: str, problem: str, where: Sequence[int]) -> str:
+    more = f" (in {len(where)} tasks)" if len(where) > 1 else ""
+    return f"tasks[{where[0]}].{key}: {problem}{more}"
+
+
+def _folder_problem(path: str) -> str:
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        return f"{quote(path)}: {_reason(error)}; it must be there before the run starts"
+    if not stat.S_ISDIR(mode):
+        return f"{quote(path)} is no directory; name one"
+    return "" if os.access(path, os.X_OK) else f"{quote(path)} cannot be entered by this user; change its permissions"
+
+
+def _stdin_problem(stdin: Stdin) -> str:
+    if stdin.kind != "file":
+        return ""
+    path = Path(stdin.text)
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"{quote(stdin.text)}: {_reason(error)}; it must be there before the run starts"
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        return f"{quote(stdin.text)} is no file; name one"  # opening a pipe would wait for its writer
+    return (
+        "" if os.access(path, os.R_OK) else f"{quote(stdin.text)} is not readable for this user; change its permissions"
+    )
+
+
+def _find_command(name: str, cwd: str, path: str) -> tuple[str, str]:
+    """What a worker in ``cwd`` runs under this name, as an absolute path; and the problem where there is none."""
+    if "/" in name:
+        command = str(Path(cwd, name))
+        problem = _command_problem(command)
+        return ("", problem) if problem else (command, "")
+    problem = ""
+    for folder in path.split(os.pathsep):
+        command = str(Path(cwd, folder, name))
+        if os.access(command, os.F_OK):
+            problem = _command_problem(command)
+            if not problem:
+                return command, ""
+    return "", problem or f"no command {quote(name)} on PATH; install it, or correct the name"
+
+
+def _command_problem(command: str) -> str:
+    try:
+        mode = Path(command).stat().st_mode
+    except OSError as error:
+        return f"{quote(command)}: {_reason(error)}; it must be there before the run starts"
+    if not stat.S_ISREG(mode):
+        return f"{quote(command)} is no file; name one that can be run"
+    return "" if os.access(command, os.X_OK) else f"{quote(command)} is not executable; run chmod +x on it"
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "cannot be read").lower()

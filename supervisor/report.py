@@ -1,0 +1,185 @@
+"""What became of a run, as data: built from its records and its spool, kept as ``report.json``."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from protocols.events import EndReason, Outcome, Stream, TaskStatus
+from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
+from protocols.layout import FleetFolder
+from protocols.states import AttemptView, RunView, TaskView
+from supervisor.files import replace_file
+from supervisor.fleets import Identity
+
+__all__ = ["Report", "build_report", "count_lines", "read_report", "write_report"]
+
+_CHUNK = 1024 * 1024
+
+
+class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
+    bytes: int
+    """As many as lie in the spool."""
+    lines: int
+    """A last line without its end counts too."""
+
+
+class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    id: AttemptId
+    started_at: float
+    ended_at: float | None
+    """When the leader exited; None where the end is not known, or not yet there."""
+    seconds: float | None
+    code: int | None
+    signal: str | None
+    reason: EndReason | None
+    stdout: StreamReport
+    stderr: StreamReport
+    swept: tuple[str, ...]
+    error: str
+
+
+class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
+    id: TaskId
+    status: TaskStatus
+    reason: str
+    allowed: bool
+    """A failure of this task stops nobody else."""
+    seconds: float | None
+    """From the start of its first attempt to the end of its last, pauses between them included."""
+    attempts: tuple[AttemptReport, ...]
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    tasks: int
+    statuses: dict[str, int]
+    attempts: int
+    stdout: StreamReport
+    stderr: StreamReport
+    swept: int
+    seconds: float | None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    format: int = 1
+    run: RunId
+    fleet: FleetId
+    plan: str
+    cwd: str
+    version: str
+    outcome: Outcome | None
+    """None: it has not ended."""
+    started_at: float
+    ended_at: float | None
+    totals: Totals
+    tasks: tuple[TaskReport, ...]
+
+
+def build_report(folder: FleetFolder, identity: Identity, view: RunView) -> Report:
+    """Read the whole spool of the run, to count its lines: about a second for each few gigabytes."""
+    tasks = tuple(_task(folder, task) for task in view.tasks.values())
+    started_at = identity.started_at if view.started_at is None else view.started_at
+    return Report(
+        run=identity.run,
+        fleet=identity.fleet,
+        plan=identity.plan,
+        cwd=identity.cwd,
+        version=identity.version,
+        outcome=view.outcome,
+        started_at=started_at,
+        ended_at=view.ended_at,
+        totals=_totals(tasks, view.counts(), _span(started_at, view.ended_at)),
+        tasks=tasks,
+    )
+
+
+def write_report(folder: FleetFolder, report: Report) -> None:
+    """Replace ``report.json``. Raise ``OSError``."""
+    replace_file(folder.report_json, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+
+
+def read_report(folder: FleetFolder) -> Report | None:
+    """What `write_report` left there; None where there is none that we understand."""
+    try:
+        return msgspec.json.decode(folder.report_json.read_bytes(), type=Report)
+    except (OSError, ValueError):
+        return None
+
+
+def count_lines(path: Path) -> StreamReport:
+    """Exact, in chunks. A file that is not there has no bytes. Raise ``OSError``."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return StreamReport(bytes=0, lines=0)
+    size = ends = 0
+    last = b"\n"
+    try:
+        while chunk := os.read(fd, _CHUNK):
+            size += len(chunk)
+            ends += chunk.count(b"\n")
+            last = chunk[-1:]
+    finally:
+        os.close(fd)
+    return StreamReport(bytes=size, lines=ends + (last != b"\n"))
+
+
+def _task(folder: FleetFolder, task: TaskView) -> TaskReport:
+    attempts = tuple(_attempt(folder, task.id, attempt) for attempt in task.attempts)
+    return TaskReport(
+        id=task.id,
+        status=task.status,
+        reason=task.reason,
+        allowed=task.allowed,
+        seconds=_span(attempts[0].started_at, attempts[-1].ended_at) if attempts else None,
+        attempts=attempts,
+    )
+
+
+def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView) -> AttemptReport:
+    exited = attempt.exited
+    started_at = attempt.started.at if attempt.started else attempt.starting_at
+    ended_at = exited.ended_at if exited and exited.reason != "lost" else None
+    return AttemptReport(
+        number=attempt.number,
+        id=attempt.id,
+        started_at=started_at,
+        ended_at=ended_at,
+        seconds=_span(started_at, ended_at),
+        code=exited.code if exited else None,
+        signal=exited.signal if exited else None,
+        reason=exited.reason if exited else None,
+        stdout=_stream(folder, task, attempt.number, "stdout"),
+        stderr=_stream(folder, task, attempt.number, "stderr"),
+        swept=exited.swept if exited else (),
+        error=exited.error if exited else "",
+    )
+
+
+def _stream(folder: FleetFolder, task: TaskId, attempt: int, stream: Stream) -> StreamReport:
+    return count_lines(folder.spool(WorkerId(task), attempt, stream))
+
+
+def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: float | None) -> Totals:
+    attempts = [attempt for task in tasks for attempt in task.attempts]
+    return Totals(
+        tasks=len(tasks),
+        statuses=statuses,
+        attempts=len(attempts),
+        stdout=_sum([attempt.stdout for attempt in attempts]),
+        stderr=_sum([attempt.stderr for attempt in attempts]),
+        swept=sum(len(attempt.swept) for attempt in attempts),
+        seconds=seconds,
+    )
+
+
+def _sum(streams: Sequence[StreamReport]) -> StreamReport:
+    return StreamReport(bytes=sum(each.bytes for each in streams), lines=sum(each.lines for each in streams))
+
+
+def _span(start: float, end: float | None) -> float | None:
+    """Seconds, to the millisecond; the clock of the machine may have been set back meanwhile."""
+    return None if end is None or not math.isfinite(end) else round(max(end - start, 0.0), 3)

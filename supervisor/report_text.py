@@ -1,0 +1,153 @@
+"""The report of a run for people: Markdown to keep, and a table for the end of a run on a terminal."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from protocols.durations import format_duration
+from protocols.events import Stream
+from protocols.ids import WorkerId
+from protocols.layout import FleetFolder
+from protocols.lines import printable, strip_ansi
+from supervisor.files import replace_file
+from supervisor.report import AttemptReport, Report, TaskReport
+from supervisor.table import one_line, render_table
+
+__all__ = ["format_bytes", "render_markdown", "summary_table", "write_markdown"]
+
+_TAIL_BYTES = 16 * 1024
+_TAIL_LINES = 20
+_TAIL_WIDTH = 200
+_ORDER = ("failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending", "succeeded")
+_FAILURES = ("failed", "timed-out", "stopped")
+_RIGHT = ("attempts", "time", "lines", "output")
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&$.:@])")
+
+
+def summary_table(report: Report, width: int = 80) -> str:
+    """A line for each task and one for the run, at most ``width`` columns wide. No end of line at its end."""
+    titles = ("task", "status", "attempts", "time", "exit", "lines", "output", "reason")
+    rows = [(task.id, task.status, *_figures(task), task.reason) for task in report.tasks]
+    return f"{render_table(titles, rows, right=_RIGHT, width=width)}\n\n{_verdict(report)}"
+
+
+def write_markdown(folder: FleetFolder, report: Report) -> None:
+    """Replace ``report.md``. Raise ``OSError``."""
+    replace_file(folder.report_markdown, render_markdown(folder, report).encode("utf-8", "replace"))
+
+
+def render_markdown(folder: FleetFolder, report: Report) -> str:
+    """All tasks in a table, then those that failed with the end of their output. Reads the spool."""
+    parts = [
+        f"# Run {report.run}: {report.outcome or 'not ended'}",
+        "\n".join(_facts(report)),
+        "\n".join(_table(report)),
+        *(_failure(folder, task) for task in report.tasks if task.status in _FAILURES),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def format_bytes(count: int) -> str:
+    """Three digits and a unit at most: 999 B, 1.2 kB, 34 MB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.1f} {unit}" if size < 9.95 and unit != "B" else f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _facts(report: Report) -> Iterator[str]:
+    yield f"- Plan: {_escape(report.plan)}"
+    yield f"- Folder: {_escape(report.cwd)}"
+    yield f"- Started: {_moment(report.started_at)}"
+    yield f"- Ended: {_moment(report.ended_at)}"
+    yield f"- Result: {_escape(_verdict(report))}"
+
+
+def _table(report: Report) -> Iterator[str]:
+    yield "| task | status | attempts | time | exit | lines | output | reason |"
+    yield "| --- | --- | ---: | ---: | --- | ---: | ---: | --- |"
+    for task in sorted(report.tasks, key=lambda task: _ORDER.index(task.status)):
+        cells = (task.id, task.status, *_figures(task), task.reason)
+        yield f"| {' | '.join(map(_escape, cells))} |"
+
+
+def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
+    lines = sum(attempt.stdout.lines + attempt.stderr.lines for attempt in task.attempts)
+    size = sum(attempt.stdout.bytes + attempt.stderr.bytes for attempt in task.attempts)
+    end = _end(task.attempts[-1]) if task.attempts else ""
+    return str(len(task.attempts)), _seconds(task.seconds), end, str(lines), format_bytes(size)
+
+
+def _failure(folder: FleetFolder, task: TaskReport) -> str:
+    parts = [f"## {_escape(task.id)}: {task.status}", _escape(task.reason)]
+    parts.append("\n".join(f"- Attempt {attempt.number}: {_escape(_account(attempt))}" for attempt in task.attempts))
+    if task.attempts:
+        parts.extend(_tail(folder, task, task.attempts[-1]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _account(attempt: AttemptReport) -> str:
+    parts = [_end(attempt) or "did not end", _seconds(attempt.seconds), attempt.error]
+    parts.extend(f"left behind and ended: {process}" for process in attempt.swept)
+    return "; ".join(part for part in parts if part)
+
+
+def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
+    """The last lines of stderr; those of stdout where there are none."""
+    streams: tuple[Stream, ...] = ("stderr", "stdout")
+    for stream in streams:
+        path = folder.spool(WorkerId(task.id), attempt.number, stream)
+        lines = _last_lines(path)
+        if lines:
+            text = "\n".join(lines)
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+            yield f"The end of {stream} of attempt {attempt.number}:"
+            yield f"{fence}text\n{text}\n{fence}"
+            return
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            start = max(file.seek(0, 2) - _TAIL_BYTES, 0)
+            file.seek(start)
+            data = file.read(_TAIL_BYTES)
+    except FileNotFoundError:
+        return []
+    if start:
+        data = data.partition(b"\n")[2] or data
+    text = strip_ansi(data.decode("utf-8", "replace"))
+    lines = [printable(line.rstrip("\r").rpartition("\r")[2])[:_TAIL_WIDTH].rstrip() for line in text.split("\n")]
+    return [line for line in lines if line][-_TAIL_LINES:]
+
+
+def _verdict(report: Report) -> str:
+    statuses = report.totals.statuses
+    counts = ", ".join(f"{statuses[status]} {status}" for status in reversed(_ORDER) if status in statuses)
+    seconds = f" in {_seconds(report.totals.seconds)}" if report.totals.seconds is not None else ""
+    return f"{report.outcome or 'not ended'}{seconds}: {counts or 'no tasks'}"
+
+
+def _end(attempt: AttemptReport) -> str:
+    if attempt.signal:
+        return attempt.signal
+    if attempt.code is not None:
+        return str(attempt.code)
+    return attempt.reason or ""
+
+
+def _seconds(seconds: float | None) -> str:
+    """With as many digits as matter."""
+    return "" if seconds is None else format_duration(round(seconds, 3 if seconds < 1 else 1 if seconds < 60 else 0))
+
+
+def _moment(at: float | None) -> str:
+    return "not yet" if at is None else time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(at))
+
+
+def _escape(text: str) -> str:
+    """As plain text in Markdown: no markup, no link, no cell of a table ends in it."""
+    return _PUNCTUATION.sub(r"\\\1", one_line(text))

@@ -1,0 +1,92 @@
+"""A foreground run as a whole: checks before, the run, its report after, the exit code."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import trio
+
+from actors.display import JsonText, PlainText, write_all
+from actors.journal_file import read_records
+from protocols.errors import FleetError
+from protocols.layout import FleetFolder
+from protocols.states import RunView
+from supervisor.app import Run
+from supervisor.files import replace_file
+from supervisor.fleets import NewFleet, create_fleet, find_fleet
+from supervisor.plans import load_plan
+from supervisor.report import Report, build_report, write_report
+from supervisor.report_text import summary_table, write_markdown
+from supervisor.settings import Settings
+from supervisor.state import open_state
+from supervisor.sweep import conclude, conclude_all
+
+__all__ = ["run_plan"]
+
+_EXIT = {"succeeded": 0, "failed": 1, "interrupted": 130}
+
+
+def run_plan(path: Path, settings: Settings, *, output: Literal["plain", "json"], show_output: bool) -> int:
+    """Run a plan and return the exit code. Raise InputError or StateError before anything has started."""
+    loaded = load_plan(path, Path.cwd(), grace=settings.stop.grace)
+    state = open_state(settings.state)
+    conclude_all(state)
+    with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=version("callboard")) as fleet:
+        replace_file(fleet.folder.plan, loaded.source)
+        text = JsonText() if output == "json" else PlainText(fleet.folder, show_output, settings.stream.max_line)
+        haste = _supervise(Run(fleet=fleet, loaded=loaded, settings=settings, text=text))
+    conclude(find_fleet(state, fleet.identity.run))  # only where the run did not come to its own end
+    report = _report(fleet)
+    if output == "plain":
+        write_all(1, f"\n{summary_table(report)}\n\n{_shown(fleet.folder.report_markdown)}\n".encode())
+    if haste:
+        print(f"warning: left in haste: {haste}", file=sys.stderr)
+    return _EXIT[report.outcome or "interrupted"]
+
+
+def _supervise(run: Run) -> str:
+    folder = run.fleet.folder
+    with _log_to(folder):
+        try:
+            return trio.run(run.run)
+        except* (FleetError, OSError) as group:
+            causes = "; ".join(_causes(group))
+    raise FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}")
+
+
+def _causes(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for inner in error.exceptions for cause in _causes(inner)]
+    return [str(error)]
+
+
+def _report(fleet: NewFleet) -> Report:
+    view = RunView()
+    for record in read_records(fleet.folder.journal):
+        view.apply(record)
+    report = build_report(fleet.folder, fleet.identity, view)
+    write_report(fleet.folder, report)
+    write_markdown(fleet.folder, report)
+    return report
+
+
+def _shown(path: Path) -> Path:
+    """As short as it can be from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+@contextmanager
+def _log_to(folder: FleetFolder) -> Iterator[None]:
+    handler = logging.FileHandler(folder.log, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

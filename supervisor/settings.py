@@ -1,0 +1,69 @@
+"""The settings of callboard itself, from a file, the environment and flags.
+
+Reading them costs the import of pydantic; where there is nothing to read, that is saved.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["Settings", "load_settings", "open_settings"]
+
+PREFIX = "CALLBOARD_CFG_"
+_FILE = "callboard.toml"
+STATE = ".callboard"
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    flush_interval: float = 0.05
+    """Seconds between two records of the same pouring output."""
+    max_line: int = 2048
+    """Characters of a line in events and memory; the spool has all of it."""
+
+
+class StopSettings(msgspec.Struct, frozen=True, kw_only=True):
+    grace: float = 10.0
+    """Seconds between TERM and KILL where the plan says nothing."""
+    orphan_grace: float = 0.5
+    """The same when the supervisor is gone."""
+    linger: float = 2.0
+    """Seconds that output and left-over processes get after the exit of a worker."""
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    keep_runs: int = 20
+    """How many runs stay, the latest ones."""
+    keep_days: int = 30
+    """Days after which a run may go, even if it is one of them."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    state: Path
+    """The absolute folder of all fleets."""
+    stream: StreamSettings = StreamSettings()
+    stop: StopSettings = StopSettings()
+    retention: RetentionSettings = RetentionSettings()
+
+
+def load_settings(
+    start: Path, *, config: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> Settings:
+    """Settings from a file, under those of the environment, under those of flags.
+
+    The file is ``config``, or ``callboard.toml`` in ``start`` where there is one. ``overrides`` has
+    names such as ``stop.grace``; None is no value. Raises SettingsError with every mistake.
+    """
+    flags = {name: value for name, value in (overrides or {}).items() if value is not None}
+    file = config or (Path(_FILE) if os.path.lexists(start / _FILE) else None)
+    if file is None and not flags and not any(name.upper().startswith(PREFIX) for name in os.environ):
+        return Settings(state=start / STATE)
+    from supervisor.settings_sources import read_settings  # noqa: PLC0415 - pydantic takes 0.2 s
+
+    return read_settings(start, file, flags)
+
+
+def open_settings(state: Path | None, config: Path | None) -> Settings:
+    """What a command of the command line works with: its flags over all the rest."""
+    return load_settings(Path.cwd(), config=config, overrides={"state": None if state is None else str(state)})

@@ -1,0 +1,173 @@
+"""Merges and checks what file, environment and flags say about the settings, by pydantic-settings."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from protocols.durations import parse_duration
+from protocols.errors import SettingsError
+from protocols.toml_text import parse_toml
+from protocols.wording import did_you_mean, printable
+from supervisor.input_files import decode_input, read_input
+from supervisor.settings import PREFIX, STATE, RetentionSettings, Settings, StopSettings, StreamSettings
+
+__all__ = ["read_settings"]
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError('expected a duration; write it like "90s", "10m", "1h30m" or "500ms"')
+    return parse_duration(value)
+
+
+def _not_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number, got true or false")
+    return value
+
+
+_Duration = Annotated[float, BeforeValidator(_seconds)]
+_Count = Annotated[int, BeforeValidator(_not_boolean)]
+_LONGEST_LINE = 16 * 1024 * 1024
+
+
+class _Stream(BaseModel):
+    flush_interval: Annotated[_Duration, Field(gt=0, le=60)] = StreamSettings().flush_interval
+    max_line: Annotated[_Count, Field(ge=64, le=_LONGEST_LINE)] = StreamSettings().max_line
+
+
+class _Stop(BaseModel):
+    grace: _Duration = StopSettings().grace
+    orphan_grace: _Duration = StopSettings().orphan_grace
+    linger: _Duration = StopSettings().linger
+
+
+class _Retention(BaseModel):
+    keep_runs: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_runs
+    keep_days: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_days
+
+
+class _Model(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", validate_default=False)
+    state: Annotated[str, Field(min_length=1)] = STATE
+    stream: _Stream = _Stream()
+    stop: _Stop = _Stop()
+    retention: _Retention = _Retention()
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {"stream": _Stream, "stop": _Stop, "retention": _Retention}
+_NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What one source says, under names such as ``stop.grace``, and how messages call each of them."""
+
+    values: dict[str, object]
+    place: Callable[[str], str]
+
+
+def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -> Settings:
+    """Merge the sources. Raises SettingsError with every name that is unknown, else with every wrong value."""
+    document = {} if file is None else _read_file(start / file, str(file))
+    sources = (
+        _Source(dict(flags), "flag {}".format),
+        _Source(_read_environment(), _variable),
+        _Source(_flatten(document), f"{printable(str(file))}: {{}}".format),
+    )
+    unknown = [_explain_unknown(source, name) for source in sources for name in source.values if name not in _NAMES]
+    if unknown:
+        raise SettingsError(*unknown)
+    try:
+        model = _merge(_nest(flags), document)
+    except ValidationError as error:
+        raise SettingsError(*(_explain(details, sources) for details in error.errors())) from None
+    return Settings(
+        state=start / model.state,
+        stream=StreamSettings(**model.stream.model_dump()),
+        stop=StopSettings(**model.stop.model_dump()),
+        retention=RetentionSettings(**model.retention.model_dump()),
+    )
+
+
+def _merge(flags: dict[str, object], document: dict[str, object]) -> _Model:
+    class Layered(_Model):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *sources: PydanticBaseSettingsSource,
+            **more: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (
+                InitSettingsSource(settings_cls, flags),
+                EnvSettingsSource(settings_cls),
+                InitSettingsSource(settings_cls, document),
+            )
+
+    return Layered()
+
+
+def _read_file(path: Path, file: str) -> dict[str, object]:
+    text = decode_input(read_input(path, file, SettingsError), file, SettingsError)
+    return parse_toml(text, file, SettingsError)
+
+
+def _read_environment() -> dict[str, object]:
+    """The variables of ours under the names of their settings; under their own where it is not one."""
+    names = {_variable(name): name for name in _NAMES}
+    return {names.get(name, name): value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+
+
+def _variable(name: str) -> str:
+    return name if name not in _NAMES else PREFIX + name.upper().replace(".", "__")
+
+
+def _flatten(document: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in document.items():
+        if isinstance(value, dict) and (value or name in _SECTIONS):
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _nest(flat: Mapping[str, object]) -> dict[str, object]:
+    nested: dict[str, object] = {name: value for name, value in flat.items() if "." not in name}
+    for section in _SECTIONS:
+        dot = f"{section}."
+        nested[section] = {name.removeprefix(dot): value for name, value in flat.items() if name.startswith(dot)}
+    return nested
+
+
+def _explain_unknown(source: _Source, name: str) -> str:
+    section, _, key = name.rpartition(".")
+    if name in _SECTIONS:
+        problem = f"expected a table; write [{name}]"
+    elif name.upper().startswith(PREFIX):
+        problem = f"no such setting{did_you_mean(name.upper(), map(_variable, _NAMES)) or '; unset it'}"
+    elif section in _SECTIONS:
+        problem = f"no such key{did_you_mean(key, _SECTIONS[section].model_fields) or '; remove it'}"
+    else:
+        problem = f"no such key{did_you_mean(name, (*_NAMES, *_SECTIONS)) or '; remove it'}"
+    return f"{source.place(printable(name))}: {problem}"
+
+
+def _explain(details: ErrorDetails, sources: Iterable[_Source]) -> str:
+    name = ".".join(map(str, details["loc"]))
+    place = next((source.place(name) for source in sources if name in source.values), name)
+    error = details.get("ctx", {}).get("error")
+    message = str(error) if error else details["msg"].replace("Input should be", "must be", 1)
+    return f"{place}: {message}"

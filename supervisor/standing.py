@@ -1,0 +1,84 @@
+"""How a run stands and how to stop it, asked of its supervisor where one lives, else of its journal."""
+
+import time
+from pathlib import Path
+
+import trio
+
+from actors.journal_file import read_records
+from protocols.control import RunStatus, StopParams, run_status
+from protocols.durations import format_duration
+from protocols.errors import UnreachableError
+from protocols.states import RunView
+from supervisor.client import open_client
+from supervisor.fleets import Fleet, find_fleet
+from supervisor.report_text import format_bytes
+from supervisor.sweep import conclude
+from supervisor.table import one_line, render_table
+
+__all__ = ["read_status", "render_status", "stop_run"]
+
+
+def read_status(state: Path, prefix: str | None) -> RunStatus:
+    """Of a living run its supervisor tells; a dead one is concluded first. Raise InputError, UnreachableError."""
+    fleet = find_fleet(state, prefix)
+    if fleet.is_alive():
+        try:
+            return trio.run(_ask_status, fleet)
+        except UnreachableError:
+            if fleet.is_alive():
+                raise  # it is frozen: what its journal says would be a guess
+    conclude(fleet)
+    view = RunView()
+    for record in read_records(fleet.folder.journal):
+        view.apply(record)
+    return run_status(view, time.time())
+
+
+def stop_run(state: Path, prefix: str | None, params: StopParams, *, wait: bool) -> str:
+    """Return what to tell the user. Raise InputError, UnreachableError."""
+    fleet = find_fleet(state, prefix)
+    if not fleet.is_alive():
+        conclude(fleet)
+        return f"run {fleet.name} is not running"
+    return trio.run(_ask_stop, fleet, params, wait)
+
+
+async def _ask_status(fleet: Fleet) -> RunStatus:
+    async with open_client(fleet.folder.control_socket) as client:
+        return await client.status()
+
+
+async def _ask_stop(fleet: Fleet, params: StopParams, wait: bool) -> str:
+    async with open_client(fleet.folder.control_socket) as client:
+        result = await client.stop(params)
+        if not wait:
+            how = f"KILL after {format_duration(result.grace)}" if result.grace else "KILL"
+            return f"run {fleet.name} is stopping ({how})"
+        await client.wait_closed()
+    while fleet.is_alive():  # its report is being written
+        await trio.sleep(0.05)
+    return f"run {fleet.name} has ended"
+
+
+def render_status(status: RunStatus) -> str:
+    """A head line and a table of the tasks."""
+    stands = status.outcome or (f"stopping ({status.stopping})" if status.stopping else "running")
+    seconds = "" if status.seconds is None else f", {format_duration(round(status.seconds, 1))}"
+    pid = f", pid {status.pid}" if not status.outcome else ""
+    head = f"run {status.run} of {one_line(status.plan)}: {stands}{seconds}{pid}"
+    rows = [
+        (
+            line.task,
+            line.status,
+            str(line.attempt or ""),
+            "" if line.pid is None else str(line.pid),
+            "" if line.seconds is None else f"{line.seconds:.1f}",
+            format_bytes(line.stdout_bytes + line.stderr_bytes) if line.attempt else "",
+            "" if line.fraction is None else f"{line.fraction:.0%}",
+            line.blocked or line.stopping or line.reason or line.label,
+        )
+        for line in status.tasks
+    ]
+    titles = ("task", "status", "attempt", "pid", "seconds", "output", "done", "what")
+    return f"{head}\n\n{render_table(titles, rows, right=('attempt', 'pid', 'seconds', 'output', 'done'), width=100)}"

@@ -1,0 +1,125 @@
+"""What can be said about a plan without running it: waves, the critical path, environments."""
+
+import textwrap
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from protocols.durations import format_duration
+from protocols.environment import withheld_environment, worker_environment
+from protocols.graph import critical_path, waves
+from protocols.ids import TaskId
+from protocols.plan import Plan, Task
+from protocols.wording import printable
+
+__all__ = ["Survey", "render", "survey"]
+
+
+class Slowest(msgspec.Struct, frozen=True):
+    """The chain of tasks whose timeouts add up to the most."""
+
+    tasks: tuple[TaskId, ...]
+    seconds: float
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The names of variables, never their values, for the tasks that agree in all of them."""
+
+    tasks: tuple[TaskId, ...]
+    passed: tuple[str, ...]
+    set: tuple[str, ...]
+    withheld: tuple[str, ...]
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
+
+    plan: str
+    tasks: int
+    concurrency: int
+    role_concurrency: dict[str, int]
+    waves: tuple[tuple[TaskId, ...], ...]
+    critical_path: tuple[TaskId, ...]
+    slowest: Slowest | None
+    """None where some task has no timeout."""
+    environments: tuple[Environment, ...]
+
+
+def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
+    """Look at a plan that would run under the environment ``base``."""
+    needs = plan.needs()
+    return Survey(
+        plan=printable(file),
+        tasks=len(plan.tasks),
+        concurrency=plan.concurrency,
+        role_concurrency=plan.role_concurrency,
+        waves=waves(needs),
+        critical_path=critical_path(needs),
+        slowest=_find_slowest(plan),
+        environments=_group_environments(plan.tasks, base),
+    )
+
+
+def _find_slowest(plan: Plan) -> Slowest | None:
+    weights = {task.id: task.timeout * (1 + task.retries) for task in plan.tasks if task.timeout is not None}
+    if len(weights) < len(plan.tasks):
+        return None
+    path = critical_path(plan.needs(), weights)
+    return Slowest(path, sum(weights[task] for task in path))
+
+
+def _group_environments(tasks: Iterable[Task], base: Mapping[str, str]) -> tuple[Environment, ...]:
+    groups: dict[tuple[frozenset[str], tuple[str, ...]], list[Task]] = {}
+    for task in tasks:
+        groups.setdefault((frozenset(task.env), task.pass_env), []).append(task)
+    return tuple(_describe_environment(group, base) for group in groups.values())
+
+
+def _describe_environment(group: list[Task], base: Mapping[str, str]) -> Environment:
+    task = group[0]
+    return Environment(
+        tasks=tuple(task.id for task in group),
+        passed=_names(worker_environment(task, base).keys() - task.env.keys()),
+        set=_names(task.env),
+        withheld=_names(withheld_environment(task, base)),
+    )
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(printable(name) for name in sorted(names))
+
+
+def render(found: Survey) -> str:
+    """The same as text."""
+    caps = "".join(f", {limit} of role {role}" for role, limit in found.role_concurrency.items())
+    size = f"{_count(found.tasks, 'task')} in {_count(len(found.waves), 'wave')}"
+    lines = [f"{found.plan}: {size}, at most {found.concurrency} at once{caps}"]
+    lines.extend(_wrap(f"wave {number}: ", ", ".join(wave)) for number, wave in enumerate(found.waves, 1))
+    lines.append(_wrap("critical path: ", " → ".join(found.critical_path)))
+    if found.slowest:
+        longest = format_duration(found.slowest.seconds)
+        lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks)))
+    for group in found.environments:
+        lines.extend(_render_environment(group, alone=len(found.environments) == 1))
+    return "\n".join(lines)
+
+
+def _render_environment(group: Environment, *, alone: bool) -> Iterable[str]:
+    yield _wrap("environment of ", "all tasks" if alone else ", ".join(group.tasks))
+    for label, names in (("passed", group.passed), ("set", group.set), ("withheld", group.withheld)):
+        yield _wrap(f"  {label}: ", ", ".join(names) or "none")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _wrap(label: str, text: str) -> str:
+    return textwrap.fill(
+        text,
+        width=100,
+        initial_indent=label,
+        subsequent_indent=" " * (len(label) - len(label.lstrip()) + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

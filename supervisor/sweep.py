@@ -1,0 +1,126 @@
+"""The end of fleets whose supervisor was killed: what they left is ended, and their journal says so."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from actors.journal_file import last_seq, open_journal, read_records
+from actors.keeper_process.marks import mark_of
+from protocols.errors import JournalError
+from protocols.events import RunEnded
+from protocols.states import RunView
+from supervisor.aftermath import closing_events
+from supervisor.fleets import Fleet, find_fleets
+from supervisor.leftovers import end_keeper, end_leftovers
+from supervisor.locks import hold_lock
+from supervisor.machine import boot_id, pid_namespace
+from supervisor.report import build_report, write_report
+from supervisor.report_text import write_markdown
+
+__all__ = ["conclude", "conclude_all", "find_end"]
+
+logger = logging.getLogger(__name__)
+
+_KEEPER_PATIENCE = 5.0  # it ends attached workers within a second; a busy machine takes longer
+_SWEEPER_PATIENCE = 15.0  # longer than a sweep by another callboard
+_PAUSE = 0.02
+_LAST = 100  # the end of a run is among its last records
+
+
+def conclude(fleet: Fleet, *, now: Callable[[], float] = time.time) -> bool:
+    """End what a dead fleet left behind and write the end of its run. Return whether we did so.
+
+    Any fleet may be given, at any time: one that lives, has ended, is damaged, or that we belong to
+    ourselves is left alone. Takes up to about ten seconds where processes resist. Raise
+    `JournalError` for a journal that cannot be read, a newer one above all; nothing is touched then.
+    """
+    if not _is_due(fleet) or fleet.is_alive():
+        return False
+    try:
+        with hold_lock(fleet.folder.lock, patience=_SWEEPER_PATIENCE) as held:
+            return held and _is_due(fleet) and _conclude(fleet, now)
+    except OSError as exc:  # a read-only disk, or the folder was pruned meanwhile
+        logger.warning("%s: cannot be concluded: %s", fleet.name, exc)
+        return False
+
+
+def conclude_all(state: Path) -> list[Fleet]:
+    """`conclude` every fleet of a state folder and return them all; what cannot be concluded is logged."""
+    fleets = find_fleets(state)
+    for fleet in fleets:
+        try:
+            conclude(fleet)
+        except JournalError as exc:
+            logger.warning("%s: cannot be concluded: %s", fleet.name, exc)
+    return fleets
+
+
+def find_end(fleet: Fleet) -> RunEnded | None:
+    """The end of its run, as the journal tells it. Raise `JournalError`."""
+    journal = fleet.folder.journal
+    if not journal.exists():  # killed right after its start
+        return None
+    for after in (max(last_seq(journal) - _LAST, 0), 0):
+        for record in read_records(journal, after, types={"run.ended"}):
+            if isinstance(record.event, RunEnded):
+                return record.event
+    return None
+
+
+def _is_due(fleet: Fleet) -> bool:
+    """Whether its supervisor is gone and the end of its run is nowhere written."""
+    if fleet.identity is None or fleet.process_lives():
+        return False
+    return f"{fleet.identity.fleet}/" not in (mark_of(os.getpid()) or "") and find_end(fleet) is None
+
+
+def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
+    """The journal comes first: where it cannot be written, nothing is touched."""
+    if fleet.identity is None:
+        return False
+    with closing(open_journal(fleet.folder.journal)) as journal:
+        swept: tuple[str, ...] = ()
+        if fleet.is_original():  # a copy of a folder owns no processes
+            _end_keeper(fleet)
+            swept, clean = end_leftovers(fleet.identity.fleet, _leaders(_read_view(fleet)))
+            if not clean:
+                logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))
+                return False
+        view = _read_view(fleet)
+        journal.append(closing_events(fleet.folder, view, swept, now()))
+    with suppress(OSError):  # `callboard report` builds it again
+        report = build_report(fleet.folder, fleet.identity, view)
+        write_report(fleet.folder, report)
+        write_markdown(fleet.folder, report)
+    return True
+
+
+def _end_keeper(fleet: Fleet) -> None:
+    """Let it finish: it knows how the workers ended. One that hangs is killed."""
+    deadline = time.monotonic() + _KEEPER_PATIENCE
+    while fleet.keeper_lives():
+        if time.monotonic() > deadline:
+            logger.warning("%s: its keeper hangs and is killed", fleet.name)
+            end_keeper(fleet.folder.keeper_lock)
+            return
+        time.sleep(_PAUSE)
+
+
+def _read_view(fleet: Fleet) -> RunView:
+    view = RunView()
+    for record in read_records(fleet.folder.journal):
+        view.apply(record)
+    return view
+
+
+def _leaders(view: RunView) -> list[tuple[int, int]]:
+    """Workers without a recorded end, by pid and start time, where a pid means the same to us."""
+    started = [a.started for task in view.tasks.values() for a in task.attempts if a.started and not a.exited]
+    return [
+        (each.pid, each.start_ticks)
+        for each in started
+        if each.boot_id == boot_id() and each.pid_namespace == pid_namespace()
+    ]

@@ -1,0 +1,79 @@
+import pytest
+
+from actors.keeper_process.evidence import Evidence, ticks_now
+from actors.keeper_process.procfs import Process
+
+NOBODY = frozenset[int]()
+NO_SUCH_PID = 2**22 + 1
+
+
+def process(start_ticks: int = 150, *, pid: int = NO_SUCH_PID, pgrp: int = 7, session: int = 7) -> Process:
+    return Process(pid, 1, pgrp, session, start_ticks, "S", 1, "sleep")
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    evidence = Evidence("fleet")
+    evidence.add("one", 1000, 100, NOBODY)
+    return evidence
+
+
+def test_a_leader_is_known_by_its_pid_and_its_start(evidence: Evidence) -> None:
+    assert evidence.led_by(process(100, pid=1000)) == "one"
+    assert evidence.led_by(process(101, pid=1000)) is None
+    assert evidence.led_by(process(100, pid=1001)) is None
+
+
+def test_the_session_or_the_group_of_a_leader_shows_its_attempt(evidence: Evidence) -> None:
+    assert evidence.shown_by(process(session=1000)) == "one"
+    assert evidence.shown_by(process(pgrp=1000)) == "one"
+    assert evidence.shown_by(process()) is None
+
+
+def test_a_process_that_started_with_one_attempt_alone_is_of_that(evidence: Evidence) -> None:
+    assert evidence.alone_with(process(100)) == "one"
+    assert evidence.alone_with(process(99)) is None
+
+
+def test_with_two_attempts_alive_at_its_start_it_may_be_of_either(evidence: Evidence) -> None:
+    evidence.add("two", 2000, 200, NOBODY)
+
+    assert evidence.alone_with(process(199)) == "one"
+    assert evidence.alone_with(process(200)) is None
+
+
+def test_an_attempt_that_has_ended_since_may_have_started_it_too(evidence: Evidence) -> None:
+    evidence.add("two", 2000, 200, NOBODY)
+    evidence.remove("two")
+
+    assert evidence.alone_with(process(300)) is None
+    assert evidence.alone_with(process(ticks_now() + 1)) == "one"
+
+
+def test_the_past_is_forgotten_when_nobody_is_left_to_ask_about(evidence: Evidence) -> None:
+    evidence.add("two", 2000, 200, NOBODY)
+    evidence.remove("two")
+
+    evidence.forget_past(before=300)
+    assert evidence.alone_with(process(300)) is None
+
+    evidence.forget_past(before=ticks_now() + 1)
+    assert evidence.alone_with(process(300)) == "one"
+
+
+def test_a_removed_attempt_is_shown_by_nothing(evidence: Evidence) -> None:
+    evidence.remove("one")
+    evidence.remove("one")
+
+    assert evidence.shown_by(process(session=1000)) is None
+    assert evidence.led_by(process(100, pid=1000)) is None
+    assert "one" not in evidence
+    assert evidence.attempts() == []
+
+
+def test_a_later_attempt_may_have_the_pid_of_an_earlier_leader(evidence: Evidence) -> None:
+    evidence.add("two", 1000, 200, NOBODY)
+    evidence.remove("one")
+
+    assert evidence.led_by(process(200, pid=1000)) == "two"
+    assert evidence.shown_by(process(session=1000)) == "two"

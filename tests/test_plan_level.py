@@ -1,0 +1,134 @@
+"""What each key of a task accepts, and what it says to anything else."""
+
+import pytest
+
+from protocols.errors import PlanError
+from protocols.plan import Stdin
+from protocols.plan_parser import parse_plan
+
+NUL = "holds a NUL character, which no command, path or variable can; remove it"
+STDIN = 'stdin: write "none", "pipe", { text = "TEXT" } or { file = "PATH" }'
+
+
+def problems(line: str) -> list[str]:
+    """What is wrong with a task that says this."""
+    command = "" if line.startswith("command") else 'command = ["true"]'
+    with pytest.raises(PlanError) as caught:
+        parse_plan(f'[[tasks]]\nid = "a"\n{command}\n{line}', "x.toml")
+    return [problem.removeprefix("x.toml: tasks[0].") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("command = []", 'command: empty; write what to run, such as ["make", "test"]'),
+        ('command = ["", "x"]', 'command: empty; write what to run, such as ["make", "test"]'),
+        ('command = "  "\nshell = true', 'command: empty; write what to run, such as ["make", "test"]'),
+        ('command = ""\nshell = true', "command: empty; write something, or leave the key out"),
+        ('command = ["a", 5]', 'command[1]: expected a string, got a number; write "5"'),
+        ('command = ["a", "b\\u0000"]', f"command[1]: {NUL}"),
+        ('command = "a\\u0000"\nshell = true', f"command: {NUL}"),
+        ("command = 2020-01-01", "command: expected a list of strings, got a date or a time"),
+        (
+            'command = "make"',
+            'command: a string needs shell = true; add that, or write a list such as ["make", "test"]',
+        ),
+        ('command = ["make"]\nshell = true', "command: a list with shell = true; write one string, or shell = false"),
+        ('shell = "yes"', "shell: expected true or false, got a string"),
+        ("cwd = 5", 'cwd: expected a string, got a number; write "5"'),
+        ('cwd = ""', "cwd: empty; write something, or leave the key out"),
+        ('cwd = "a\\u0000"', f"cwd: {NUL}"),
+        ('env = ["A"]', "env: expected a table, got a list"),
+        ("env = { A = 8080 }", 'env.A: expected a string, got a number; write "8080"'),
+        ("env = { A = true }", 'env.A: expected a string, got true or false; write "true"'),
+        ('env = { A = "\\u0000" }', f"env.A: {NUL}"),
+        ('env = { "A=B" = "" }', 'env."A=B": no name of a variable; write one without "=" and NUL'),
+        ('env = { "" = "" }', 'env."": no name of a variable; write one without "=" and NUL'),
+        ('env = { "A\\u0000" = "" }', 'env."A\\x00": no name of a variable; write one without "=" and NUL'),
+        (
+            'env = { CALLBOARD_MARK = "" }',
+            "env.CALLBOARD_MARK: names that begin with CALLBOARD_ are callboard's own; choose another",
+        ),
+        ('pass_env = "JAVA_*"', 'pass_env: expected a list of strings, got a string; write ["JAVA_*"]'),
+        ('pass_env = [""]', 'pass_env: no name of a variable; write names such as "JAVA_HOME" or "JAVA_*"'),
+        ('pass_env = ["A=1"]', 'pass_env: no name of a variable; write names such as "JAVA_HOME" or "JAVA_*"'),
+        ('needs = "b"', 'needs: expected a list of strings, got a string; write ["b"]'),
+        ('timeout = "5x"', 'timeout: "5x": not a duration; write it like "90s", "10m", "1h30m" or "500ms"'),
+        ("timeout = 90", 'timeout: expected a duration, got a number; write "90s"'),
+        ("timeout = 1.5", 'timeout: expected a duration, got a number; write "1.5s"'),
+        ("timeout = -1", 'timeout: expected a duration, got a number; write "90s"'),
+        ("timeout = nan", 'timeout: expected a duration, got a number; write "90s"'),
+        ("timeout = true", 'timeout: expected a duration, got true or false; write "90s"'),
+        ('timeout = "0s"', 'timeout: "0s" is no time at all; write a longer one, or leave the key out'),
+        ("grace = {}", 'grace: expected a duration, got a table; write "90s"'),
+        ('backoff = "9999h"', 'backoff: "9999h": longer than a year; write at most "8784h"'),
+        ("retries = -1", "retries: out of range; write a number from 0 to 1000000"),
+        ("retries = 1.0", "retries: expected a whole number, got a number"),
+        ("retries = true", "retries: expected a whole number, got true or false"),
+        ('stdin = "pip"', STDIN),
+        ("stdin = 5", STDIN),
+        ("stdin = {}", STDIN),
+        ("stdin = { text = 5 }", STDIN),
+        ('stdin = { text = "a", file = "b" }', STDIN),
+        ('stdin = { fil = "b" }', STDIN),
+        ('stdin = { file = "" }', "stdin.file: empty; write something, or leave the key out"),
+        ("stdin = { file = 5 }", 'stdin.file: expected a string, got a number; write "5"'),
+        ("allow_failure = 1", "allow_failure: expected true or false, got a number"),
+        ('progress_file = ""', "progress_file: empty; write something, or leave the key out"),
+    ],
+)
+def test_what_a_key_does_not_accept_is_told_with_what_it_does(line: str, expected: str) -> None:
+    assert problems(line) == [expected]
+
+
+def test_what_linux_takes_in_no_single_argument_is_refused_before_the_start() -> None:
+    long = "x" * (128 * 1024)
+    message = "longer than the 128 KiB that Linux takes; pass it in a file or by stdin"
+
+    assert problems(f'command = ["a", "{long}"]') == [f"command: {message}"]
+    assert problems(f'command = "{long}"\nshell = true') == [f"command: {message}"]
+    assert problems(f'env = {{ A = "{long[2:]}" }}') == [f"env.A: {message}"]
+    assert parse_plan(f'tasks = [{{ id = "a", command = ["{long[1:]}"] }}]', "x.toml")
+
+
+def test_a_long_text_for_stdin_belongs_in_a_file() -> None:
+    assert problems(f'stdin = {{ text = "{"ü" * 1024 * 513}" }}') == [
+        'stdin: longer than 1 MiB; put it in a file and write { file = "PATH" }'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('"none"', Stdin("none")),
+        ('"pipe"', Stdin("pipe")),
+        ('{ text = "" }', Stdin("text", "")),
+        ('{ text = "a\\u0000\\n" }', Stdin("text", "a\0\n")),
+        ('{ file = "in put" }', Stdin("file", "in put")),
+    ],
+)
+def test_stdin_is_nothing_or_a_text_or_a_file_or_a_pipe(line: str, expected: Stdin) -> None:
+    plan = parse_plan(f'tasks = [{{ id = "a", command = ["cat"], stdin = {line} }}]', "x.toml")
+
+    assert plan.tasks[0].stdin == expected
+
+
+def test_a_task_may_take_back_what_its_role_says() -> None:
+    plan = parse_plan(
+        """
+        roles.x = { shell = true, allow_failure = true, stdin = "pipe", retries = 3, backoff = "9s" }
+        [[tasks]]
+        id = "a"
+        role = "x"
+        shell = false
+        command = ["true"]
+        allow_failure = false
+        stdin = "none"
+        retries = 0
+        backoff = "0s"
+        """,
+        "x.toml",
+    )
+
+    task = plan.tasks[0]
+    assert (task.shell, task.allow_failure, task.stdin, task.retries, task.backoff) == (False, False, Stdin(), 0, 0)
