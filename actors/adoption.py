@@ -111,7 +111,7 @@ def final_report(held: Held) -> Ended | None:
     return Ended(
         attempt=held.spawn.attempt,
         code=status.code,
-        signal=_number(status.signal),
+        signal=status.signal,
         exited_at=ended_at,
         at=ended_at,
         reason=msgspec.convert(status.reason or "lost", EndReason),
@@ -122,10 +122,11 @@ def final_report(held: Held) -> Ended | None:
 
 
 def _number(name: str | None) -> int | None:
-    """The number of a signal that a status file names."""
+    """The number of a signal that a status file names: ``SIGKILL``, ``SIGRTMIN+3``."""
     if name is None:
         return None
-    return signal.Signals[name] if name in signal.Signals.__members__ else int(name.removeprefix("SIG"))
+    base, _, offset = name.partition("+")
+    return signal.Signals[base] + int(offset or 0)
 
 
 async def reap_strays(keeper: int, held: Callable[[], Iterable[int]]) -> None:

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A commit costs as much as fifty records. While they pour, one waits this long after the last for company.
-_COMPANY = 0.005
+# While events pour, a commit begins no sooner than this after the one before: it costs as much as fifty events.
+_COMPANY = 0.008
 _LAST_COMMIT = 2.0
 
 
@@ -55,16 +55,17 @@ class Journal:
         try:
             task_status.started()
             async with self.inbox.clone() as inbox, self.outbox.clone() as outbox:
-                await self._write(file, inbox, outbox)
-        except trio.Cancelled:
-            with trio.move_on_after(_LAST_COMMIT, shield=True):
-                await self._write_rest(file)
-            raise
+                try:
+                    await self._write(file, inbox, outbox)
+                except trio.Cancelled:
+                    with trio.move_on_after(_LAST_COMMIT, shield=True):
+                        await self._write_rest(file, inbox)
+                    raise
         finally:
             with trio.move_on_after(_LAST_COMMIT, shield=True):
                 await self._in_thread(file.close)
             if self._taken:
-                logger.error("%s: %d events are not written", self.path, len(self._taken))
+                logger.error("%s: %d events are not written yet", self.path, len(self._taken))
 
     async def _write(
         self, file: JournalFile, inbox: trio.MemoryReceiveChannel[Append], outbox: trio.MemorySendChannel[Record]
@@ -111,8 +112,8 @@ class Journal:
             with suppress(OSError):
                 return await self._in_thread(file.append, [*events, resumed])
 
-    async def _write_rest(self, file: JournalFile) -> None:
-        self._taken.extend(receive_batch_nowait(self.inbox, math.inf))
+    async def _write_rest(self, file: JournalFile, inbox: trio.MemoryReceiveChannel[Append]) -> None:
+        self._taken.extend(receive_batch_nowait(inbox, math.inf))
         if self._taken:
             await self._commit(file)
 

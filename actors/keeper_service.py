@@ -14,7 +14,18 @@ from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from protocols.errors import KeeperError, SpawnError
 from protocols.events import ProcessUnattributed
 from protocols.ids import AttemptId, FleetId
-from protocols.keeper import Adopt, Ended, Reply, Report, Shutdown, Spawned, Stop, Unattributed, encode_request
+from protocols.keeper import (
+    MAX_MESSAGE,
+    Adopt,
+    Ended,
+    Reply,
+    Report,
+    Shutdown,
+    Spawned,
+    Stop,
+    Unattributed,
+    encode_request,
+)
 
 __all__ = ["KeeperService", "Table"]
 
@@ -110,8 +121,12 @@ class KeeperService:
             self.table.pending[request.id] = _Pending(ask, trio.current_time())
         if isinstance(request, Stop) and request.attempt in self.table.held:
             self.table.held[request.attempt].stopping(request)
+        data = encode_request(request)
+        if len(data) > MAX_MESSAGE:
+            self.table.pending.pop(request.id, None)
+            return _answer(ask, Answer(error=SpawnError("arguments and environment are too large together", "E2BIG")))
         try:
-            await self.link.send(encode_request(request), fds)
+            await self.link.send(data, fds)
         except OSError:
             await trio.sleep_forever()  # the reader sees the end of the connection and cancels us
 

@@ -13,6 +13,7 @@ from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, St
 from protocols.backoff import delay
 from protocols.events import (
     Event,
+    FleetSwept,
     Outcome,
     RunEnded,
     RunStarted,
@@ -169,6 +170,8 @@ class Orchestrator:
         await self.roster.send(EndFleet())
         async for decision in self.inbox:
             if isinstance(decision, FleetEmpty):
+                if decision.ended:
+                    await self._tell(FleetSwept(at=self.now(), processes=decision.ended))
                 break
         counts: dict[str, int] = {}
         for status in course.statuses.values():

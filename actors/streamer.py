@@ -44,8 +44,10 @@ class _Course:
     beat_at: float
     covered: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
     grown: Stream | None = None
-    """The stream that grew last and was not yet looked at for progress."""
+    """The stream that grew last."""
     grown_at: float = 0.0
+    looked: bool = True
+    """What grew was looked at for progress."""
     looked_at: float = float("-inf")
     tracker: ProgressTracker = field(default_factory=ProgressTracker)
     sampled: str = ""
@@ -53,7 +55,7 @@ class _Course:
 
     def due(self) -> float:
         """When there is something to do even if nothing happens."""
-        return self.beat_at if self.grown is None else min(self.beat_at, self.looked_at + _PROGRESS_EVERY)
+        return self.beat_at if self.looked else min(self.beat_at, self.looked_at + _PROGRESS_EVERY)
 
     def tail(self, stream: Stream) -> bytes:
         start = max(0, self.covered[stream] - TAIL)
@@ -114,7 +116,7 @@ class Streamer:
             offset, size = course.covered[stream], os.fstat(fd).st_size
             if size > offset:
                 course.covered[stream] = size
-                course.grown, course.grown_at = stream, trio.current_time()
+                course.grown, course.grown_at, course.looked = stream, trio.current_time(), False
                 events.append(
                     WorkerOutput(
                         at=self.now(),
@@ -128,11 +130,13 @@ class Streamer:
         return events
 
     def _progress(self, course: _Course, *, last: bool = False) -> list[Event]:
-        """Look at the end of what was printed, at most five times a second."""
-        if course.grown is None or not (last or trio.current_time() >= course.looked_at + _PROGRESS_EVERY):
+        """Look at the checkboxes or the end of what was printed, at most five times a second."""
+        if not last and (course.looked or trio.current_time() < course.looked_at + _PROGRESS_EVERY):
             return []
-        found = find_progress(course.tail(course.grown), final=last) or self._checkboxes()
-        course.grown, course.looked_at = None, trio.current_time()
+        course.looked, course.looked_at = True, trio.current_time()
+        found = self._checkboxes()  # named by the plan, so they count more than what was found by chance
+        if found is None and course.grown is not None:
+            found = find_progress(course.tail(course.grown), final=last)
         return self._changed(course, found)
 
     def _changed(self, course: _Course, found: Progress | None) -> list[Event]:

@@ -1,7 +1,6 @@
 """The life of one attempt: recorded, started, followed, stopped on command, concluded."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -184,7 +183,7 @@ class Worker:
             worker=self._worker,
             attempt=self.order.attempt,
             code=ended.code,
-            signal=None if ended.signal is None else _signal_name(ended.signal),
+            signal=ended.signal,
             reason=ended.reason if known else "lost",
             started_at=started.at,
             ended_at=ended.exited_at,
@@ -223,10 +222,3 @@ def _stdin(stdin: Stdin) -> wire.Stdin:
             return wire.Stdin("file", _os(stdin.text))
         case kind:
             return wire.Stdin(kind)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"  # a real-time signal without a name

@@ -1,5 +1,6 @@
 """Everything that can happen in a fleet, as typed messages; an event with its number is a record."""
 
+import re
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -176,7 +177,7 @@ class ActorFailed(_Event, frozen=True, kw_only=True, tag="actor.failed"):
 
 
 class FleetSwept(_Event, frozen=True, kw_only=True, tag="fleet.swept"):
-    """A later callboard found what a killed one left behind, and ended it."""
+    """Processes of no known worker were ended: with the run, or, where that was killed, by a later callboard."""
 
     processes: tuple[str, ...]
 
@@ -217,12 +218,24 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
+# JSON need not escape them, but terminals obey the first and `str.splitlines` ends a line at the others.
+_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+
+
 def encode_event(event: Event) -> bytes:
-    """One JSON object without line breaks. Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``."""
+    """One JSON object without line breaks and control characters.
+
+    Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``.
+    """
     try:
-        return _encoder.encode(event)
+        data = _encoder.encode(event)
     except UnicodeEncodeError:
-        return _encoder.encode(_escape(msgspec.to_builtins(event)))
+        data = _encoder.encode(_escape(msgspec.to_builtins(event)))
+    return data if data.isascii() and b"\x7f" not in data else _CONTROLS.sub(_as_escape, data)
+
+
+def _as_escape(match: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(match[0].decode())
 
 
 def _escape(value: object) -> object:

@@ -167,7 +167,8 @@ class Exited(_AttemptReport, frozen=True, kw_only=True, tag="exited"):
     """The leader is gone. Its tree and its output may not be."""
 
     code: int | None
-    signal: int | None
+    signal: str | None
+    """Its name, such as ``SIGKILL``."""
     at: float
 
 
@@ -175,7 +176,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     """Nothing of the tree is left and both streams are complete. The last report of an attempt."""
 
     code: int | None
-    signal: int | None
+    signal: str | None
     exited_at: float
     at: float
     reason: EndReason

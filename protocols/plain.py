@@ -73,11 +73,11 @@ class PlainLines:
         attempts = self.view.tasks[event.task].attempts
         exited = attempts[-1].exited if attempts else None
         if event.status == "succeeded" and exited is not None and exited.started_at is not None:
-            text += f" in {format_duration(round(exited.ended_at - exited.started_at, 1))}"
+            text += f" in {_rough(exited.ended_at - exited.started_at)}"
         if event.reason:
             text += f": {event.reason}"
         if event.retry_at is not None:
-            text += f"; attempt {event.attempt + 1} in {format_duration(round(event.retry_at - event.at, 1))}"
+            text += f"; attempt {event.attempt + 1} in {_rough(event.retry_at - event.at)}"
         return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out"} else "")
 
 
@@ -118,9 +118,14 @@ def _of_fleet(event: Event) -> str | None:
             then = "not restarted" if event.restart_in is None else f"restarted in {event.restart_in:.1f} s"
             return f"internal error in {event.actor} ({then}): {event.error}"
         case JournalResumed():
-            return f"the journal could not be written for {format_duration(round(event.seconds, 1))}: {event.error}"
+            return f"the journal could not be written for {_rough(event.seconds)}: {event.error}"
         case _:
             return None
+
+
+def _rough(seconds: float) -> str:
+    """To the tenth of a second, below that to the millisecond."""
+    return format_duration(round(seconds, 1) if seconds >= 1 else seconds)
 
 
 def _nth(attempt: int) -> str:

@@ -60,7 +60,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     defaults = _read_role(root.table("defaults"))
     roles = _read_roles(root.table("roles"))
     drafts = [draft for section in root.tables("tasks") if section and (draft := _read_task(section))]
-    if not root.get("tasks"):
+    if root.get("tasks") in (None, []):
         problems.add("tasks", "a plan needs at least one task; add [[tasks]] with an id and a command")
     _check_ids(drafts)
     _check_needs(drafts)

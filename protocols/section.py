@@ -164,8 +164,10 @@ def _kind(value: object) -> str:
     match value:
         case bool():
             return "true or false"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a decimal number"
         case str():
             return "a string"
         case list():

@@ -14,7 +14,7 @@ def parse_toml(text: str, file: str, error: type[InputError]) -> dict[str, objec
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        problem = _explain(str(exc))
+        problem = _explain(str(exc), text)
     except RecursionError:
         problem = "nested too deeply; make it flatter"
     except ValueError:  # Python's own limit of digits
@@ -22,9 +22,9 @@ def parse_toml(text: str, file: str, error: type[InputError]) -> dict[str, objec
     raise error(f"{printable(file)}: {problem}")
 
 
-def _explain(message: str) -> str:
-    match = re.fullmatch(r"(.*) \(at (?:(line \d+), (column \d+)|(end of document))\)", message, re.DOTALL)
+def _explain(message: str, text: str) -> str:
+    match = re.fullmatch(r"(.*) \(at (?:(line \d+, column \d+)|end of document)\)", message, re.DOTALL)
     if match is None:
         return f"not valid TOML: {printable(message)}; correct it"
-    place = ", ".join(part for part in match.groups()[1:] if part)
-    return f"{place}: not valid TOML: {printable(match[1])}; correct it"
+    end = f"line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}, the end"
+    return f"{match[2] or end}: not valid TOML: {printable(match[1])}; correct it"

@@ -19,7 +19,10 @@ def quote(text: str) -> str:
     return f'"{printable(cut)}"'
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """The end of a message, ``; did you mean "wbs"?``, or nothing where no candidate is close."""
+def did_you_mean(word: str, candidates: Iterable[str], prefix: str = "") -> str:
+    """The end of a message, ``; did you mean "wbs"?``, or nothing where no candidate is close.
+
+    ``prefix`` is shown before the candidate: what all have in common would make each of them look close.
+    """
     close = get_close_matches(word[:_LONGEST], candidates, n=1)
-    return f"; did you mean {quote(close[0])}?" if close else ""
+    return f"; did you mean {quote(prefix + close[0])}?" if close else ""

@@ -32,7 +32,6 @@ from supervisor.signals import obey_signals
 __all__ = ["Run"]
 
 _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
-_LAST_ANSWERS = 1.0
 
 
 @dataclass(slots=True)
@@ -115,7 +114,7 @@ class Run:
         async with layer(drain=math.inf) as publishing:
             await self._start(publishing, Child("hub", hub.run))
             async with layer(channels.records, drain=_DRAIN) as keeping:
-                await self._start(keeping, Child("journal", journal.run, limit=0))
+                await self._start(keeping, Child("journal", journal.run))
                 await self._start(publishing, Child("display", display.run, when_exhausted="park", limit=0))
                 await self._work()
 

@@ -71,6 +71,7 @@ async def supervise(
     first restart comes at once; the pauses before the next ones double, with jitter. Each failure goes to the log and
     to ``report``. Raise `RestartLimitError`.
     """
+    trio.lowlevel.current_task().name = child.name
     readiness = _Readiness(task_status)
     restarts = deque[float]()
     while True:

@@ -74,11 +74,16 @@ class Fleet:
         return is_locked(self.folder.lock) and self.process_lives() is not False
 
     def process_lives(self) -> bool | None:
-        """Whether the very process of its supervisor is there; None where that cannot be seen from here."""
+        """Whether the very process of its supervisor is there; None where only the lock can tell.
+
+        That is so in another pid namespace, and of our own process, which has or has not ended the run.
+        """
         if self.identity is None or not self.identity.is_local():
             return None
         process = read_process(self.identity.pid)
-        return process is not None and process.start_ticks == self.identity.start_ticks and process.alive
+        if process is None or process.start_ticks != self.identity.start_ticks:
+            return False
+        return None if process.pid == os.getpid() else process.alive
 
     def keeper_lives(self) -> bool:
         return is_locked(self.folder.keeper_lock)
@@ -136,7 +141,7 @@ def find_fleets(state: Path) -> list[Fleet]:
         fleets = [_read(Path(entry.path)) for entry in entries if entry.is_dir() or entry.is_symlink()]
     except OSError as exc:
         raise state_error(state, exc) from exc
-    return sorted(fleets, key=lambda fleet: (fleet.started_at, fleet.name), reverse=True)
+    return sorted(filter(None, fleets), key=lambda fleet: (fleet.started_at, fleet.name), reverse=True)
 
 
 def find_fleet(state: Path, prefix: str | None) -> Fleet:
@@ -166,8 +171,8 @@ def _identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Ide
     return Identity(
         fleet=FleetId(uuid.uuid4().hex),
         run=RunId(b32encode(secrets.token_bytes(5)).decode().lower()),
-        plan=plan,
-        cwd=cwd,
+        plan=_text(plan),
+        cwd=_text(cwd),
         started_at=at,
         version=version,
         pid=process.pid,
@@ -178,9 +183,18 @@ def _identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Ide
     )
 
 
-def _read(root: Path) -> Fleet:
+def _text(path: str) -> str:
+    """A path may hold bytes that are no UTF-8; JSON may not."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _read(root: Path) -> Fleet | None:
+    """None: it was removed meanwhile."""
     folder = FleetFolder(root)
-    changed_at = root.lstat().st_mtime
+    try:
+        changed_at = root.lstat().st_mtime
+    except FileNotFoundError:
+        return None
     if root.is_symlink():
         return Fleet(folder, None, "a link, not a folder", changed_at)
     try:

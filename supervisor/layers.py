@@ -53,6 +53,6 @@ async def _hold(ending: trio.Event, gone: trio.Event, *, task_status: trio.TaskS
 def _cancel_rest(actors: trio.Nursery, patience: float) -> None:
     names = ", ".join(sorted(task.name for task in actors.child_tasks))
     if names:
-        reason = f"not done {patience:g} s after the layer inside ended" if patience else "cancelled from outside"
-        logger.warning("actors are cancelled (%s): %s", reason, names)
+        reason = f"not done {patience:g} s after the layer inside ended" if patience else "no time to drain"
+        logger.log(logging.WARNING if patience else logging.INFO, "actors are cancelled (%s): %s", reason, names)
         actors.cancel_scope.cancel(reason=reason)

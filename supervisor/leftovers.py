@@ -19,7 +19,7 @@ __all__ = ["end_keeper", "end_leftovers"]
 _GRACE = 0.5  # between TERM and KILL
 _PAUSE = 0.01
 _CLEAN_ROUNDS = 3  # while a process runs exec, its mark cannot be read
-_DEADLINE = 5.0
+_DEADLINE = 5.0  # for what resists; looking once more has none
 _Key = tuple[int, int]  # pid and start time
 
 
@@ -32,11 +32,14 @@ def end_leftovers(fleet: FleetId, leaders: Iterable[_Key]) -> tuple[tuple[str, .
     hunt = _Hunt(fleet, frozenset(leaders))
     begin = time.monotonic()
     clean = 0
-    while clean < _CLEAN_ROUNDS and (now := time.monotonic()) < begin + _DEADLINE:
+    while clean < _CLEAN_ROUNDS:
+        now = time.monotonic()
         hunt.merciless = now >= begin + _GRACE
         clean = 0 if hunt.scan() else clean + 1
+        if not clean and now >= begin + _DEADLINE:
+            break
         time.sleep(_PAUSE)
-    return tuple(hunt.described.values()), clean >= _CLEAN_ROUNDS
+    return tuple(hunt.described.values()), clean > 0
 
 
 def end_keeper(lock: Path) -> bool:

@@ -83,22 +83,20 @@ def _folder_problem(path: str) -> str:
         return f"{quote(path)}: {_reason(error)}; it must be there before the run starts"
     if not stat.S_ISDIR(mode):
         return f"{quote(path)} is no directory; name one"
-    return "" if os.access(path, os.X_OK) else f"{quote(path)} cannot be entered by this user; change its permissions"
+    return "" if _may(path, os.X_OK) else f"{quote(path)} cannot be entered by this user; change its permissions"
 
 
 def _stdin_problem(stdin: Stdin) -> str:
     if stdin.kind != "file":
         return ""
-    path = Path(stdin.text)
+    path = stdin.text
     try:
-        mode = path.stat().st_mode
+        mode = Path(path).stat().st_mode
     except OSError as error:
-        return f"{quote(stdin.text)}: {_reason(error)}; it must be there before the run starts"
+        return f"{quote(path)}: {_reason(error)}; it must be there before the run starts"
     if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-        return f"{quote(stdin.text)} is no file; name one"  # opening a pipe would wait for its writer
-    return (
-        "" if os.access(path, os.R_OK) else f"{quote(stdin.text)} is not readable for this user; change its permissions"
-    )
+        return f"{quote(path)} is no file; name one"  # opening a pipe would wait for its writer
+    return "" if _may(path, os.R_OK) else f"{quote(path)} is not readable for this user; change its permissions"
 
 
 def _find_command(name: str, cwd: str, path: str) -> tuple[str, str]:
@@ -110,7 +108,7 @@ def _find_command(name: str, cwd: str, path: str) -> tuple[str, str]:
     problem = ""
     for folder in path.split(os.pathsep):
         command = str(Path(cwd, folder, name))
-        if os.access(command, os.F_OK):
+        if _may(command, os.F_OK):
             problem = _command_problem(command)
             if not problem:
                 return command, ""
@@ -124,7 +122,11 @@ def _command_problem(command: str) -> str:
         return f"{quote(command)}: {_reason(error)}; it must be there before the run starts"
     if not stat.S_ISREG(mode):
         return f"{quote(command)} is no file; name one that can be run"
-    return "" if os.access(command, os.X_OK) else f"{quote(command)} is not executable; run chmod +x on it"
+    return "" if _may(command, os.X_OK) else f"{quote(command)} is not executable; run chmod +x on it"
+
+
+def _may(path: str, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 def _reason(error: OSError) -> str:

@@ -14,7 +14,7 @@ from supervisor.files import replace_file
 from supervisor.report import AttemptReport, Report, TaskReport
 from supervisor.table import one_line, render_table
 
-__all__ = ["format_bytes", "render_markdown", "summary_table", "write_markdown"]
+__all__ = ["format_bytes", "format_seconds", "render_markdown", "summary_table", "write_markdown"]
 
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 20
@@ -25,8 +25,8 @@ _RIGHT = ("attempts", "time", "lines", "output")
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&$.:@])")
 
 
-def summary_table(report: Report, width: int = 80) -> str:
-    """A line for each task and one for the run, at most ``width`` columns wide. No end of line at its end."""
+def summary_table(report: Report, width: int | None = 80) -> str:
+    """A line for each task and one for the run, without an end of line. ``width`` in columns; None cuts nothing."""
     titles = ("task", "status", "attempts", "time", "exit", "lines", "output", "reason")
     rows = [(task.id, task.status, *_figures(task), task.reason) for task in report.tasks]
     return f"{render_table(titles, rows, right=_RIGHT, width=width)}\n\n{_verdict(report)}"
@@ -58,6 +58,11 @@ def format_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def format_seconds(seconds: float | None) -> str:
+    """With as many digits as matter: 250ms, 12.3s, 1h5m. Nothing where it is not known."""
+    return "" if seconds is None else format_duration(round(seconds, 3 if seconds < 1 else 1 if seconds < 60 else 0))
+
+
 def _facts(report: Report) -> Iterator[str]:
     yield f"- Plan: {_escape(report.plan)}"
     yield f"- Folder: {_escape(report.cwd)}"
@@ -78,7 +83,7 @@ def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
     lines = sum(attempt.stdout.lines + attempt.stderr.lines for attempt in task.attempts)
     size = sum(attempt.stdout.bytes + attempt.stderr.bytes for attempt in task.attempts)
     end = _end(task.attempts[-1]) if task.attempts else ""
-    return str(len(task.attempts)), _seconds(task.seconds), end, str(lines), format_bytes(size)
+    return str(len(task.attempts)), format_seconds(task.seconds), end, str(lines), format_bytes(size)
 
 
 def _failure(folder: FleetFolder, task: TaskReport) -> str:
@@ -90,7 +95,7 @@ def _failure(folder: FleetFolder, task: TaskReport) -> str:
 
 
 def _account(attempt: AttemptReport) -> str:
-    parts = [_end(attempt) or "did not end", _seconds(attempt.seconds), attempt.error]
+    parts = [_end(attempt) or "did not end", format_seconds(attempt.seconds), attempt.error]
     parts.extend(f"left behind and ended: {process}" for process in attempt.swept)
     return "; ".join(part for part in parts if part)
 
@@ -127,7 +132,7 @@ def _last_lines(path: Path) -> list[str]:
 def _verdict(report: Report) -> str:
     statuses = report.totals.statuses
     counts = ", ".join(f"{statuses[status]} {status}" for status in reversed(_ORDER) if status in statuses)
-    seconds = f" in {_seconds(report.totals.seconds)}" if report.totals.seconds is not None else ""
+    seconds = f" in {format_seconds(report.totals.seconds)}" if report.totals.seconds is not None else ""
     return f"{report.outcome or 'not ended'}{seconds}: {counts or 'no tasks'}"
 
 
@@ -137,11 +142,6 @@ def _end(attempt: AttemptReport) -> str:
     if attempt.code is not None:
         return str(attempt.code)
     return attempt.reason or ""
-
-
-def _seconds(seconds: float | None) -> str:
-    """With as many digits as matter."""
-    return "" if seconds is None else format_duration(round(seconds, 3 if seconds < 1 else 1 if seconds < 60 else 0))
 
 
 def _moment(at: float | None) -> str:

@@ -82,9 +82,9 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
     """Merge the sources. Raises SettingsError with every name that is unknown, else with every wrong value."""
     document = {} if file is None else _read_file(start / file, str(file))
     sources = (
-        _Source(dict(flags), "flag {}".format),
+        _Source(dict(flags), lambda name: f"flag {name}"),
         _Source(_read_environment(), _variable),
-        _Source(_flatten(document), f"{printable(str(file))}: {{}}".format),
+        _Source(_flatten(document), lambda name: f"{printable(str(file))}: {name}"),
     )
     unknown = [_explain_unknown(source, name) for source in sources for name in source.values if name not in _NAMES]
     if unknown:
@@ -157,7 +157,9 @@ def _explain_unknown(source: _Source, name: str) -> str:
     if name in _SECTIONS:
         problem = f"expected a table; write [{name}]"
     elif name.upper().startswith(PREFIX):
-        problem = f"no such setting{did_you_mean(name.upper(), map(_variable, _NAMES)) or '; unset it'}"
+        known = (_variable(setting).removeprefix(PREFIX) for setting in _NAMES)
+        guess = did_you_mean(name.upper().removeprefix(PREFIX), known, PREFIX)
+        problem = f"no such setting{guess or '; unset it'}"
     elif section in _SECTIONS:
         problem = f"no such key{did_you_mean(key, _SECTIONS[section].model_fields) or '; remove it'}"
     else:

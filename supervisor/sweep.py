@@ -19,6 +19,7 @@ from supervisor.locks import hold_lock
 from supervisor.machine import boot_id, pid_namespace
 from supervisor.report import build_report, write_report
 from supervisor.report_text import write_markdown
+from supervisor.views import read_view
 
 __all__ = ["conclude", "conclude_all", "find_end"]
 
@@ -85,11 +86,11 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
         swept: tuple[str, ...] = ()
         if fleet.is_original():  # a copy of a folder owns no processes
             _end_keeper(fleet)
-            swept, clean = end_leftovers(fleet.identity.fleet, _leaders(_read_view(fleet)))
+            swept, clean = end_leftovers(fleet.identity.fleet, _leaders(read_view(fleet.folder.journal)))
             if not clean:
                 logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))
                 return False
-        view = _read_view(fleet)
+        view = read_view(fleet.folder.journal, samples=True)
         journal.append(closing_events(fleet.folder, view, swept, now()))
     with suppress(OSError):  # `callboard report` builds it again
         report = build_report(fleet.folder, fleet.identity, view)
@@ -107,13 +108,6 @@ def _end_keeper(fleet: Fleet) -> None:
             end_keeper(fleet.folder.keeper_lock)
             return
         time.sleep(_PAUSE)
-
-
-def _read_view(fleet: Fleet) -> RunView:
-    view = RunView()
-    for record in read_records(fleet.folder.journal):
-        view.apply(record)
-    return view
 
 
 def _leaders(view: RunView) -> list[tuple[int, int]]:

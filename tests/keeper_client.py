@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from actors.keeper_process.marks import find_marked
 
-__all__ = ["Client", "KeeperProgram", "Message", "running_keeper", "wait_until_gone"]
+__all__ = ["DEADLINE", "Client", "KeeperProgram", "Message", "is_alive", "running_keeper", "wait_until_gone"]
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 20.0
@@ -30,9 +30,9 @@ def new_id() -> str:
 
 
 @contextmanager
-def running_keeper(folder: Path, *, preexec: Callable[[], None] | None = None) -> Iterator["Client"]:
+def running_keeper(folder: Path) -> Iterator["Client"]:
     """A keeper and a client that controls it. Both are gone afterwards, and so is all that they started."""
-    keeper = KeeperProgram(folder, preexec=preexec)
+    keeper = KeeperProgram(folder)
     client = keeper.connect()
     try:
         yield client
@@ -44,9 +44,7 @@ def running_keeper(folder: Path, *, preexec: Callable[[], None] | None = None) -
 class KeeperProgram:
     """The real program with the real start line, on a fleet folder."""
 
-    def __init__(
-        self, folder: Path, fleet: str | None = None, *, preexec: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, fleet: str | None = None) -> None:
         self.folder = folder
         self.fleet = fleet or new_id()
         self.socket_path = folder / "keeper.sock"
@@ -57,13 +55,12 @@ class KeeperProgram:
         listener.listen(64)
         command = [sys.executable, "-I", "-S", "-c", _START.format(root=str(ROOT)), str(folder), self.fleet]
         with listener, (folder / "keeper.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
-                stdin=listener,
+                stdin=listener.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=preexec,  # noqa: PLW1509 - no threads here
             )
 
     def connect(self, generation: int = 1) -> "Client":

@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from protocols.errors import RestartLimitError
 from protocols.events import ActorFailed
 from supervisor.children import Child, supervise
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 class Actor:
@@ -42,7 +41,7 @@ class Reports:
 FAILURE = ValueError("broken")
 
 
-async def test_an_actor_that_returns_is_not_started_again(nursery: trio.Nursery) -> None:
+async def test_an_actor_that_returns_is_not_started_again(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     actor = Actor((5, None))
 
     value = await nursery.start(supervise, Child("it", actor.run))
@@ -52,7 +51,9 @@ async def test_an_actor_that_returns_is_not_started_again(nursery: trio.Nursery)
     assert len(actor.starts) == 1
 
 
-async def test_the_first_restart_comes_at_once_and_the_next_pauses_double_with_jitter(nursery: trio.Nursery) -> None:
+async def test_the_first_restart_comes_at_once_and_the_next_pauses_double_with_jitter(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
     actor = Actor(*[(1, FAILURE)] * 5, (1, None))
     reports = Reports()
 
@@ -66,7 +67,9 @@ async def test_the_first_restart_comes_at_once_and_the_next_pauses_double_with_j
         assert longest / 2 <= pause <= longest
 
 
-async def test_a_failure_is_reported_and_logged(nursery: trio.Nursery, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_is_reported_and_logged(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
     group = ExceptionGroup("two", [ValueError("one"), ExceptionGroup("deeper", [OSError("other")])])
     actor = Actor((1, group), (1, None))
     reports = Reports()
@@ -82,7 +85,7 @@ async def test_a_failure_is_reported_and_logged(nursery: trio.Nursery, caplog: p
     assert caplog.records[0].exc_info is not None
 
 
-async def test_over_the_limit_the_error_ends_the_nursery_around() -> None:
+async def test_over_the_limit_the_error_ends_the_nursery_around(autojump_clock: MockClock) -> None:
     actor = Actor(*[(1, FAILURE)] * 3)
     reports = Reports()
 
@@ -96,7 +99,9 @@ async def test_over_the_limit_the_error_ends_the_nursery_around() -> None:
     assert reports.events[-1].restart_in is None
 
 
-async def test_over_the_limit_an_actor_can_be_parked_and_the_others_go_on(nursery: trio.Nursery) -> None:
+async def test_over_the_limit_an_actor_can_be_parked_and_the_others_go_on(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
     actor = Actor(*[(1, FAILURE)] * 2)
     reports = Reports()
 
@@ -106,7 +111,7 @@ async def test_over_the_limit_an_actor_can_be_parked_and_the_others_go_on(nurser
     assert [event.restart_in for event in reports.events] == [0.0, None]
 
 
-async def test_rare_failures_never_reach_the_limit(nursery: trio.Nursery) -> None:
+async def test_rare_failures_never_reach_the_limit(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     actor = Actor(*[(100, FAILURE)] * 20, (1, None))
 
     await nursery.start(supervise, Child("it", actor.run, limit=1, window=60))
@@ -116,7 +121,9 @@ async def test_rare_failures_never_reach_the_limit(nursery: trio.Nursery) -> Non
     assert all(later - earlier == 100 for earlier, later in zip(actor.starts[:20], actor.starts[1:], strict=False))
 
 
-async def test_a_failure_before_it_was_ready_is_raised_as_it_is_and_not_retried(nursery: trio.Nursery) -> None:
+async def test_a_failure_before_it_was_ready_is_raised_as_it_is_and_not_retried(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
     actor = Actor((1, FAILURE), ready=False)
     reports = Reports()
 
@@ -128,7 +135,9 @@ async def test_a_failure_before_it_was_ready_is_raised_as_it_is_and_not_retried(
     assert reports.events == []
 
 
-async def test_a_restart_that_does_not_become_ready_is_one_more_failure(nursery: trio.Nursery) -> None:
+async def test_a_restart_that_does_not_become_ready_is_one_more_failure(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
     actor = Actor((1, FAILURE), (1, FAILURE), (1, None))
     await nursery.start(supervise, Child("it", actor.run))
 
@@ -139,7 +148,9 @@ async def test_a_restart_that_does_not_become_ready_is_one_more_failure(nursery:
 
 
 @pytest.mark.parametrize("moment", [0.5, 1.2])
-async def test_a_cancellation_goes_through_while_it_runs_and_while_it_pauses(moment: float) -> None:
+async def test_a_cancellation_goes_through_while_it_runs_and_while_it_pauses(
+    autojump_clock: MockClock, moment: float
+) -> None:
     actor = Actor(*[(0.4, FAILURE)] * 4)
 
     with trio.move_on_after(moment) as scope:
@@ -150,7 +161,9 @@ async def test_a_cancellation_goes_through_while_it_runs_and_while_it_pauses(mom
     assert len(actor.starts) == 2
 
 
-async def test_a_cancellation_mixed_with_an_error_goes_through(nursery: trio.Nursery) -> None:
+async def test_a_cancellation_mixed_with_an_error_goes_through(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
     """Whatever an actor breaks while it is being cancelled, it is not started again."""
     starts = 0
 
@@ -182,6 +195,7 @@ async def closed(_: ActorFailed) -> None:
 
 @pytest.mark.parametrize(("report", "delay"), [(never, 1.0), (closed, 0.0)])
 async def test_a_report_that_nobody_takes_does_not_stop_the_restart(
+    autojump_clock: MockClock,
     nursery: trio.Nursery,
     report: Callable[[ActorFailed], Awaitable[None]],
     delay: float,

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -133,6 +134,29 @@ def test_the_keeper_of_a_dead_fleet_may_live_on(state: Path) -> None:
     with hold_lock(fleet.folder.keeper_lock):
         assert fleet.keeper_lives()
         assert not fleet.is_alive()
+
+
+def test_paths_that_are_no_text_are_shown_as_good_as_can_be(state: Path) -> None:
+    plan = os.fsdecode(b"caf\xe9.toml")
+
+    with create_fleet(state, plan=plan, cwd="/w\u00f6rk", version="1") as fleet:
+        assert (fleet.identity.plan, fleet.identity.cwd) == ("caf\ufffd.toml", "/w\u00f6rk")
+        assert find_fleets(state)[0].identity == fleet.identity
+
+
+def test_fleets_that_come_and_go_while_we_look_are_there_or_not(state: Path) -> None:
+    fleet = add_fleet(state)
+
+    def come_and_go() -> None:
+        for _ in range(200):
+            fleet.folder.root.rename(state / ".hidden")
+            (state / ".hidden").rename(fleet.folder.root)
+
+    with ThreadPoolExecutor() as pool:
+        moving = pool.submit(come_and_go)
+        while not moving.done():
+            assert [each.problem for each in find_fleets(state)] in ([], [""], ["fleet.json is missing"])
+        moving.result()
 
 
 def test_nothing_is_left_of_a_fleet_that_could_not_be_made(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

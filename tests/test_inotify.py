@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from actors.inotify import IN_IGNORED, IN_MODIFY, IN_ONESHOT, IN_Q_OVERFLOW, Change, Inotify
 from protocols.errors import WatchError
@@ -128,28 +129,27 @@ def test_lost_changes_are_told(inotify: Inotify, fd: int, tmp_path: Path) -> Non
 
 async def test_a_task_waits_for_the_next_change(inotify: Inotify, fd: int, nursery: trio.Nursery) -> None:
     watch = inotify.watch(fd, IN_MODIFY)
-    changes: list[Change] = []
+    awake = trio.Event()
 
     async def wait() -> None:
         await trio.lowlevel.wait_readable(inotify.fileno())
-        changes.extend(inotify.read())
-        nursery.cancel_scope.cancel()
+        awake.set()
 
     nursery.start_soon(wait)
-    await trio.testing.wait_all_tasks_blocked()
-    assert changes == []
+    await wait_all_tasks_blocked()
+    assert not awake.is_set()
 
     os.write(fd, b"text")
-    await trio.sleep_forever()
+    await awake.wait()
 
-    assert changes == [Change(watch, IN_MODIFY)]
+    assert inotify.read() == [Change(watch, IN_MODIFY)]
 
 
 def test_a_closed_descriptor_is_a_clear_error(inotify: Inotify, fd: int) -> None:
     copy = os.dup(fd)
     os.close(copy)
 
-    with pytest.raises(WatchError, match="^inotify: a file cannot be watched: No such file or directory$"):
+    with pytest.raises(WatchError, match=r"^inotify: a file cannot be watched: No such file or directory$"):
         inotify.watch(copy, IN_MODIFY)
 
 
@@ -159,8 +159,10 @@ def no_descriptor_left() -> Iterator[None]:
     free = os.open("/dev/null", os.O_RDONLY)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_limit_of_instances_is_named() -> None:

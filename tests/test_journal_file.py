@@ -130,13 +130,16 @@ def test_filters_select_what_a_scan_of_everything_would(
 
         found = list(read_records(path, after, worker=worker, types=types, limit=limit))
 
-    assert found == [
-        record
-        for record in records
-        if record.seq > after
-        and (worker is None or getattr(record.event, "worker", None) == worker)
-        and (types is None or record.event.__struct_config__.tag in types)
-    ][slice(limit)]
+    assert (
+        found
+        == [
+            record
+            for record in records
+            if record.seq > after
+            and (worker is None or getattr(record.event, "worker", None) == worker)
+            and (types is None or record.event.__struct_config__.tag in types)
+        ][slice(limit)]
+    )
 
 
 def test_a_slow_reader_keeps_nothing_locked_and_sees_what_came_meanwhile(
@@ -271,14 +274,18 @@ def test_damage_in_the_middle_is_an_error_for_who_comes_to_it(path: Path) -> Non
         damaged.seek(size // 2)
         damaged.write(b"\xff" * 8192)
 
-    with pytest.raises(JournalError, match=r"malformed; move it away, or save what is left with: sqlite3 FILE \.recover"):
+    with pytest.raises(
+        JournalError, match=r"malformed; move it away, or save what is left with: sqlite3 FILE \.recover"
+    ):
         list(read_records(path))
 
 
 def test_a_record_of_an_unknown_type_is_named(path: Path) -> None:
     with opened(path) as file, closing(sqlite3.connect(path, isolation_level=None)) as newer:
         file.append([keeper(1)])
-        newer.execute("""INSERT INTO records VALUES (2, 1.0, 'moon.rose', NULL, CAST('{"type":"moon.rose"}' AS BLOB))""")
+        newer.execute(
+            """INSERT INTO records VALUES (2, 1.0, 'moon.rose', NULL, CAST('{"type":"moon.rose"}' AS BLOB))"""
+        )
 
         reader = read_records(path)
 
@@ -322,14 +329,18 @@ def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(path: Path) -> N
     assert integrity == "ok"
 
 
+def fill(file: JournalFile) -> None:
+    while True:
+        file.append([output(offset) for offset in range(50)])
+
+
 def test_a_full_disk_loses_nothing_and_is_left_behind_with_exact_numbers(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small") as disk, opened(disk / "journal") as file:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(150_000))
-        written = 0
         with pytest.raises(OSError, match="No space left"):
-            for _ in range(1000):
-                written += len(file.append([output(offset) for offset in range(50)]))
+            fill(file)
+        written = file.last
         full = [record.seq for record in read_records(disk / "journal")]
         ballast.unlink()
         more = file.append([output(0)])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from actors.keeper_process.census import Census, Count
+from actors.keeper_process.marks import in_exec
 from tests.process_trees import Leader, Trees, open_trees, wait_until
 
 US = os.getpid()
@@ -36,8 +37,8 @@ def unattributed(count: Count) -> set[int]:
     return {process.pid for process in count.unattributed}
 
 
-def wait_for_orphan(trees: Trees, pid: int, command: str = "sleep") -> None:
-    wait_until(lambda: trees.process(pid).ppid == US and trees.process(pid).command == command)
+def wait_for_orphan(trees: Trees, pid: int) -> None:
+    wait_until(lambda: trees.process(pid).ppid == US and trees.process(pid).command == "sleep" and not in_exec(pid))
 
 
 def start_orphan(trees: Trees, census: Census, attempt: str, script: str, mark: str = "") -> int:
@@ -49,6 +50,19 @@ def start_orphan(trees: Trees, census: Census, attempt: str, script: str, mark: 
     trees.end_leader(leader)
     census.leader_reaped(attempt)
     return pid
+
+
+def forker(folder: Path) -> str:
+    """A hidden process that forks a child whenever it gets SIGUSR1, see `fork`."""
+    trap = f'trap "sleep 600 & echo \\$! >{folder}/new && mv {folder}/new {folder}/child" USR1'
+    script = f"{trap}; touch {folder}/ready; while :; do sleep 0.005; done"
+    return f"env -i PATH=$PATH setsid sh -c '{script}' >/dev/null 2>&1"
+
+
+def fork(pid: int, folder: Path) -> int:
+    os.kill(pid, signal.SIGUSR1)
+    wait_until((folder / "child").exists)
+    return int((folder / "child").read_text())
 
 
 def test_plain_children_belong_to_the_attempt_of_their_parent(trees: Trees, census: Census) -> None:
@@ -108,8 +122,7 @@ def test_a_daemon_of_a_nested_callboard_belongs_by_its_part_of_the_mark(
     assert pids(census.take([US]), "one") == {daemon}
 
 
-def test_a_mark_of_an_attempt_that_nobody_knows_tells_nothing(trees: Trees, census: Census) -> None:
-    add(census, "two", trees.start("read line"))
+def test_a_mark_of_an_attempt_that_is_gone_gives_it_to_no_other(trees: Trees, census: Census) -> None:
     daemon = start_orphan(trees, census, "one", "setsid sleep 600 >/dev/null 2>&1", "fleet/zero")
 
     assert unattributed(census.take([US])) == {daemon}
@@ -135,17 +148,16 @@ def test_who_was_counted_below_its_parent_is_remembered_when_that_is_gone(trees:
     assert pids(census.take([US]), "one") == {child}
 
 
-def test_what_descends_from_somebody_remembered_belongs(trees: Trees, census: Census) -> None:
+def test_what_descends_from_somebody_remembered_belongs(trees: Trees, census: Census, tmp_path: Path) -> None:
     add(census, "two", trees.start("read line"))
-    script = 'trap "sleep 600 & echo \\$! >&3" USR1; while :; do sleep 0.005; done'
-    leader = trees.start(f"exec 3>&1; env -i PATH=$PATH setsid sh -c '{script}' >/dev/null 2>&1 & echo $!; read line")
+    leader = trees.start(f"{forker(tmp_path)} & echo $!; read line")
     add(census, "one", leader)
     child = trees.read_pid(leader)
-    wait_until(lambda: trees.process(child).session == child and trees.process(child).command == "sh")
+    wait_until((tmp_path / "ready").exists)
     census.take([US])
     trees.end_leader(leader)
-    os.kill(child, signal.SIGUSR1)
-    grandchild = trees.read_pid(leader)
+
+    grandchild = fork(child, tmp_path)
 
     assert {child, grandchild} <= pids(census.take([US]), "one")
 
@@ -178,22 +190,24 @@ def test_what_is_unattributed_is_not_given_to_the_attempt_that_happens_to_be_lef
     assert unattributed(census.take([US])) == {orphan}
 
 
-def test_a_child_of_something_unattributed_is_not_given_to_the_only_attempt(trees: Trees, census: Census) -> None:
+def test_a_child_of_something_unattributed_is_not_given_to_the_only_attempt(
+    trees: Trees, census: Census, tmp_path: Path
+) -> None:
     lingering = trees.start("read line")
     add(census, "two", lingering)
-    script = 'trap "sleep 600 &" USR1; while :; do sleep 0.005; done'
-    leader = trees.start(f"(env -i PATH=$PATH setsid sh -c '{script}' >/dev/null 2>&1 & echo $!); read line")
+    leader = trees.start(f"({forker(tmp_path)} & echo $!); read line")
     add(census, "one", leader)
     orphan = trees.read_pid(leader)
-    wait_for_orphan(trees, orphan, "sh")
+    wait_until((tmp_path / "ready").exists)
     trees.end_leader(leader)
     census.take([US])
     census.remove("one")
 
-    os.kill(orphan, signal.SIGUSR1)
-    wait_until(lambda: len(census.take([US]).unattributed) >= 2)
+    child = fork(orphan, tmp_path)
 
-    assert pids(census.take([US]), "two") == {lingering.process.pid}
+    count = census.take([US])
+    assert {orphan, child} <= unattributed(count)
+    assert pids(count, "two") == {lingering.process.pid}
 
 
 def test_a_chain_of_forks_is_seen_in_every_count(trees: Trees, census: Census, tmp_path: Path) -> None:
@@ -229,7 +243,7 @@ def test_a_second_root_counts_only_what_shows_that_it_is_of_this_fleet(trees: Tr
     supervisor = trees.start(script)
     add(census, "one", trees.start("echo $$; read line"))
     own, marked, lost, nested = (trees.read_pid(supervisor) for _ in range(4))
-    wait_until(lambda: trees.process(marked).command == trees.process(lost).command == "sleep")
+    wait_until(lambda: trees.process(marked).command == trees.process(lost).command == "sleep" and not in_exec(lost))
 
     count = census.take([US, supervisor.process.pid])
 

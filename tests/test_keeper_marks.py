@@ -1,11 +1,15 @@
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from actors.keeper_process.marks import attempt_of, find_marked, mark_of
+from actors.keeper_process.marks import attempt_of, find_marked, in_exec, mark_of
 from tests.process_trees import Trees, open_trees, wait_until
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -53,20 +57,41 @@ def test_a_fleet_finds_its_attempt_wherever_it_stands_in_the_chain(mark: str, at
     assert attempt_of(mark, "fleet") == attempt
 
 
-def test_the_marked_are_found_wherever_they_live_but_not_ourselves(
-    trees: Trees, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_marked_are_found_wherever_they_live(trees: Trees) -> None:
     fleet = f"f{os.getpid()}"
     plain = trees.start("echo $$; read line", {"CALLBOARD_MARK": f"{fleet}/one"})
     daemon = trees.start("(setsid sleep 600 & echo $!)", {"CALLBOARD_MARK": f"outer/x:{fleet}/two"})
     other = trees.start("echo $$; read line", {"CALLBOARD_MARK": "another/one"})
-    pids = {trees.read_pid(leader) for leader in (plain, daemon, other)}
-    os.waitid(os.P_PID, daemon.process.pid, os.WEXITED | os.WNOWAIT)
+    pids = [trees.read_pid(leader) for leader in (plain, daemon, other)]
+    os.waitpid(daemon.process.pid, 0)
+    wait_until(lambda: trees.process(pids[1]).command == "sleep" and not in_exec(pids[1]))
 
-    found = {process.pid for process in find_marked(f"{fleet}/")}
-
-    assert found == pids - {other.process.pid}
+    assert {process.pid for process in find_marked(f"{fleet}/")} == set(pids[:2])
     assert {process.pid for process in find_marked(f"{fleet}/one")} == {plain.process.pid}
+
+
+def test_we_do_not_find_ourselves() -> None:
+    fleet = f"s{os.getpid()}"
+    script = f"from actors.keeper_process.marks import find_marked; print(find_marked('{fleet}/'))"
+
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"CALLBOARD_MARK": f"{fleet}/one", "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+
+    assert found.stdout == b"[]\n"
+
+
+def test_a_process_that_shows_neither_command_nor_environment_is_between_two_programs(trees: Trees) -> None:
+    bare = trees.start("exec env -i sh -c 'echo $$; read line'")
+    ended = trees.start("exit 0")
+    trees.read_pid(bare)
+    os.waitid(os.P_PID, ended.process.pid, os.WEXITED | os.WNOWAIT)
+
+    assert not in_exec(bare.process.pid)
+    assert in_exec(ended.process.pid)
 
 
 def test_a_zombie_is_not_found(trees: Trees) -> None:

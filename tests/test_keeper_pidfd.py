@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.keeper_process.pidfd import send_signal
-from actors.keeper_process.procfs import read_process
+from actors.keeper_process.procfs import Process, read_process
 from tests.process_trees import Trees, open_trees
 
 
@@ -49,25 +49,26 @@ def test_who_has_the_pid_of_another_process_now_is_left_alone(trees: Trees) -> N
 
 
 def test_a_process_of_another_user_is_a_permission_error() -> None:
-    if os.geteuid() != 0:
-        init = read_process(1)
-        assert init is not None
-        with pytest.raises(PermissionError):
-            send_signal(init, signal.SIGCONT)
-        return
-    with subprocess.Popen(["sleep", "600"], user=12345) as child, as_user(54321):
-        process = read_process(child.pid)
-        assert process is not None
-        with pytest.raises(PermissionError):
-            send_signal(process, signal.SIGCONT)
-        os.seteuid(0)
-        child.kill()
+    with another_user() as process, pytest.raises(PermissionError):
+        send_signal(process, signal.SIGUSR1)
 
 
 @contextlib.contextmanager
-def as_user(uid: int) -> Iterator[None]:
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+def another_user() -> Iterator[Process]:
+    """A process that we may not signal. Root has to be somebody else for that."""
+    if os.geteuid() != 0:
+        yield _read(1)
+        return
+    with subprocess.Popen(["sleep", "600"], user=12345) as child:
+        os.seteuid(54321)
+        try:
+            yield _read(child.pid)
+        finally:
+            os.seteuid(0)
+            child.kill()
+
+
+def _read(pid: int) -> Process:
+    process = read_process(pid)
+    assert process is not None
+    return process

@@ -32,7 +32,7 @@ ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
-        wait_until(lambda: "sleep" in describe(_read(process.pid)))
+        wait_until(lambda: describe(_read(process.pid)).endswith("sleep 600"))
         yield process
         process.kill()
 

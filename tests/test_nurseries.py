@@ -9,8 +9,6 @@ from trio.testing import MockClock
 
 from supervisor.layers import layer
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 class Story:
     """What happened, in order, and actors that tell it."""
@@ -58,7 +56,9 @@ def story() -> Story:
     return Story()
 
 
-async def test_layers_end_from_the_inside_and_each_drains_what_the_inner_one_sent(story: Story) -> None:
+async def test_layers_end_from_the_inside_and_each_drains_what_the_inner_one_sent(
+    autojump_clock: MockClock, story: Story
+) -> None:
     records, hub_inbox = trio.open_memory_channel[str](10)
     events, journal_inbox = trio.open_memory_channel[str](10)
 
@@ -75,7 +75,7 @@ async def test_layers_end_from_the_inside_and_each_drains_what_the_inner_one_sen
 
 
 async def test_an_actor_gets_its_time_and_is_then_cancelled_with_a_reason(
-    story: Story, caplog: pytest.LogCaptureFixture
+    autojump_clock: MockClock, story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = trio.current_time()
 
@@ -89,7 +89,7 @@ async def test_an_actor_gets_its_time_and_is_then_cancelled_with_a_reason(
     assert "sleeper" in caplog.text
 
 
-async def test_outboxes_stay_open_until_the_actors_are_gone(story: Story) -> None:
+async def test_outboxes_stay_open_until_the_actors_are_gone(autojump_clock: MockClock, story: Story) -> None:
     outbox, inbox = trio.open_memory_channel[str](10)
 
     async with layer(outbox, drain=0) as actors:
@@ -98,7 +98,9 @@ async def test_outboxes_stay_open_until_the_actors_are_gone(story: Story) -> Non
     assert [message async for message in inbox] == ["dying words of writer"]
 
 
-async def test_an_error_of_the_body_lets_the_actors_drain_and_comes_out(story: Story) -> None:
+async def test_an_error_of_the_body_lets_the_actors_drain_and_comes_out(
+    autojump_clock: MockClock, story: Story
+) -> None:
     outbox, inbox = trio.open_memory_channel[str](10)
 
     with pytest.RaisesGroup(ValueError):
@@ -110,7 +112,9 @@ async def test_an_error_of_the_body_lets_the_actors_drain_and_comes_out(story: S
     assert [message async for message in inbox] == ["last words of worker"]
 
 
-async def test_a_failing_actor_cancels_its_layer_and_those_inside_while_those_around_drain(story: Story) -> None:
+async def test_a_failing_actor_cancels_its_layer_and_those_inside_while_those_around_drain(
+    autojump_clock: MockClock, story: Story
+) -> None:
     events, journal_inbox = trio.open_memory_channel[str](10)
     commands, worker_inbox = trio.open_memory_channel[str](10)
 
@@ -129,11 +133,13 @@ async def test_a_failing_actor_cancels_its_layer_and_those_inside_while_those_ar
                     await deciding.start(story.sleeper, "orchestrator", 50, commands.send_nowait)
                     await trio.sleep_forever()
 
-    assert sorted(story.lines[:2]) == [
+    assert sorted(story.lines) == [
+        "journal ended",
+        "journal got dying words of worker",
         "orchestrator cancelled: cancelled from outside",
         "worker cancelled: child task raised exception ValueError('of an actor')",
     ]
-    assert story.lines[2:] == ["journal got dying words of worker", "journal ended"]
+    assert story.lines[-1] == "journal ended"
     assert worker_inbox.receive_nowait() == "dying words of orchestrator"
 
 
@@ -158,6 +164,7 @@ async def test_cancelled_from_outside_everything_ends_at_once_and_still_in_order
     assert story.lines == [
         "worker cancelled: cancelled from outside",
         "journal cancelled: cancelled from outside",
+        "hub got dying words of journal",
         "hub ended",
     ]
     assert journal_inbox.receive_nowait() == "dying words of worker"
@@ -165,7 +172,9 @@ async def test_cancelled_from_outside_everything_ends_at_once_and_still_in_order
     assert records._closed
 
 
-async def test_an_actor_that_cannot_start_is_an_error_of_the_body_and_closes_the_outboxes() -> None:
+async def test_an_actor_that_cannot_start_is_an_error_of_the_body_and_closes_the_outboxes(
+    autojump_clock: MockClock,
+) -> None:
     outbox, inbox = trio.open_memory_channel[str](1)
 
     async def unable(*, task_status: trio.TaskStatus[None]) -> None:

@@ -39,6 +39,24 @@ with hold_lock(Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
 """
+CREATE = """
+import sys
+from pathlib import Path
+from supervisor.fleets import create_fleet
+with create_fleet(Path(sys.argv[1]), plan="p", cwd="/", version="1") as fleet:
+    pass
+print("ready", flush=True)
+sys.stdin.read()
+"""
+START = """
+import os, subprocess, sys, time
+from pathlib import Path
+from supervisor.fleets import create_fleet
+with create_fleet(Path(sys.argv[1]), plan="p", cwd="/", version="1") as fleet:
+    os.environ["CALLBOARD_MARK"] = fleet.identity.fleet + "/1"
+    subprocess.Popen(["setsid", "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.05; done"])
+    time.sleep(60)
+"""
 NOW = 5000.0
 
 
@@ -118,16 +136,32 @@ def test_a_fleet_that_has_ended_is_left_alone(state: Path) -> None:
 
 
 def test_a_living_fleet_is_left_alone(state: Path) -> None:
-    with create_fleet(state, plan="", cwd="", version="") as made:
+    with create_fleet(state, plan="", cwd="", version=""):
         [fleet] = find_fleets(state)
         add_records(fleet, [run_started("a")])
         with running("sleep", "60", CALLBOARD_MARK=mark(fleet)) as process:
             assert not conclude(fleet)
             assert process.poll() is None
-    assert made.identity == fleet.identity
 
-    assert not conclude(fleet), "the lock is free, but its process lives: it is about to end"
     assert tags(fleet) == ["run.started"]
+
+
+def test_a_supervisor_may_conclude_its_own_run_once_it_has_let_go(state: Path) -> None:
+    with create_fleet(state, plan="", cwd="", version=""):
+        [fleet] = find_fleets(state)
+
+    assert conclude(fleet)
+
+
+def test_a_process_that_has_let_go_but_still_lives_is_given_its_time(state: Path) -> None:
+    with running(sys.executable, "-c", CREATE, str(state)) as supervisor:
+        assert supervisor.stdout
+        supervisor.stdout.readline()
+        [fleet] = find_fleets(state)
+        assert not fleet.is_alive()
+
+        assert not conclude(fleet)
+    assert conclude(fleet)
 
 
 def test_a_fleet_that_lives_out_of_our_sight_is_left_alone(state: Path) -> None:
@@ -223,7 +257,7 @@ def test_a_keeper_that_hangs_is_killed(state: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_while_processes_resist_the_run_has_no_end(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "_DEADLINE", 0.05)
+    monkeypatch.setattr(leftovers, "_DEADLINE", 0.0)
     monkeypatch.setattr(leftovers, "_GRACE", 60.0)
     fleet = make_fleet(state, [run_started("a")])
     with running("sh", "-c", "trap '' TERM; echo; read _", CALLBOARD_MARK=mark(fleet)) as process:
@@ -289,16 +323,7 @@ def test_a_fleet_that_was_removed_meanwhile_is_no_error(state: Path) -> None:
 
 
 def test_a_supervisor_killed_in_the_middle_is_concluded_with_all_that_it_started(state: Path) -> None:
-    script = """
-import os, subprocess, sys, time
-from pathlib import Path
-from supervisor.fleets import create_fleet
-with create_fleet(Path(sys.argv[1]), plan="p", cwd="/", version="1") as fleet:
-    os.environ["CALLBOARD_MARK"] = fleet.identity.fleet + "/1"
-    subprocess.Popen(["setsid", "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.05; done"])
-    time.sleep(60)
-"""
-    with running(sys.executable, "-c", script, str(state)) as supervisor:
+    with running(sys.executable, "-c", START, str(state)) as supervisor:
         assert supervisor.stdout
         worker = int(supervisor.stdout.readline())
         [fleet] = find_fleets(state)

@@ -31,3 +31,8 @@ def test_the_nearest_candidate_is_suggested() -> None:
 def test_nothing_is_suggested_where_nothing_is_near() -> None:
     assert did_you_mean("wbss", ["lint", "archive"]) == ""
     assert did_you_mean("wbss", []) == ""
+
+
+def test_a_common_prefix_makes_nothing_look_near() -> None:
+    assert did_you_mean("STAT", ["STATE", "STOP"], "CALLBOARD_") == '; did you mean "CALLBOARD_STATE"?'
+    assert did_you_mean("ZZZ", ["STATE", "STOP"], "CALLBOARD_") == ""

@@ -6,7 +6,7 @@ import sys
 from typing import NamedTuple
 
 from actors.keeper_process.ladder import Ladder, Phase
-from actors.keeper_process.procfs import Process, describe
+from actors.keeper_process.procfs import Process
 from actors.keeper_process.requests import Terms
 from actors.keeper_process.status import Status, StatusFile
 
@@ -21,6 +21,9 @@ class Exit(NamedTuple):
     code: int | None
     signal: str | None
     at: float
+
+
+_UNKNOWN = Exit(None, None, 0.0)
 
 
 class Attempt:
@@ -76,20 +79,23 @@ class Attempt:
         """Without those that we were not permitted to end."""
         return [process for process in members if (process.pid, process.start_ticks) not in self._out_of_reach]
 
-    def hit(self, process: Process, *, permitted: bool) -> None:
-        """A signal that ends was sent. Who outlived the leader is listed."""
+    def hit(self, process: Process, description: str) -> None:
+        """A signal that ends was sent. Who outlived the leader is listed; who was to go with it is not."""
         key = (process.pid, process.start_ticks)
-        if not permitted:
-            self._out_of_reach.add(key)
-            self._swept[key] = f"{describe(process)} (not ended: it runs as another user)"
-        elif not self.ladder.leader_gone:
+        if not self.ladder.leader_gone:
             self._hit.add(key)
         elif key not in self._hit:
-            self._swept.setdefault(key, describe(process))
+            self._swept.setdefault(key, description)
+
+    def out_of_reach(self, process: Process, description: str) -> None:
+        """We are not permitted to end it, so nobody waits for its end."""
+        key = (process.pid, process.start_ticks)
+        self._out_of_reach.add(key)
+        self._swept[key] = f"{description} (not ended: it runs as another user)"
 
     def record(self) -> None:
         """Write the status file."""
-        found = self.exit or Exit(None, None, 0.0)
+        found = self.exit or _UNKNOWN
         status = Status(
             state=self.state,
             attempt=self.id,
@@ -129,17 +135,16 @@ class Attempt:
         return found
 
     def exited_report(self) -> dict[str, object]:
-        assert self.exit is not None
-        return {"type": "exited", "attempt": self.id, **self.exit._asdict()}
+        return {"type": "exited", "attempt": self.id, **(self.exit or _UNKNOWN)._asdict()}
 
     def ended_report(self) -> dict[str, object]:
-        assert self.exit is not None
+        found = self.exit or _UNKNOWN
         return {
             "type": "ended",
             "attempt": self.id,
-            "code": self.exit.code,
-            "signal": self.exit.signal,
-            "exited_at": self.exit.at,
+            "code": found.code,
+            "signal": found.signal,
+            "exited_at": found.at,
             "at": self.ended_at,
             "reason": self.ladder.reason,
             "stdout_bytes": self.sizes["stdout"],

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from actors.keeper_process.ancestry import children_of, walk
 from actors.keeper_process.evidence import Evidence, ticks_now
+from actors.keeper_process.marks import in_exec
 from actors.keeper_process.procfs import Process, read_process
 
 __all__ = ["Census", "Count"]
@@ -71,14 +72,14 @@ class Census:
         found, settled = walk(roots)
         living = [(parent, process) for parent, process in found if process.alive]
         owners, unplaced = self._place(living, strangers=set(roots[1:]))
-        unattributed = self._place_alone(unplaced, owners)
-        lost = [process for process in unattributed if not _lives(process.pid, process.start_ticks)]
+        clear = [(parent, process) for parent, process in unplaced if not _passes(process)]
+        unattributed = self._place_alone(clear, owners)
         self._remember(living, owners, unattributed)
         of: dict[str, list[Process]] = {attempt: [] for attempt in self._evidence.attempts()}
         for _, process in living:
             if process.pid in owners:
                 of[owners[process.pid]].append(process)
-        return Count(of, [process for process in unattributed if process not in lost], moving=bool(lost) or not settled)
+        return Count(of, unattributed, moving=not settled or len(clear) < len(unplaced))
 
     def _place(self, living: Iterable[_Found], strangers: set[int]) -> tuple[dict[int, str], list[_Found]]:
         """Return the attempt of each pid that descends from one or shows one, and what does neither."""
@@ -106,8 +107,8 @@ class Census:
         """
         unattributed: list[Process] = []
         for parent, process in sorted(unplaced, key=lambda found: found[1].start_ticks):
-            clear = not unattributed and process.start_ticks > self._doubtful_until
-            owner = owners.get(parent) or (self._evidence.alone_with(process) if clear else None)
+            certain = not unattributed and process.start_ticks > self._doubtful_until
+            owner = owners.get(parent) or (self._evidence.alone_with(process) if certain else None)
             if owner is None:
                 unattributed.append(process)
             else:
@@ -122,6 +123,11 @@ class Census:
             self._doubtful_until = ticks_now()
         oldest = min((process.start_ticks for process in unattributed), default=ticks_now())
         self._evidence.forget_past(before=oldest)
+
+
+def _passes(process: Process) -> bool:
+    """It is gone by now, or shows nothing because it is becoming another program."""
+    return not _lives(process.pid, process.start_ticks) or in_exec(process.pid)
 
 
 def _lives(pid: int, start_ticks: int) -> bool:

@@ -98,9 +98,13 @@ class Copier:
         self._call(partial(self._finish, key))
 
     def close(self) -> None:
-        """End the thread. What is still in the pipes stays there."""
+        """End the thread. What is still in the pipes stays there; nothing else may be called afterwards."""
+        if self._epoll.closed:
+            return
         self._call(self._stop)
         self._thread.join()
+        self._epoll.close()
+        os.close(self._wake)
 
     def _call(self, function: Callable[[], None]) -> None:
         self._calls.append(function)

@@ -77,11 +77,11 @@ class Evidence:
         return mark is not None and attempt_of(mark, self._fleet) is not None
 
     def alone_with(self, process: Process) -> str | None:
-        """The attempt that was alive when the process started, if there was no other."""
+        """The attempt that was alive when the process started, if there was no other and its mark names no other."""
         moment = process.start_ticks
         living = [attempt for attempt, facts in self._attempts.items() if facts.start_ticks <= moment]
         past = any(moment in life for life in self._past)
-        return living[0] if len(living) == 1 and not past else None
+        return living[0] if len(living) == 1 and not past and not self.of_fleet(process) else None
 
     def _marked(self, pid: int) -> str | None:
         mark = mark_of(pid)

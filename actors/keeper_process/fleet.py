@@ -70,8 +70,8 @@ class Fleet:
         """Raise `StartError`. ``pipes`` are ours in any case."""
         launched = self._register(take_over(request, pipes, boottime()))
         attempt = launched.attempt
-        assert attempt.pidfd is not None
-        self._loop.watch(attempt.pidfd, lambda: self._adopted_is_gone(attempt))
+        if attempt.pidfd is not None:
+            self._loop.watch(attempt.pidfd, lambda: self._adopted_is_gone(attempt))
         return launched
 
     def reaped(self, attempt: Attempt, request: Reaped) -> None:
@@ -98,6 +98,7 @@ class Fleet:
         """The supervisor is gone. What is attached goes too, and unless others stay, what nobody can place."""
         self.supervisor = None
         for attempt in list(self._living.values()):
+            self._press(attempt)
             if attempt.attached:
                 self.stop(attempt, AFTER_LEADER, "orphaned")
         if all(attempt.attached for attempt in self._living.values()):
@@ -203,7 +204,7 @@ class Fleet:
         """One step of its ladder. True: it is time for KILL."""
         if attempt.ended_at is not None:
             return False
-        if attempt.gone_at is not None and attempt.exit is None and now >= attempt.gone_at + _REAP_WAIT:
+        if now >= self._last_word_at(attempt):
             self._record_exit(attempt, Exit(None, None, time.time()))
             self._tell(attempt.exited_report())
         ladder = attempt.ladder
@@ -248,9 +249,13 @@ class Fleet:
         due = attempt.ladder.due
         if attempt.gone_at is not None and attempt.ladder.phase is not Phase.CLOSING:
             due = min(due, now + _ADOPTED_LOOK_EVERY)
-        if attempt.gone_at is not None and attempt.exit is None:
-            due = min(due, attempt.gone_at + _REAP_WAIT)
-        return due
+        return min(due, self._last_word_at(attempt))
+
+    def _last_word_at(self, attempt: Attempt) -> float:
+        """Until when somebody may still say how an adopted leader ended."""
+        if attempt.gone_at is None or attempt.exit is not None:
+            return inf
+        return attempt.gone_at if self.supervisor is None else attempt.gone_at + _REAP_WAIT
 
     def _end(self, attempt: Attempt) -> None:
         attempt.ended_at = time.time()

@@ -44,7 +44,8 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
         raise exc if isinstance(exc, StartError) else _file_error(terms.status, exc) from exc
     try:
         process = read_process(child.pid)
-        assert process is not None, "nobody else reaps our children"
+        if process is None:
+            raise ProcessLookupError(errno.ESRCH, "somebody else reaped our child")
         attempt = Attempt(
             terms, child.pid, process.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
         )
@@ -106,10 +107,9 @@ def _open_files(terms: Terms) -> tuple[StatusFile, list[int]]:
     return status, spools
 
 
-def _file_error(path: bytes, exc: OSError) -> StartError:
-    number = exc.errno or errno.EIO
-    advice = "make room on the disk" if number in {errno.ENOSPC, errno.EDQUOT} else "make its folder writable"
-    return StartError(number, f'file "{path.decode("utf-8", "replace")}": {os.strerror(number)}; {advice}')
+def _file_error(path: bytes, cause: OSError) -> StartError:
+    advice = "make room on the disk" if cause.errno in {errno.ENOSPC, errno.EDQUOT} else "make its folder writable"
+    return StartError(cause, f'file "{path.decode("utf-8", "replace")}"', advice)
 
 
 def _close_all(fds: list[int]) -> None:

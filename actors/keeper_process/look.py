@@ -11,7 +11,7 @@ from actors.keeper_process.procfs import Process, read_process
 
 __all__ = ["Look"]
 
-_TRIES = 3  # a count during which processes came and went is worth another one
+_MORE_TRIES = 2  # a count during which processes came and went is worth another one
 
 
 class Look:
@@ -27,11 +27,10 @@ class Look:
     def take(self) -> Count:
         """Count all processes, once."""
         if self.count is None:
-            for _ in range(_TRIES):
-                self.count = self._census.take(self._roots)
-                if not self.count.moving:
-                    break
-        assert self.count is not None
+            self.count = self._census.take(self._roots)
+            for _ in range(_MORE_TRIES):
+                if self.count.moving:
+                    self.count = self._census.take(self._roots)
         return self.count
 
     def members(self, attempt: Attempt) -> list[Process]:

@@ -93,6 +93,12 @@ class Loop:
             if watched is not None:
                 watched[0]()
 
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self._epoll.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
     def _drain(self) -> None:
         try:
             while len(os.read(self._wake_read, 4096)) == 4096:

@@ -73,6 +73,7 @@ class Keeper:
         self._path.remove()
         self._connections.close()
         self._fleet.close()
+        self._loop.close()
 
     @property
     def _never_wanted(self) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from actors.keeper_process.procfs import Process, list_processes
 
-__all__ = ["attempt_of", "find_marked", "mark_of"]
+__all__ = ["attempt_of", "find_marked", "in_exec", "mark_of"]
 
 _VARIABLE = b"CALLBOARD_MARK="
 
@@ -16,14 +16,15 @@ def mark_of(pid: int) -> str | None:
     None: there is none, or the process is gone or not ours to read. What a program does to its own environment
     does not show.
     """
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
-    for entry in environment.split(b"\0"):
+    for entry in (_read(f"/proc/{pid}/environ") or b"").split(b"\0"):
         if entry.startswith(_VARIABLE):
             return os.fsdecode(entry.removeprefix(_VARIABLE))
     return None
+
+
+def in_exec(pid: int) -> bool:
+    """Whether the process is just becoming another program, or about to be a zombie: it shows no mark then."""
+    return not _read(f"/proc/{pid}/cmdline") and not _read(f"/proc/{pid}/environ")
 
 
 def attempt_of(mark: str, fleet: str) -> str | None:
@@ -36,7 +37,10 @@ def attempt_of(mark: str, fleet: str) -> str | None:
 
 
 def find_marked(prefix: str) -> list[Process]:
-    """Every living process but our own of whose mark one part starts with ``prefix``."""
+    """Every living process but our own of whose mark one part starts with ``prefix``.
+
+    What is just in the middle of an exec is missing: look again.
+    """
     ourselves = os.getpid()
     return [
         process
@@ -48,3 +52,11 @@ def find_marked(prefix: str) -> list[Process]:
 def _is_marked(pid: int, prefix: str) -> bool:
     mark = mark_of(pid)
     return mark is not None and any(part.startswith(prefix) for part in mark.split(":"))
+
+
+def _read(path: str) -> bytes | None:
+    """None: the process is gone or not ours to read."""
+    try:
+        return Path(path).read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None

@@ -18,7 +18,6 @@ from actors.keeper_process.requests import (
     Forget,
     Hello,
     Reaped,
-    Request,
     Shutdown,
     Spawn,
     Stop,
@@ -85,9 +84,7 @@ class Operations:
             if peer.fileno() >= 0 and number:
                 self._reply(peer, number, {"ended": self._fleet.rest.ended}, [])
 
-    def _answer(
-        self, peer: Peer, message: dict[str, object], number: int, fds: list[int] | None
-    ) -> _Answer | None:
+    def _answer(self, peer: Peer, message: dict[str, object], number: int, fds: list[int] | None) -> _Answer | None:
         """None: the answer comes later, or was given. Descriptors that are used up leave ``fds``."""
         request = parse_request(message)
         if isinstance(request, Hello):

@@ -5,7 +5,7 @@ import signal
 
 from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.pidfd import send_signal
-from actors.keeper_process.procfs import Process, read_process
+from actors.keeper_process.procfs import Process, describe, read_process
 
 __all__ = ["kill", "signal_one", "terminate"]
 
@@ -42,10 +42,16 @@ def signal_one(process: Process, signo: int) -> bool:
 
 
 def _signal_member(attempt: Attempt, process: Process, signo: int) -> bool:
-    permitted = signal_one(process, signo)
-    if process.pid != attempt.pid and signo != signal.SIGCONT:
-        attempt.hit(process, permitted=permitted)
-    return permitted
+    """False: it is not ours to signal."""
+    description = describe(process)  # now: a process that is ending has no command line any more
+    try:
+        sent = send_signal(process, signo)
+    except PermissionError:
+        attempt.out_of_reach(process, description)
+        return False
+    if sent and process.pid != attempt.pid and signo != signal.SIGCONT:
+        attempt.hit(process, description)
+    return True
 
 
 def _leads_group(attempt: Attempt) -> bool:

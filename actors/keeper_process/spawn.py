@@ -14,6 +14,7 @@ __all__ = ["Child", "FileLimit", "StartError", "spawn"]
 OOM_SCORE = b"500"  # when memory runs out the kernel is to take a worker, not the keeper
 _ALL_SIGNALS = sorted(signal.valid_signals())
 _ADVICE = {
+    errno.ENOENT: "install it or correct the command",
     errno.ENOEXEC: "it has no #! line and is no program; begin it with '#!/bin/sh' or set shell = true",
     errno.EACCES: "it may not be executed; run 'chmod +x' on it, or name a program instead of a folder",
     errno.E2BIG: "its arguments and environment are too long; pass the data by a file or stdin",
@@ -24,9 +25,9 @@ _ADVICE = {
 class StartError(Exception):
     """Nothing was started. ``code`` is the errno's name."""
 
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.code = errno.errorcode.get(number, f"E{number}")
+    def __init__(self, cause: OSError, what: str, advice: str) -> None:
+        super().__init__(f"{what}: {cause.strerror}; {advice}")
+        self.code = errno.errorcode.get(cause.errno or errno.EIO, "EIO")
 
 
 class Child(NamedTuple):
@@ -84,7 +85,7 @@ def _execute(request: Spawn, streams: tuple[int, int, int], limit: FileLimit) ->
             setsigdef=_ALL_SIGNALS,
         )
     except OSError as exc:
-        raise StartError(exc.errno, _explain(request.executable, exc.errno)) from exc
+        raise _explain(request.executable, exc) from exc
     finally:
         limit.raise_own()
         os.chdir("/")  # the keeper holds on to nobody's folder
@@ -94,19 +95,16 @@ def _enter(cwd: bytes) -> None:
     try:
         os.chdir(cwd)
     except OSError as exc:
-        message = f'cwd "{_show(cwd)}": {os.strerror(exc.errno)}; make the folder or correct cwd'
-        raise StartError(exc.errno, message) from exc
+        raise StartError(exc, f'cwd "{_show(cwd)}"', "make the folder or correct cwd") from exc
 
 
-def _explain(executable: bytes, number: int) -> str:
+def _explain(executable: bytes, cause: OSError) -> StartError:
     """To be called while the worker's cwd is ours."""
-    name = f'command "{_show(executable)}"'
-    if number == errno.ENOENT:
-        if os.path.exists(executable):  # noqa: PTH110 - a path of bytes
-            return f"{name}: the interpreter of its #! line does not exist; install it or correct the line"
-        return f"{name}: does not exist; install it or correct the command"
+    number = cause.errno or errno.EIO
     advice = _ADVICE.get(number, "correct the command")
-    return f"{name}: {os.strerror(number)}; {advice}"
+    if number == errno.ENOENT and os.path.exists(executable):  # noqa: PTH110 - a path of bytes
+        advice = "it exists, but not the interpreter that its #! line names; install that or correct the line"
+    return StartError(cause, f'command "{_show(executable)}"', advice)
 
 
 def _open_stdin(stdin: Stdin, opened: list[int]) -> tuple[int, int | None]:
@@ -135,8 +133,7 @@ def _open_file(path: bytes) -> int:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)  # a FIFO must not hold us up
     except OSError as exc:
-        message = f'stdin file "{_show(path)}": {os.strerror(exc.errno)}; correct stdin.file'
-        raise StartError(exc.errno, message) from exc
+        raise StartError(exc, f'stdin file "{_show(path)}"', "correct stdin.file") from exc
     os.set_blocking(fd, True)
     return fd
 
@@ -145,8 +142,7 @@ def _pipe(opened: list[int]) -> tuple[int, int]:
     try:
         ends = os.pipe2(os.O_CLOEXEC)
     except OSError as exc:
-        message = f"pipes: {os.strerror(exc.errno)}; raise 'ulimit -n' or lower the concurrency"
-        raise StartError(exc.errno, message) from exc
+        raise StartError(exc, "pipes", "raise 'ulimit -n' or lower the concurrency") from exc
     opened.extend(ends)
     return ends
 

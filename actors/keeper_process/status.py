@@ -92,7 +92,7 @@ def _decode(data: bytes) -> Status | None:
         return None
     if not isinstance(fields, dict) or not all(_fits(fields.get(name), types) for name, types in _TYPES.items()):
         return None
-    status = Status(**{name: fields.get(name) for name in _TYPES})
+    status = Status._make(fields.get(name) for name in Status._fields)
     return status if status.state in _STATES else None
 
 

@@ -1,0 +1,69 @@
+"""``callboard logs``: what a task wrote, byte for byte."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+__all__ = ["logs"]
+
+
+def logs(
+    run: str,
+    task: str,
+    /,
+    *,
+    stderr: bool = False,
+    follow: bool = False,
+    part: Annotated[str | None, Parameter(name="--range")] = None,
+    attempt: int | None = None,
+    state: Path | None = None,
+    config: Path | None = None,
+) -> None:
+    """Print what a task wrote, byte for byte.
+
+    Parameters
+    ----------
+    run
+        The beginning of the run's id.
+    task
+        The id of the task.
+    stderr
+        What it wrote to standard error instead of standard output.
+    follow
+        Go on until the attempt has ended.
+    part
+        OFFSET:LENGTH, in bytes; without LENGTH up to the end.
+    attempt
+        The number of the attempt (default: the last one).
+    state
+        The folder of all runs (default .callboard).
+    config
+        The settings file (default callboard.toml, where there is one).
+    """
+    import sys  # noqa: PLC0415 - `--help` need not wait for these
+
+    from protocols.ids import TaskId  # noqa: PLC0415
+    from supervisor.cli.options import read_settings  # noqa: PLC0415
+    from supervisor.fleets import find_fleet  # noqa: PLC0415
+    from supervisor.following import Log  # noqa: PLC0415
+
+    start, length = _parse_range(part)
+    fleet = find_fleet(read_settings(state, config).state, run)
+    log = Log(fleet, TaskId(task), "stderr" if stderr else "stdout", attempt)
+    log.check(follow=follow)
+    for chunk in log.read(start, length, follow=follow):
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+def _parse_range(text: str | None) -> tuple[int, int | None]:
+    from protocols.errors import InputError  # noqa: PLC0415
+
+    if text is None:
+        return 0, None
+    match = re.fullmatch(r"([0-9]{1,18}):([0-9]{0,18})", text)
+    if match is None:
+        raise InputError(f'--range: "{text}" is not OFFSET:LENGTH; write it like 0:4096, or 4096: for all the rest')
+    return int(match[1]), int(match[2]) if match[2] else None

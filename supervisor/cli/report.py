@@ -1,0 +1,48 @@
+"""``callboard report``: what came out of a run."""
+
+from pathlib import Path
+
+__all__ = ["report"]
+
+
+def report(
+    run: str | None = None, /, *, json: bool = False, state: Path | None = None, config: Path | None = None
+) -> None:
+    """Show what came out of a run; of one that still runs, what came out of it so far.
+
+    Parameters
+    ----------
+    run
+        The beginning of its id (default: the run that started last).
+    json
+        Print the whole report as JSON.
+    state
+        The folder of all runs (default .callboard).
+    config
+        The settings file (default callboard.toml, where there is one).
+    """
+    import msgspec  # noqa: PLC0415 - `--help` need not wait for these
+
+    from protocols.errors import InputError  # noqa: PLC0415
+    from protocols.wording import printable  # noqa: PLC0415
+    from supervisor.cli.options import read_settings, terminal_width  # noqa: PLC0415
+    from supervisor.fleets import find_fleet  # noqa: PLC0415
+    from supervisor.report import build_report, read_report  # noqa: PLC0415
+    from supervisor.report_text import summary_table  # noqa: PLC0415
+    from supervisor.sweep import conclude  # noqa: PLC0415
+    from supervisor.table import one_line  # noqa: PLC0415
+    from supervisor.views import read_view  # noqa: PLC0415
+
+    fleet = find_fleet(read_settings(state, config).state, run)
+    if fleet.identity is None:
+        raise InputError(f'run "{fleet.name}": damaged: {fleet.problem}; see what is left in {fleet.folder.root}')
+    conclude(fleet)
+    found = read_report(fleet.folder)
+    if found is None:
+        found = build_report(fleet.folder, fleet.identity, read_view(fleet.folder.journal))
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    print(f"run {found.run} of {one_line(found.plan)}\n\n{summary_table(found, terminal_width())}")
+    if fleet.folder.report_markdown.exists():
+        print(f"report: {printable(str(fleet.folder.report_markdown))}")

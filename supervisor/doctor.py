@@ -1,0 +1,210 @@
+"""Examining a machine: has it what callboard needs, and if not, what helps."""
+
+import fcntl
+import os
+import platform
+import re
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from actors.journal_file import open_journal, read_records
+from protocols.errors import FleetError, StateError
+from protocols.events import FleetSwept
+from supervisor.report_text import format_bytes
+from supervisor.state import check_state, open_state
+
+__all__ = ["Finding", "examine"]
+
+Level: TypeAlias = Literal["ok", "warn", "fail"]
+
+_PYTHON = (3, 11)
+_KERNEL = (5, 10)
+_OPEN_FILES = 4096  # a worker takes about six, and some need thousands for themselves
+_PROCESSES = 1024
+_INSTANCES = 64
+_WATCHES = 8192
+_PIPE_PAGES = 16  # of the usual pipe, 64 KiB
+_FEW_WORKERS = 64
+_LITTLE_SPACE = 1_000_000_000
+_NO_SPACE = 50_000_000
+_FEW_FILES = 10_000
+_NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|9p|afs|ceph|lustre|beegfs|glusterfs|fuse\.(sshfs|glusterfs|s3fs|rclone)")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. ``advice`` says what to do where it is not ok."""
+
+    subject: str
+    level: Level
+    found: str
+    advice: str = ""
+
+
+def examine(state: Path) -> list[Finding]:
+    """Look at the machine, and at the disk of the state folder; nothing is left behind there."""
+    return [
+        _python(),
+        _kernel(),
+        _pidfd(),
+        _children(Path(f"/proc/self/task/{os.getpid()}/children")),
+        _open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+        _processes(resource.getrlimit(resource.RLIMIT_NPROC)[0]),
+        _inotify(Path("/proc/sys/fs/inotify")),
+        _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
+        _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
+        *_state(state),
+    ]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} at {sys.executable}"
+    return _judge("python", sys.version_info >= _PYTHON, found, "install Python 3.11 or later", "fail")
+
+
+def _kernel() -> Finding:
+    release = platform.release()
+    version = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+    return _judge("kernel", version >= _KERNEL, f"Linux {release}", "callboard needs Linux 5.10 or later", "fail")
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as exc:
+        advice = "allow pidfd_open in the sandbox of this container"
+        return Finding("signals", "fail", f"pidfd_open: {exc.strerror}", advice)
+    return Finding("signals", "ok", "pidfd works")
+
+
+def _children(path: Path) -> Finding:
+    advice = "without it processes that leave their worker are found late; use a kernel with CONFIG_PROC_CHILDREN"
+    return _judge("process tree", path.exists(), f"{path} {'is' if path.exists() else 'is not'} there", advice, "fail")
+
+
+def _open_files(limit: int) -> Finding:
+    found = "no limit" if limit == resource.RLIM_INFINITY else f"at most {limit}"
+    enough = limit == resource.RLIM_INFINITY or limit >= _OPEN_FILES
+    return _judge("open files", enough, found, f"raise the hard limit: ulimit -Hn {_OPEN_FILES}")
+
+
+def _processes(limit: int) -> Finding:
+    found = "no limit" if limit == resource.RLIM_INFINITY else f"at most {limit}"
+    enough = limit == resource.RLIM_INFINITY or limit >= _PROCESSES
+    return _judge("processes", enough, found, f"raise the limit: ulimit -u {_PROCESSES}")
+
+
+def _inotify(folder: Path) -> Finding:
+    try:
+        instances = int((folder / "max_user_instances").read_text())
+        watches = int((folder / "max_user_watches").read_text())
+    except (OSError, ValueError):
+        return Finding("inotify", "fail", "not available", "use a kernel with CONFIG_INOTIFY_USER")
+    found = f"{instances} instances and {watches} watches for each user"
+    advice = f"run: sysctl fs.inotify.max_user_instances={_INSTANCES * 2} fs.inotify.max_user_watches={_WATCHES * 8}"
+    return _judge("inotify", instances >= _INSTANCES and watches >= _WATCHES, found, advice)
+
+
+def _pipes(path: Path, *, privileged: bool) -> Finding:
+    try:
+        pages = int(path.read_text())
+    except (OSError, ValueError):
+        return Finding("pipes", "ok", "no limit is known")
+    if privileged or pages == 0:
+        return Finding("pipes", "ok", "no limit")
+    workers = pages // _PIPE_PAGES // 2
+    found = f"room for {workers} workers with full pipes; more get small ones, which are slower"
+    advice = f"run: sysctl fs.pipe-user-pages-soft={_FEW_WORKERS * _PIPE_PAGES * 8}"
+    return _judge("pipes", workers >= _FEW_WORKERS, found, advice)
+
+
+def _cgroup(own: str, mounts: str) -> Finding:
+    """A convenience: trees are ended without it too, so its absence is no warning."""
+    line = re.search(r"^0::(.*)$", own, re.MULTILINE)
+    mount = re.search(r"^\S+ \S+ \S+ \S+ (\S+) .* - cgroup2 ", mounts, re.MULTILINE)
+    if line is None or mount is None:
+        return Finding("cgroup", "ok", "no version 2 here; callboard ends process trees without it")
+    folder = Path(mount[1] + line[1])
+    if (
+        os.access(folder, os.W_OK)
+        and (folder / "cgroup.procs").exists()
+        and os.access(folder / "cgroup.procs", os.W_OK)
+    ):
+        return Finding("cgroup", "ok", f"version 2, writable at {folder}")
+    return Finding("cgroup", "ok", "version 2, not writable for us; callboard ends process trees without it")
+
+
+def _state(state: Path) -> Iterator[Finding]:
+    try:
+        check_state(state)
+    except StateError as exc:
+        yield Finding("state folder", "fail", str(exc), "until then nothing can run here")
+        return
+    base = next(path for path in (state, *state.absolute().parents) if path.is_dir())
+    yield _file_system(base, Path("/proc/self/mountinfo").read_text())
+    yield _space(base)
+    yield _usable(base)
+
+
+def _file_system(base: Path, mounts: str) -> Finding:
+    device = base.stat().st_dev
+    pattern = rf"^\S+ \S+ {os.major(device)}:{os.minor(device)} .* - (\S+) "
+    match = re.search(pattern, mounts, re.MULTILINE)
+    kind = match[1] if match else "unknown"
+    advice = "locks and databases are not safe there; choose a state folder on a local disk"
+    return _judge("file system", not _NETWORK.fullmatch(kind), f"{kind} at {base}", advice)
+
+
+def _space(base: Path) -> Finding:
+    disk = os.statvfs(base)
+    free, files = disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else _FEW_FILES
+    found = f"{format_bytes(free)} free, {files} files" if disk.f_files else f"{format_bytes(free)} free"
+    advice = "make room, with `callboard prune` or elsewhere"
+    if free < _NO_SPACE:
+        return Finding("disk space", "fail", found, advice)
+    return _judge("disk space", free >= _LITTLE_SPACE and files >= _FEW_FILES, found, advice)
+
+
+def _usable(base: Path) -> Finding:
+    """Do there what a run does: lock, splice, keep a journal."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".callboard-doctor-", dir=base) as name:
+            folder = open_state(Path(name) / "state")
+            for attempt in _ATTEMPTS:
+                attempt(folder)
+    except (OSError, FleetError) as exc:
+        return Finding("state folder", "fail", str(exc), "choose another state folder")
+    return Finding("state folder", "ok", f"{base} is writable; locks, splice and the journal work there")
+
+
+def _try_lock(folder: Path) -> None:
+    with (folder / "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _try_splice(folder: Path) -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as source, os.fdopen(write_end, "wb") as sink, (folder / "spool").open("wb") as file:
+        sink.write(b"bytes")
+        sink.flush()
+        os.splice(source.fileno(), file.fileno(), 5)
+
+
+def _try_journal(folder: Path) -> None:
+    path = folder / "journal.sqlite3"
+    with closing(open_journal(path)) as journal:
+        journal.append([FleetSwept(at=0.0, processes=())])
+        list(read_records(path))
+
+
+_ATTEMPTS: tuple[Callable[[Path], None], ...] = (_try_lock, _try_splice, _try_journal)
+
+
+def _judge(subject: str, good: bool, found: str, advice: str, otherwise: Level = "warn") -> Finding:
+    return Finding(subject, "ok", found) if good else Finding(subject, otherwise, found, advice)

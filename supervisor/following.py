@@ -1,0 +1,139 @@
+"""Following a run of another process: its journal and its spool are looked at until there is no more to come."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from actors.journal_file import read_records
+from protocols.errors import InputError
+from protocols.events import Record, RunEnded, Stream
+from protocols.ids import TaskId, WorkerId
+from protocols.states import AttemptView, RunView
+from protocols.wording import did_you_mean, quote
+from supervisor.fleets import Fleet
+from supervisor.sweep import conclude
+from supervisor.views import update_view
+
+__all__ = ["Log", "read_batches"]
+
+_PAUSE = 0.15
+_BATCH = 1000
+_CHUNK = 1024 * 1024
+_SHOWN = 12  # tasks that an error names
+
+
+def read_batches(fleet: Fleet, after: int = 0, *, follow: bool = False) -> Iterator[list[Record]]:
+    """The records behind number ``after``, in batches: those that are there, or, to follow, all until the run ends.
+
+    Where the supervisor was killed, the run is concluded, and that is part of it. Raise `JournalError`.
+    """
+    living = follow
+    while living:
+        living = fleet.is_alive()  # before we read: what a dead one wrote is all there
+        for batch in _batches(fleet, after):
+            yield batch
+            after = batch[-1].seq
+            if any(isinstance(record.event, RunEnded) for record in batch):
+                return
+        if living:
+            time.sleep(_PAUSE)
+    conclude(fleet)
+    yield from _batches(fleet, after)
+
+
+def _batches(fleet: Fleet, after: int) -> Iterator[list[Record]]:
+    if not fleet.folder.journal.exists():  # it has just begun
+        return
+    batch: list[Record] = []
+    for record in read_records(fleet.folder.journal, after):
+        batch.append(record)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass(slots=True)
+class Log:
+    """The bytes of one stream of one attempt of a task."""
+
+    fleet: Fleet
+    task: TaskId
+    stream: Stream
+    number: int | None = None
+    """Of the attempt; None: the last one."""
+    view: RunView = field(default_factory=RunView)
+
+    def refresh(self) -> bool:
+        """Read on in the journal; return whether there can be more to come in it."""
+        living = self.fleet.is_alive()
+        if not living:
+            conclude(self.fleet)
+        update_view(self.view, self.fleet.folder.journal)
+        return living and self.view.outcome is None
+
+    def check(self, *, follow: bool = False) -> None:
+        """Raise `InputError` where there is no such task, no such attempt or nothing yet; to follow, wait for it."""
+        while (open_ended := self.refresh() and follow) and not self.view.tasks:
+            time.sleep(_PAUSE)
+        task = self.view.tasks.get(self.task)
+        if task is None:
+            raise InputError(f"task {quote(self.task)}: {self._unknown()}")
+        if self.attempt() is None and not open_ended:
+            count = len(task.attempts)
+            what = (
+                f"it has no attempt {self.number}; the last is {count}" if count else f"it did not start: {task.status}"
+            )
+            raise InputError(f"task {quote(self.task)}: {what}")
+
+    def _unknown(self) -> str:
+        names = list(self.view.tasks)
+        guess = did_you_mean(self.task, names)
+        return f"run {self.fleet.name} has no such task{guess or _list(names)}"
+
+    def attempt(self) -> AttemptView | None:
+        """The attempt that is meant; None where it has not begun. The choice is made once."""
+        task = self.view.tasks.get(self.task)
+        if task is None or not task.attempts:
+            return None
+        if self.number is None:
+            self.number = task.attempts[-1].number
+        return task.attempt(self.number)
+
+    def read(self, start: int = 0, length: int | None = None, *, follow: bool = False) -> Iterator[bytes]:
+        """The bytes from ``start`` on, as they are in the spool; to follow, until the attempt has ended."""
+        offset, end = start, None if length is None else start + length
+        more = True
+        while more and offset != end:
+            running = self.refresh()
+            attempt = self.attempt()
+            more = follow and running and (attempt is None or attempt.exited is None)
+            for chunk in self._read_to_end(offset, end):
+                yield chunk
+                offset += len(chunk)
+            if more:
+                time.sleep(_PAUSE)
+
+    def _read_to_end(self, offset: int, end: int | None) -> Iterator[bytes]:
+        if self.number is None:
+            return
+        path = self.fleet.folder.spool(WorkerId(self.task), self.number, self.stream)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        try:
+            while chunk := os.pread(fd, _CHUNK if end is None else min(_CHUNK, end - offset), offset):
+                yield chunk
+                offset += len(chunk)
+        finally:
+            os.close(fd)
+
+
+def _list(names: Sequence[str]) -> str:
+    if not names:
+        return "; it has no tasks at all"
+    more = len(names) - _SHOWN
+    return f"; it has {', '.join(names[:_SHOWN])}" + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,101 @@
+"""Eight workers that print as fast as they can: how fast that is captured, at which cost, and whether all is there."""
+
+import hashlib
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from protocols.events import RunStarted, WorkerExited, WorkerStarted
+from protocols.ids import WorkerId
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.programs import Programs
+from tests.benchmarks.running import plan_text, running_plan
+
+__all__ = ["measure"]
+
+_WORKERS = 8
+_BLOCK = 8 * 1024
+_GB = 1e9
+
+
+class _Captured(NamedTuple):
+    seconds: float
+    cpu: float
+    differing: int
+    """Streams that are not what the worker wrote."""
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    rounds, size = (2, 64 << 20) if quick else (5, 256 << 20)
+    total = _WORKERS * size / _GB
+    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as name:
+        folder = Path(name)
+        programs = Programs(folder)
+        pour = programs.command("pour")
+        commands = [(*pour, str(worker), str(size // _BLOCK)) for worker in range(_WORKERS)]
+        copier = programs.compiled("pipe_copier")
+        redirected, copied, captured = [], [], []
+        sums: list[str] = []
+        for _ in range(rounds):
+            redirected.append(total / _redirect(commands, folder))
+            sums = sums or [_sum(folder / str(worker)) for worker in range(_WORKERS)]
+            if copier:
+                copied.append(total / _copy(copier, commands, folder))
+            captured.append(_capture(commands, sums, folder))
+    rates = [total / each.seconds for each in captured]
+    return [
+        Figure(name="capture: rate, to redirection", unit="GB/s", samples=rates, references=redirected, at_least=0.4,
+               of_ratio=True),
+        *([Figure(name="capture: rate, to a C reader", unit="GB/s", samples=rates, references=copied, at_least=1.0,
+                  of_ratio=True)] if copied else []),
+        Figure(name="capture: CPU s per GB", unit="s", samples=[each.cpu / total for each in captured], at_most=0.8),
+        Figure(name="capture: streams that differ", unit="of 8", samples=[each.differing for each in captured],
+               at_most=0),
+    ]  # fmt: skip
+
+
+def _redirect(commands: Sequence[Sequence[str]], folder: Path) -> float:
+    """Seconds of the same under a shell: ``command > file &``."""
+    script = " ".join(f"{shlex.join(command)} > {worker} &" for worker, command in enumerate(commands))
+    began = time.perf_counter()
+    subprocess.run(["sh", "-c", f"{script} wait"], cwd=folder, check=True)
+    return time.perf_counter() - began
+
+
+def _copy(copier: Sequence[str], commands: Sequence[Sequence[str]], folder: Path) -> float:
+    """Seconds of the same through pipes and a reader in C."""
+    pipes = [os.pipe() for _ in commands]
+    targets = [text for worker, (reader, _) in enumerate(pipes) for text in (str(reader), str(folder / f"c{worker}"))]
+    began = time.perf_counter()
+    reading = subprocess.Popen([*copier, *targets], pass_fds=[reader for reader, _ in pipes])
+    writing = [subprocess.Popen(command, stdout=writer) for command, (_, writer) in zip(commands, pipes, strict=True)]
+    for reader, writer in pipes:
+        os.close(reader)
+        os.close(writer)
+    if reading.wait() or any(process.wait() for process in writing):
+        raise RuntimeError("the C reader or one of its writers failed")
+    return time.perf_counter() - began
+
+
+def _capture(commands: Sequence[Sequence[str]], sums: Sequence[str], folder: Path) -> _Captured:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        tasks = [(f"w{worker}", command) for worker, command in enumerate(commands)]
+        with running_plan(plan_text(tasks, last=("sleep", "1")), Path(name)) as run:
+            (began,) = run.until(RunStarted)
+            before = run.cpu()
+            exited = run.until(WorkerExited, len(tasks))
+            run.until(WorkerStarted)  # of the last task, which keeps the keeper
+            cpu = run.cpu() - before
+            spools = [run.folder.spool(WorkerId(name), 1, "stdout") for name, _ in tasks]
+            differing = sum(_sum(spool) != wanted for spool, wanted in zip(spools, sums, strict=True))
+        return _Captured(max(event.at for event in exited) - began.at, cpu, differing)
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,114 @@
+"""Runs plans by the command ``callboard run``, as a user would, and reads what its two processes cost."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from protocols.events import Event, KeeperStarted, decode_event
+from protocols.layout import FleetFolder
+from protocols.wording import quote
+
+__all__ = ["CALLBOARD", "Memory", "RunningPlan", "cpu_seconds", "plan_text", "running_plan"]
+
+CALLBOARD = str(Path(sys.executable).with_name("callboard"))
+_TICK = os.sysconf("SC_CLK_TCK")
+_END_WAIT = 60.0
+
+E = TypeVar("E", bound=Event)
+
+
+class Memory(NamedTuple):
+    """In bytes."""
+
+    rss: int
+    pss: int
+    """Pages that several processes share are counted once."""
+
+
+class RunningPlan:
+    """A run that began, and its records as they come."""
+
+    def __init__(self, process: subprocess.Popen[bytes], state: Path) -> None:
+        self.process = process
+        self.keeper = 0
+        """The keeper's pid, once it was told."""
+        self._state = state
+
+    @property
+    def folder(self) -> FleetFolder:
+        """Once a record was told."""
+        (root,) = [entry for entry in self._state.iterdir() if (entry / "fleet.json").exists()]
+        return FleetFolder(root)
+
+    def until(self, kind: type[E], count: int = 1) -> list[E]:
+        """Read records until so many of this kind have come."""
+        found: list[E] = []
+        for event in self._events():
+            if isinstance(event, kind):
+                found.append(event)
+                if len(found) == count:
+                    return found
+        raise RuntimeError(f"the run ended after {len(found)} of {count} {kind.__name__}")
+
+    def cpu(self) -> float:
+        """CPU seconds that supervisor and keeper have used together until now."""
+        return cpu_seconds(self.process.pid) + cpu_seconds(self.keeper)
+
+    def memory(self) -> Memory:
+        """What supervisor and keeper hold together."""
+        both = [_memory(pid) for pid in (self.process.pid, self.keeper)]
+        return Memory(sum(each.rss for each in both), sum(each.pss for each in both))
+
+    def _events(self) -> Iterator[Event]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event = decode_event(line)
+            if isinstance(event, KeeperStarted):
+                self.keeper = event.pid
+            yield event
+
+
+@contextmanager
+def running_plan(text: str, folder: Path) -> Iterator[RunningPlan]:
+    """Run a plan in ``folder``; stop it at the end, if it has not ended by itself."""
+    plan = folder / "plan.toml"
+    plan.write_text(text)
+    state = folder / "state"
+    command = [CALLBOARD, "run", str(plan), "--output", "json", "--state", str(state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder) as process:
+        try:
+            yield RunningPlan(process, state)
+        finally:
+            process.terminate()
+            process.communicate(timeout=_END_WAIT)
+
+
+def plan_text(tasks: Sequence[tuple[str, Sequence[str]]], *, last: Sequence[str] = ()) -> str:
+    """A plan in which all tasks run at once; the command ``last`` after them."""
+    lines = [f"[defaults]\nconcurrency = {len(tasks) + 1}\n"]
+    lines += [f"[[tasks]]\nid = {quote(name)}\ncommand = {_toml(command)}\n" for name, command in tasks]
+    if last:
+        lines.append(f'[[tasks]]\nid = "last"\ncommand = {_toml(last)}\nneeds = {_toml([name for name, _ in tasks])}\n')
+    return "\n".join(lines)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of one living process, all its threads, in steps of a clock tick."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _memory(pid: int) -> Memory:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    sizes = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines[1:])}
+    return Memory(sizes["Rss"], sizes["Pss"])
+
+
+def _toml(items: Sequence[str]) -> str:
+    return msgspec.json.encode(items).decode()

@@ -1,0 +1,340 @@
+import contextlib
+import errno
+import hashlib
+import os
+import queue
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.keeper_process import copier as copier_module
+from actors.keeper_process.copier import Blocked, Copier, Eof, Resumed, open_spool
+from tests.process_trees import wait_until
+from tests.require import needs
+
+ROOT = Path(__file__).parent.parent
+KEY = ("a1", "stdout")
+OTHER = ("a1", "stderr")
+LIMIT = 1024 * 1024
+MORE = b"x" * 10_000
+
+# Copies the pipe that is its fd 0 to the file argv[2], until somebody kills it.
+COPYING = """
+import sys, threading
+sys.path.append(sys.argv[1])
+from actors.keeper_process.copier import Copier, open_spool
+copier = Copier(print)
+copier.start()
+copier.add(("a1", "stdout"), 0, open_spool(sys.argv[2]))
+threading.Event().wait()
+"""
+# Prints bytes that never repeat, as fast as it can, in writes of argv[1] bytes, then the sha256 of all to stderr.
+PRINTING = """
+import hashlib, os, sys
+size, rounds, digest = int(sys.argv[1]), int(sys.argv[2]), hashlib.sha256()
+for number in range(rounds):
+    data = (b"%d," % number * size)[:size]
+    digest.update(data)
+    while data:
+        data = data[os.write(1, data):]
+os.write(2, digest.hexdigest().encode())
+"""
+
+Reports = queue.SimpleQueue[Eof | Blocked | Resumed]
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def copier(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copier]:
+    monkeypatch.setattr(copier_module, "_RETRY_AFTER", 0.01)
+    started = Copier(reports.put)
+    started.start()
+    yield started
+    started.close()
+
+
+def next_report(reports: Reports) -> Eof | Blocked | Resumed:
+    return reports.get(timeout=20)
+
+
+def add(copier: Copier, path: Path, key: tuple[str, str] = KEY) -> int:
+    """Return the write end of the pipe that is copied."""
+    read_end, write_end = os.pipe()
+    copier.add(key, read_end, open_spool(str(path)))
+    return write_end
+
+
+def test_what_is_written_is_in_the_file_before_its_end_is_told(
+    copier: Copier, reports: Reports, tmp_path: Path
+) -> None:
+    pipe = add(copier, tmp_path / "stdout")
+
+    os.write(pipe, b"no line end, \0 and \xff")
+    os.close(pipe)
+
+    assert next_report(reports) == Eof(KEY, 20)
+    assert (tmp_path / "stdout").read_bytes() == b"no line end, \0 and \xff"
+
+
+def test_a_stream_without_any_bytes_ends_too(copier: Copier, reports: Reports, tmp_path: Path) -> None:
+    os.close(add(copier, tmp_path / "stdout"))
+
+    assert next_report(reports) == Eof(KEY, 0)
+    assert (tmp_path / "stdout").read_bytes() == b""
+
+
+def test_the_file_is_ours_alone_and_grows_where_it_ended(copier: Copier, reports: Reports, tmp_path: Path) -> None:
+    for text in (b"before, ", b"after"):
+        pipe = add(copier, tmp_path / "stdout")
+        os.write(pipe, text)
+        os.close(pipe)
+        last = next_report(reports)
+
+    assert last == Eof(KEY, 13)
+    assert (tmp_path / "stdout").read_bytes() == b"before, after"
+    assert (tmp_path / "stdout").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lone_line_is_in_the_file_while_the_worker_lives_on(copier: Copier, tmp_path: Path) -> None:
+    pipe = add(copier, tmp_path / "stdout")
+
+    os.write(pipe, b"line\n")
+
+    wait_until(lambda: (tmp_path / "stdout").read_bytes() == b"line\n")
+    os.close(pipe)
+
+
+@pytest.mark.parametrize(("size", "rounds"), [(1, 3000), (100, 20_000), (8192, 1000), (1_000_003, 5)])
+def test_many_streams_at_once_are_copied_byte_by_byte(
+    copier: Copier, reports: Reports, tmp_path: Path, size: int, rounds: int
+) -> None:
+    digests = {}
+    for number in range(4):
+        pipe = add(copier, tmp_path / str(number), (str(number), "stdout"))
+        digests[number] = _start_printing(pipe, size, rounds)
+
+    ends = {next_report(reports) for _ in digests}
+
+    assert ends == {Eof((str(number), "stdout"), size * rounds) for number in digests}
+    for number, digest in digests.items():
+        assert hashlib.sha256((tmp_path / str(number)).read_bytes()).hexdigest() == digest()
+
+
+def _start_printing(pipe: int, size: int, rounds: int) -> Callable[[], str]:
+    """Print to the pipe, and close it here; what is returned waits for the sha256 of all that was written."""
+    command = [sys.executable, "-I", "-S", "-c", PRINTING, str(size), str(rounds)]
+    process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.PIPE)
+    os.close(pipe)
+
+    def digest() -> str:
+        with process:
+            return process.communicate()[1].decode()
+
+    return digest
+
+
+@pytest.mark.parametrize("after", [0, 100_000, 1_000_000, 10_000_000])
+def test_a_copier_that_is_killed_in_mid_stream_loses_nothing(tmp_path: Path, after: int) -> None:
+    spool = tmp_path / "stdout"
+    spool.touch()
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-I", "-S", "-c", COPYING, str(ROOT), str(spool)]
+    with subprocess.Popen(command, stdin=read_end) as copying:
+        digest = _start_printing(write_end, 4096, 10_000)
+        wait_until(lambda: spool.stat().st_size >= after)
+        copying.kill()
+
+    with open(read_end, "rb") as rest, spool.open("ab") as file:  # noqa: PTH123 - a descriptor
+        file.write(rest.read())
+
+    assert hashlib.sha256(spool.read_bytes()).hexdigest() == digest()
+
+
+def test_a_second_copier_goes_on_where_a_killed_one_ended(copier: Copier, reports: Reports, tmp_path: Path) -> None:
+    spool = tmp_path / "stdout"
+    spool.touch()
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-I", "-S", "-c", COPYING, str(ROOT), str(spool)]
+    with subprocess.Popen(command, stdin=read_end) as copying:
+        digest = _start_printing(write_end, 4096, 10_000)
+        wait_until(lambda: spool.stat().st_size > 0)
+        copying.kill()
+
+    copier.add(KEY, read_end, open_spool(str(spool)))
+
+    assert next_report(reports) == Eof(KEY, 4096 * 10_000)
+    assert hashlib.sha256(spool.read_bytes()).hexdigest() == digest()
+
+
+def test_a_finished_stream_has_all_that_was_in_the_pipe_although_it_is_still_held(
+    copier: Copier, reports: Reports, tmp_path: Path
+) -> None:
+    pipe = add(copier, tmp_path / "stdout")
+    os.write(pipe, MORE)
+
+    copier.finish(KEY)
+
+    assert next_report(reports) == Eof(KEY, len(MORE))
+    assert (tmp_path / "stdout").read_bytes() == MORE
+    with pytest.raises(BrokenPipeError):
+        os.write(pipe, b"too late")
+    os.close(pipe)
+
+
+def test_a_stream_is_finished_while_somebody_writes_on_and_on(copier: Copier, reports: Reports, tmp_path: Path) -> None:
+    pipe = add(copier, tmp_path / "stdout")
+    with subprocess.Popen(["yes"], stdout=pipe, stderr=subprocess.DEVNULL) as yes:
+        os.close(pipe)
+        wait_until(lambda: (tmp_path / "stdout").stat().st_size > 0)
+        copier.finish(KEY)
+        report = next_report(reports)
+        yes.kill()
+
+    assert report == Eof(KEY, (tmp_path / "stdout").stat().st_size)
+
+
+def test_to_finish_a_stream_that_has_ended_or_never_was_changes_nothing(
+    copier: Copier, reports: Reports, tmp_path: Path
+) -> None:
+    os.close(add(copier, tmp_path / "stdout"))
+    copier.finish(OTHER)
+    copier.finish(KEY)
+    copier.finish(KEY)
+
+    assert next_report(reports) == Eof(KEY, 0)
+    copier.close()
+    assert reports.empty()
+
+
+def test_closing_leaves_in_the_pipe_what_comes_later(reports: Reports, tmp_path: Path) -> None:
+    copier = Copier(reports.put)
+    copier.start()
+    read_end, write_end = os.pipe()
+    ours = os.dup(read_end)
+    copier.add(KEY, read_end, open_spool(str(tmp_path / "stdout")))
+
+    copier.close()
+    os.write(write_end, MORE)
+    os.close(write_end)
+
+    with open(ours, "rb") as rest:  # noqa: PTH123 - a descriptor
+        assert rest.read() == MORE
+    assert reports.empty()
+
+
+def test_a_full_file_keeps_the_bytes_in_the_pipe_until_there_is_room(
+    copier: Copier, reports: Reports, tmp_path: Path
+) -> None:
+    pipe = add(copier, tmp_path / "stdout")
+    with file_size_limit(LIMIT):
+        writer = threading.Thread(target=_write_all, args=(pipe, b"y" * (LIMIT + 200_000)))
+        writer.start()
+        first = next_report(reports)
+        size = (tmp_path / "stdout").stat().st_size
+
+    assert first == Blocked(KEY, os.strerror(errno.EFBIG))
+    assert size == LIMIT
+    assert next_report(reports) == Resumed(KEY)
+    assert next_report(reports) == Eof(KEY, LIMIT + 200_000)
+    writer.join()
+    assert (tmp_path / "stdout").read_bytes() == b"y" * (LIMIT + 200_000)
+
+
+def _write_all(pipe: int, data: bytes) -> None:
+    with open(pipe, "wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def file_size_limit(limit: int) -> Iterator[None]:
+    """Files of ours can grow so far only."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, stderr=subprocess.DEVNULL
+    )
+    needs("mount", "permission to mount a tmpfs", present=mount.returncode == 0)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_full_disk_blocks_its_streams_and_nobody_else(
+    copier: Copier, reports: Reports, small_disk: Path, tmp_path: Path
+) -> None:
+    (small_disk / "others").write_bytes(b"z" * 900_000)
+    pipe = add(copier, small_disk / "stdout")
+    digest = _start_printing(pipe, 8192, 50)
+    assert next_report(reports) == Blocked(KEY, os.strerror(errno.ENOSPC))
+
+    os.close(add(copier, tmp_path / "elsewhere", OTHER))
+    assert next_report(reports) == Eof(OTHER, 0)
+
+    (small_disk / "others").unlink()
+    assert next_report(reports) == Resumed(KEY)
+    assert next_report(reports) == Eof(KEY, 8192 * 50)
+    assert hashlib.sha256((small_disk / "stdout").read_bytes()).hexdigest() == digest()
+
+
+def test_a_finished_stream_on_a_full_disk_ends_when_its_bytes_fit(
+    copier: Copier, reports: Reports, small_disk: Path
+) -> None:
+    (small_disk / "others").write_bytes(b"z" * LIMIT)
+    pipe = add(copier, small_disk / "stdout")
+    os.write(pipe, MORE)
+    assert next_report(reports) == Blocked(KEY, os.strerror(errno.ENOSPC))
+
+    copier.finish(KEY)
+    (small_disk / "others").unlink()
+
+    assert next_report(reports) == Resumed(KEY)
+    assert next_report(reports) == Eof(KEY, len(MORE))
+    os.close(pipe)
+
+
+def test_a_file_that_cannot_be_created_is_an_error_of_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_spool(str(tmp_path / "missing" / "stdout"))
+
+
+def test_a_write_that_fails_only_when_the_file_is_closed_is_told(
+    copier: Copier, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_end, write_end = os.pipe()
+    spool = open_spool(str(tmp_path / "stdout"))
+    close = os.close
+    failing = {spool}
+
+    def fail_for_the_spool(fd: int) -> None:
+        close(fd)
+        if fd in failing:
+            failing.clear()
+            raise OSError(errno.EDQUOT, "over quota")
+
+    monkeypatch.setattr(os, "close", fail_for_the_spool)
+    copier.add(KEY, read_end, spool)
+    close(write_end)
+
+    assert next_report(reports) == Blocked(KEY, "over quota")
+    assert next_report(reports) == Eof(KEY, 0)

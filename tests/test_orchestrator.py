@@ -1,0 +1,244 @@
+"""The orchestrator against a roster that a test plays."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import trio
+from trio.testing import MockClock
+
+from actors.messages import Append
+from actors.orchestrator import Orchestrator
+from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from protocols.events import EndReason, Event, RunEnded, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.ids import RunId, TaskId, WorkerId
+from protocols.plan import Plan, Task
+
+PATIENCE = 3600.0
+
+
+@dataclass
+class Stage:
+    """The orchestrator's surroundings: what it orders, what it is told, what it writes down."""
+
+    orders: trio.MemoryReceiveChannel[Order]
+    decisions: trio.MemorySendChannel[Decision]
+    events: list[Event] = field(default_factory=list)
+
+    async def next_start(self) -> StartWorker:
+        order = await self.orders.receive()
+        assert isinstance(order, StartWorker)
+        return order
+
+    async def end(
+        self, start: StartWorker, code: int | None = 0, reason: EndReason = "exit", signal: str | None = None
+    ) -> None:
+        exited = WorkerExited(
+            at=0.0,
+            worker=WorkerId(start.task.id),
+            attempt=start.attempt,
+            code=code,
+            signal=signal,
+            reason=reason,
+            started_at=0.0,
+            ended_at=0.0,
+            stdout_bytes=0,
+            stderr_bytes=0,
+        )
+        await self.decisions.send(WorkerEnded(exited))
+
+    async def empty_the_fleet(self) -> None:
+        order = await self.orders.receive()
+        assert order == EndFleet()
+        await self.decisions.send(FleetEmpty(()))
+
+    def statuses(self) -> dict[TaskId, str]:
+        return {event.task: event.status for event in self.events if isinstance(event, TaskStatusChanged)}
+
+    def outcome(self) -> str:
+        last = self.events[-1]
+        assert isinstance(last, RunEnded)
+        return last.outcome
+
+
+@asynccontextmanager
+async def conducted(*tasks: Task, concurrency: int = 16) -> AsyncIterator[Stage]:
+    """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
+    orders, to_roster = trio.open_memory_channel[Order](1)
+    decisions, inbox = trio.open_memory_channel[Decision](64)
+    appends, to_journal = trio.open_memory_channel[Append](1)
+    stage = Stage(to_roster, decisions)
+    orchestrator = Orchestrator(
+        run_id=RunId("aaaaaaaa"),
+        plan=Plan(tasks=tasks, concurrency=concurrency),
+        plan_path="plan.toml",
+        version="0",
+        pid=1,
+        inbox=inbox,
+        roster=orders,
+        outbox=appends,
+        now=trio.current_time,
+        backoff=lambda attempt, first: first * attempt,
+    )
+
+    async def note() -> None:
+        async for append in to_journal:
+            stage.events.append(append.event)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note)
+        async with appends, trio.open_nursery() as acting:
+            await acting.start(orchestrator.run)
+            yield stage
+        await trio.testing.wait_all_tasks_blocked()
+
+
+def task(name: str, *needs: str, **fields: object) -> Task:
+    return Task(id=TaskId(name), command=("true",), needs=tuple(TaskId(need) for need in needs), **fields)  # type: ignore[arg-type] # the test names the field
+
+
+async def test_a_task_starts_the_moment_its_last_need_is_done(autojump_clock: MockClock) -> None:
+    async with conducted(task("a"), task("b"), task("c", "a", "b"), task("d", "a")) as stage:
+        a, b = await stage.next_start(), await stage.next_start()
+        await stage.end(a)
+        d = await stage.next_start()
+        await stage.end(b)
+        c = await stage.next_start()
+        await stage.end(c)
+        await stage.end(d)
+        await stage.empty_the_fleet()
+
+    assert [start.task.id for start in (a, b, d, c)] == ["a", "b", "d", "c"]
+    assert stage.outcome() == "succeeded"
+
+
+async def test_dependents_of_a_failure_are_skipped_with_the_reason(autojump_clock: MockClock) -> None:
+    async with conducted(task("a"), task("b", "a"), task("c", "b"), task("d")) as stage:
+        a, d = await stage.next_start(), await stage.next_start()
+        await stage.end(a, code=3)
+        await stage.end(d)
+        await stage.empty_the_fleet()
+
+    changes = {event.task: event for event in stage.events if isinstance(event, TaskStatusChanged)}
+    assert changes[TaskId("a")].reason == "exit code 3"
+    assert changes[TaskId("b")].reason == 'needs "a" ("a" failed)'
+    assert changes[TaskId("c")].reason == 'needs "b" ("a" failed)'
+    assert stage.statuses() == {"a": "failed", "b": "skipped", "c": "skipped", "d": "succeeded"}
+    assert stage.outcome() == "failed"
+
+
+async def test_an_allowed_failure_stops_nobody_and_leaves_the_run_succeeded(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", allow_failure=True), task("b", "a")) as stage:
+        await stage.end(await stage.next_start(), code=1)
+        await stage.end(await stage.next_start())
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "failed", "b": "succeeded"}
+    assert stage.outcome() == "succeeded"
+
+
+async def test_retries_come_after_growing_pauses_and_are_counted(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=2, backoff=10.0)) as stage:
+        moments = []
+        for attempt in (1, 2, 3):
+            start = await stage.next_start()
+            moments.append(trio.current_time())
+            assert start.attempt == attempt
+            await stage.end(start, code=1)
+        await stage.empty_the_fleet()
+
+    assert [later - earlier for earlier, later in pairwise(moments)] == [10.0, 20.0]
+    assert stage.statuses() == {"a": "failed"}
+
+
+async def test_a_waiting_retry_holds_no_slot(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=1, backoff=10.0), task("b"), concurrency=1) as stage:
+        a = await stage.next_start()
+        await stage.end(a, code=1)
+        b = await stage.next_start()
+        await trio.sleep(60)
+        await stage.end(b)
+        again = await stage.next_start()
+        await stage.end(again)
+        await stage.empty_the_fleet()
+
+    assert (a.task.id, b.task.id, again.task.id, again.attempt) == ("a", "b", "a", 2)
+
+
+async def test_a_timeout_is_an_outcome_of_its_own(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", timeout=90.0)) as stage:
+        await stage.end(await stage.next_start(), None, "timeout", "SIGTERM")
+        await stage.empty_the_fleet()
+
+    change = next(event for event in reversed(stage.events) if isinstance(event, TaskStatusChanged))
+    assert (change.status, change.reason) == ("timed-out", "timed out after 1m30s, killed by SIGTERM")
+    assert stage.outcome() == "failed"
+
+
+async def test_a_stop_ends_the_running_and_starts_nothing(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", grace=7.0), task("b", "a"), task("c", retries=5, backoff=50.0), task("d")) as stage:
+        a, c, d = [await stage.next_start() for _ in range(3)]
+        await stage.end(c, code=1)
+        await stage.decisions.send(StopRun("SIGINT", None))
+        stops = [await stage.orders.receive(), await stage.orders.receive()]
+        await stage.end(d)  # it ended by itself before the stop reached it
+        await stage.end(a, None, "stop", "SIGTERM")
+        await stage.empty_the_fleet()
+
+    assert sorted(stop.worker for stop in stops if isinstance(stop, StopWorker)) == ["a", "d"]
+    assert StopWorker(WorkerId("a"), 7.0, "stop") in stops
+    assert stage.statuses() == {"a": "stopped", "b": "stopped", "c": "stopped", "d": "succeeded"}
+    assert stage.outcome() == "interrupted"
+
+
+async def test_a_second_stop_is_passed_on_as_more_urgent(autojump_clock: MockClock) -> None:
+    async with conducted(task("a")) as stage:
+        a = await stage.next_start()
+        await stage.decisions.send(StopRun("SIGINT", None))
+        first = await stage.orders.receive()
+        await stage.decisions.send(StopRun("SIGINT again", 0.0))
+        second = await stage.orders.receive()
+        await stage.end(a, None, "stop", "SIGKILL")
+        await stage.empty_the_fleet()
+
+    assert (first, second) == (StopWorker(WorkerId("a"), 10.0, "stop"), StopWorker(WorkerId("a"), 0.0, "stop"))
+    stops = [(event.reason, event.grace) for event in stage.events if isinstance(event, RunStopping)]
+    assert stops == [("SIGINT", 10.0), ("SIGINT again", 0.0)]
+
+
+async def test_a_stop_before_the_first_worker_leaves_all_tasks_stopped(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=1, backoff=100.0), task("b", "a")) as stage:
+        await stage.end(await stage.next_start(), code=1)
+        await trio.testing.wait_all_tasks_blocked()
+        await stage.decisions.send(StopRun("SIGTERM", None))
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "stopped", "b": "stopped"}
+    assert stage.outcome() == "interrupted"
+
+
+async def test_what_cannot_be_started_is_retried_and_then_failed(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=1, backoff=1.0)) as stage:
+        for _ in range(2):
+            await stage.end(await stage.next_start(), None, "not-started")
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "failed"}
+
+
+async def test_never_more_workers_than_the_cap(autojump_clock: MockClock) -> None:
+    names = [f"t{number}" for number in range(50)]
+    async with conducted(*(task(name) for name in names), concurrency=3) as stage:
+        running = [await stage.next_start() for _ in range(3)]
+        seen = {start.task.id for start in running}
+        for _ in range(47):
+            await stage.end(running.pop(0))
+            running.append(await stage.next_start())
+            seen.add(running[-1].task.id)
+            await trio.testing.wait_all_tasks_blocked()
+        for start in running:
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+    assert seen == set(names)
