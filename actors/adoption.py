@@ -1,29 +1,24 @@
 """Workers that outlive their keeper: what is held of them, and how a new keeper gets them."""
 
-import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 import trio
 
-from actors.keeper_process.ancestry import children_of
-from actors.keeper_process.marks import find_marked, mark_of
+from actors.keeper_process.marks import attempt_of, find_marked, mark_of
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import read_process
-from actors.keeper_process.status import read_status
+from actors.keeper_process.status import Status, read_status
+from actors.strays import reap
 from protocols.events import EndReason
 from protocols.ids import AttemptId, FleetId
 from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop, from_os
 
-__all__ = ["Held", "end_marked", "final_report", "reap_strays"]
-
-logger = logging.getLogger(__name__)
-
-_STRAYS_EVERY = 1.0
+__all__ = ["Held", "boottime", "end_marked", "may_have_started"]
 
 
 @dataclass(slots=True)
@@ -40,6 +35,12 @@ class Held:
     stop: Stop | None = None
     kill_at: float = 0.0
     """When the last stop's grace ends, on CLOCK_BOOTTIME."""
+    exit: Reaped | None = None
+    """How its leader ended, once we know: what the kernel knew of it is gone then."""
+    leader_gone: bool = False
+    """A keeper said so."""
+    begun: EndReason | None = None
+    """Why somebody began to end it while its leader lived, for a keeper that did not see that itself."""
 
     def stopping(self, stop: Stop) -> None:
         self.stop, self.kill_at = stop, boottime() + stop.grace
@@ -50,6 +51,22 @@ class Held:
             return None
         grace = max(0.0, self.kill_at - boottime())
         return Stop(attempt=self.spawn.attempt, grace=grace, reason=self.stop.reason)
+
+    def recall(self, now: Callable[[], float] = time.time) -> Ended | None:
+        """Read what the lost keeper wrote down and may not have told: the end of the attempt, which is returned, or
+        that of its leader. To be called before the next keeper gets it: that one writes to the same status file."""
+        status = _status(self.spawn)
+        if self.stop is not None and self.exit is None:
+            self.begun = self.begun or self.stop.reason
+        if status is None or status.state not in {"exited", "ended"}:
+            return None
+        at = status.exited_at or now()
+        if status.state == "ended":
+            return _ended(self.spawn.attempt, status, at)
+        if self.exit is None:
+            signo = _number(status.signal)
+            self.exit = Reaped(attempt=self.spawn.attempt, code=status.code, signal=signo, at=at)
+        return None
 
     def adopt(self) -> Adopt:
         spawn = self.spawn
@@ -67,16 +84,11 @@ class Held:
         )
 
     async def wait(self, now: Callable[[], float] = time.time) -> Reaped:
-        """Wait for the leader as its new parent, and reap it.
-
-        The old keeper may have reaped it: then its status file tells, or nobody can (code and signal None).
-        """
-        status = read_status(os.fsdecode(from_os(self.spawn.status)))
-        if status is not None and status.state == "exited":
-            at = status.exited_at or now()
-            return Reaped(attempt=self.spawn.attempt, code=status.code, signal=_number(status.signal), at=at)
-        code, signo = await self._wait()
-        return Reaped(attempt=self.spawn.attempt, code=code, signal=signo, at=now())
+        """Wait for the leader as its new parent, and reap it. Code and signal are None where nobody can tell."""
+        if self.exit is None:
+            code, signo = await self._wait()
+            self.exit = Reaped(attempt=self.spawn.attempt, code=code, signal=signo, at=now())
+        return self.exit
 
     async def _wait(self) -> tuple[int | None, int | None]:
         try:
@@ -88,7 +100,7 @@ class Held:
             if process is None or process.start_ticks != self.start_ticks:
                 return None, None
             await trio.lowlevel.wait_readable(pidfd)
-            return _reap(self.pid)
+            return reap(self.pid)
         finally:
             os.close(pidfd)
 
@@ -102,18 +114,30 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def final_report(held: Held) -> Ended | None:
-    """What the old keeper wrote down as the end of this attempt and may not have told."""
-    status = read_status(os.fsdecode(from_os(held.spawn.status)))
-    if status is None or status.state != "ended":
-        return None
-    ended_at = status.exited_at or time.time()
+def may_have_started(spawn: Spawn) -> bool:
+    """Whether a keeper that was lost may have run this command. In doubt yes: nothing may run twice."""
+    status = _status(spawn)
+    return status is not None and status.reason != "not-started"
+
+
+def end_marked(fleet: FleetId, attempts: set[AttemptId]) -> None:
+    """Kill what runs of these attempts. Reads all of /proc."""
+    for process in find_marked(fleet):
+        if attempt_of(mark_of(process.pid) or "", fleet) in attempts:
+            send_signal(process, signal.SIGKILL)
+
+
+def _status(spawn: Spawn) -> Status | None:
+    return read_status(os.fsdecode(from_os(spawn.status)))
+
+
+def _ended(attempt: AttemptId, status: Status, at: float) -> Ended:
     return Ended(
-        attempt=held.spawn.attempt,
+        attempt=attempt,
         code=status.code,
         signal=status.signal,
-        exited_at=ended_at,
-        at=ended_at,
+        exited_at=at,
+        at=at,
         reason=msgspec.convert(status.reason or "lost", EndReason),
         stdout_bytes=status.stdout_bytes or 0,
         stderr_bytes=status.stderr_bytes or 0,
@@ -127,42 +151,3 @@ def _number(name: str | None) -> int | None:
         return None
     base, _, offset = name.partition("+")
     return signal.Signals[base] + int(offset or 0)
-
-
-async def reap_strays(keeper: int, held: Callable[[], Iterable[int]]) -> None:
-    """Reap processes that came to us because their parents ended. Runs until cancelled."""
-    while True:
-        await trio.sleep(_STRAYS_EVERY)
-        for pid in set(children_of(os.getpid())) - {keeper, *held()}:
-            process = read_process(pid)
-            if process is not None and process.state == "Z":
-                _reap(pid)
-
-
-def end_marked(fleet: FleetId, attempts: set[AttemptId]) -> set[AttemptId]:
-    """Kill what runs of these attempts; return those of which something ran. Reads all of /proc."""
-    seen: set[AttemptId] = set()
-    for process in find_marked(fleet):
-        attempt = _attempt_of(mark_of(process.pid) or "", fleet)
-        if attempt in attempts:
-            seen.add(attempt)
-            send_signal(process, signal.SIGKILL)
-    return seen
-
-
-def _attempt_of(mark: str, fleet: FleetId) -> AttemptId:
-    for part in mark.split(":"):
-        owner, _, attempt = part.partition("/")
-        if owner == fleet:
-            return AttemptId(attempt)
-    return AttemptId("")
-
-
-def _reap(pid: int) -> tuple[int | None, int | None]:
-    try:
-        result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:
-        return None, None
-    if result is None:
-        return None, None
-    return (result.si_status, None) if result.si_code == os.CLD_EXITED else (None, result.si_status)

@@ -1,12 +1,12 @@
 """The Unix socket of a fleet: JSON-RPC 2.0, one object a line."""
 
+import errno
 import logging
 import math
 import os
-import socket
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ import trio
 from actors.messages import Subscribe
 from actors.orders import Decision, StopRun
 from actors.subscription import follow_records
-from actors.unix_socket import peer_user
+from actors.unix_socket import bind_unix, peer_user
 from protocols.control import RunStatus, StatusParams, StopParams, StopResult, run_status
 from protocols.jsonrpc import (
     INTERNAL_ERROR,
@@ -39,6 +39,9 @@ _MAX_LINE = 64 * 1024
 _IDLE = 30.0  # a client that says nothing for so long is dropped; one that waits for the end of a stop is not
 _SEND = 5.0  # one that reads nothing is dropped too
 _CLIENTS = 64
+_RECORDED = 2.0  # the disk may take nothing: then a stop is under way all the same
+_PAUSE_WITHOUT_DESCRIPTORS = 0.1
+_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 Params = TypeVar("Params", StatusParams, StopParams)
 
@@ -56,29 +59,55 @@ class _Picture:
     """Set, and replaced, with each stop in the journal."""
 
 
+@dataclass(slots=True)
+class _Clients:
+    """The scopes of those that are connected, whoever was silent for longest first."""
+
+    scopes: dict[trio.CancelScope, None] = field(default_factory=dict)
+
+    @contextmanager
+    def place(self) -> Iterator[trio.CancelScope]:
+        """A scope for one more. Where there are too many, the most silent one is dropped."""
+        if len(self.scopes) >= _CLIENTS:
+            silent = next(iter(self.scopes))
+            del self.scopes[silent]
+            silent.cancel(reason="another client needs the place")
+        with trio.CancelScope() as scope:
+            self.scopes[scope] = None
+            try:
+                yield scope
+            finally:
+                self.scopes.pop(scope, None)
+
+    def heard(self, scope: trio.CancelScope) -> None:
+        if scope in self.scopes:
+            del self.scopes[scope]
+            self.scopes[scope] = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPort:
     """Answer ``status`` and ``stop``. A client, however broken, ends its own connection only."""
 
-    listener: socket.socket
-    """Bound and listening; closed with the actor."""
+    path: Path
+    """Of the socket."""
     journal: Path
     subscribe: trio.MemorySendChannel[Subscribe]
     outbox: trio.MemorySendChannel[Decision]
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled."""
-        picture = _Picture()
-        self.listener.setblocking(False)
-        with trio.socket.from_stdlib_socket(self.listener) as listener:
+        """Serve until cancelled. Raise OSError where the socket cannot be made."""
+        picture, clients = _Picture(), _Clients()
+        bound = bind_unix(self.path)
+        bound.setblocking(False)
+        with trio.socket.from_stdlib_socket(bound) as listener:
             async with self.outbox.clone() as outbox, trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, picture)
                 task_status.started()
-                places = trio.CapacityLimiter(_CLIENTS)
                 while True:
-                    connection, _ = await listener.accept()
-                    nursery.start_soon(self._guard, connection, picture, outbox, places)
+                    connection = await _accept(listener)
+                    nursery.start_soon(self._guard, connection, picture, outbox, clients)
 
     async def _watch(self, picture: _Picture) -> None:
         async with aclosing(follow_records(self.journal, self.subscribe)) as records:
@@ -94,49 +123,64 @@ class ControlPort:
         connection: trio.socket.SocketType,
         picture: _Picture,
         outbox: trio.MemorySendChannel[Decision],
-        places: trio.CapacityLimiter,
+        clients: _Clients,
     ) -> None:
-        with connection:
+        with connection, clients.place() as scope:
             if peer_user(connection) not in {0, os.geteuid()}:
                 return
-            async with places:
-                try:
-                    await self._serve(trio.SocketStream(connection), picture, outbox)
-                except (trio.BrokenResourceError, trio.TooSlowError):
-                    pass  # the client is gone or does not read; that is its own business
-                except Exception:
-                    logger.exception("a client of the control socket")
+            try:
+                await self._serve(trio.SocketStream(connection), picture, outbox, lambda: clients.heard(scope))
+            except (trio.BrokenResourceError, trio.TooSlowError):
+                pass  # the client is gone or does not read; that is its own business
+            except Exception:
+                logger.exception("a client of the control socket")
 
     async def _serve(
-        self, stream: trio.SocketStream, picture: _Picture, outbox: trio.MemorySendChannel[Decision]
+        self,
+        stream: trio.SocketStream,
+        picture: _Picture,
+        outbox: trio.MemorySendChannel[Decision],
+        heard: Callable[[], None],
     ) -> None:
         buffer = bytearray()
+        patience = _IDLE
         while True:
-            with trio.fail_after(_IDLE if picture.view.stopping is None else math.inf):
+            with trio.fail_after(patience):
                 data = await stream.receive_some()
             if not data:
                 return
             buffer += data
             while b"\n" in buffer:
                 line, _, buffer = buffer.partition(b"\n")
-                await _send(stream, await self._answer(bytes(line), picture, outbox))
+                heard()
+                request = decode_request(bytes(line))
+                if isinstance(request, Request) and request.method == "stop":
+                    patience = math.inf
+                await _send(stream, await self._answer(request, picture, outbox))
             if len(buffer) > _MAX_LINE:
                 await _send(stream, failure(None, INVALID_REQUEST, f"a request of more than {_MAX_LINE} bytes"))
                 return
 
-    async def _answer(self, line: bytes, picture: _Picture, outbox: trio.MemorySendChannel[Decision]) -> Response:
-        request = decode_request(line)
+    async def _answer(
+        self, request: Request | Response, picture: _Picture, outbox: trio.MemorySendChannel[Decision]
+    ) -> Response | None:
+        """None for a notification."""
         if isinstance(request, Response):
             return request
+        number = None if request.id is msgspec.UNSET else request.id
         try:
             result = await self._call(request, picture, outbox)
         except _InvalidParamsError as error:
-            return failure(request.id, INVALID_PARAMS, str(error))
+            response = failure(number, INVALID_PARAMS, str(error))
         except trio.BrokenResourceError:
-            return failure(request.id, INTERNAL_ERROR, "the run is ending and takes no more commands")
-        if result is None:
-            return failure(request.id, METHOD_NOT_FOUND, f'no method "{request.method}"; there are: status, stop')
-        return Response(id=request.id, result=msgspec.Raw(msgspec.json.encode(result)))
+            response = failure(number, INTERNAL_ERROR, "the run is ending and takes no more commands")
+        else:
+            response = (
+                failure(number, METHOD_NOT_FOUND, f'no method "{request.method}"; there are: status, stop')
+                if result is None
+                else Response(id=number, result=msgspec.Raw(msgspec.json.encode(result)))
+            )
+        return None if request.id is msgspec.UNSET else response
 
     async def _call(
         self, request: Request, picture: _Picture, outbox: trio.MemorySendChannel[Decision]
@@ -152,10 +196,11 @@ class ControlPort:
 
 
 async def _stop(params: StopParams, picture: _Picture, outbox: trio.MemorySendChannel[Decision]) -> StopResult:
-    """Answer when the stop is in the journal."""
+    """Answer when the stop is in the journal, if that takes it."""
     recorded = picture.changed
     await outbox.send(StopRun(params.reason, params.grace))
-    await recorded.wait()
+    with trio.move_on_after(_RECORDED):
+        await recorded.wait()
     stopping = picture.view.stopping
     return StopResult(params.reason, 0.0) if stopping is None else StopResult(stopping.reason, stopping.grace)
 
@@ -167,6 +212,20 @@ def _params(request: Request, kind: type[Params]) -> Params:
         raise _InvalidParamsError(f"{request.method}: {error}") from error
 
 
-async def _send(stream: trio.SocketStream, response: Response) -> None:
+async def _accept(listener: trio.socket.SocketType) -> trio.socket.SocketType:
+    while True:
+        try:
+            connection, _ = await listener.accept()
+        except OSError as error:
+            if error.errno not in _OUT_OF_DESCRIPTORS:
+                raise
+            await trio.sleep(_PAUSE_WITHOUT_DESCRIPTORS)
+        else:
+            return connection
+
+
+async def _send(stream: trio.SocketStream, response: Response | None) -> None:
+    if response is None:
+        return
     with trio.fail_after(_SEND):
         await stream.send_all(msgspec.json.encode(response) + b"\n")

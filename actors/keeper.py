@@ -10,6 +10,7 @@ from actors.keeper_link import open_keeper
 from actors.keeper_service import KeeperService, Table
 from actors.messages import Append
 from actors.orders import KeeperAsk
+from actors.strays import Strays
 from protocols.errors import KeeperError
 from protocols.events import KeeperLost, KeeperStarted
 from protocols.ids import FleetId
@@ -18,6 +19,7 @@ from protocols.layout import FleetFolder
 __all__ = ["Keeper"]
 
 _LIMIT, _WINDOW = 3, 60.0  # a keeper that dies so often is killed by something that will not stop
+_STRAYS_DEADLINE = 6.0  # longer than it takes to find out that one of them does not die
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +35,16 @@ class Keeper:
     fleet: FleetId
     asks: trio.MemoryReceiveChannel[KeeperAsk]
     outbox: trio.MemorySendChannel[Append]
+    reply_deadline: float = 10.0
+    """A keeper that leaves a request without reply for so long is stuck (stopped, or its disk hangs)."""
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        table = Table()
+        table, strays = Table(), Strays(self.fleet)
         losses: list[float] = []
         try:
             async with self.outbox.clone() as outbox:
-                while await self._generation(len(losses) + 1, table, outbox, task_status):
+                while await self._generation(len(losses) + 1, table, strays, outbox, task_status):
                     losses.append(trio.current_time())
                     if len([at for at in losses if at > trio.current_time() - _WINDOW]) >= _LIMIT:
                         raise KeeperError(
@@ -48,11 +52,14 @@ class Keeper:
                         )
         finally:
             table.close()
+            with trio.move_on_after(_STRAYS_DEADLINE, shield=True):
+                await strays.end()
 
     async def _generation(
         self,
         generation: int,
         table: Table,
+        strays: Strays,
         outbox: trio.MemorySendChannel[Append],
         task_status: trio.TaskStatus[None],
     ) -> bool:
@@ -61,7 +68,15 @@ class Keeper:
             await outbox.send(Append(KeeperStarted(at=self.now(), pid=link.pid, generation=generation)))
             if generation == 1:
                 task_status.started()
-            service = KeeperService(link=link, fleet=self.fleet, table=table, outbox=outbox, now=self.now)
+            service = KeeperService(
+                link=link,
+                fleet=self.fleet,
+                table=table,
+                strays=strays,
+                outbox=outbox,
+                reply_deadline=self.reply_deadline,
+                now=self.now,
+            )
             lost = await service.run(self.asks, resumed=generation > 1)
             if lost:
                 await link.kill()

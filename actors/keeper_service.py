@@ -1,16 +1,18 @@
 """The traffic with one keeper, and what of it must survive that keeper."""
 
 import logging
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 import trio
 
-from actors.adoption import Held, boottime, end_marked, final_report, reap_strays
+from actors.adoption import Held, boottime, end_marked, may_have_started
 from actors.keeper_link import KeeperLink
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.strays import Strays
 from protocols.errors import KeeperError, SpawnError
 from protocols.events import ProcessUnattributed
 from protocols.ids import AttemptId, FleetId
@@ -18,11 +20,15 @@ from protocols.keeper import (
     MAX_MESSAGE,
     Adopt,
     Ended,
+    Exited,
+    Message,
+    Ping,
     Reply,
     Report,
     Shutdown,
     Spawned,
     Stop,
+    Stopping,
     Unattributed,
     encode_request,
 )
@@ -31,15 +37,12 @@ __all__ = ["KeeperService", "Table"]
 
 logger = logging.getLogger(__name__)
 
-_REPLY_DEADLINE = 10.0
-"""A keeper that leaves a request without reply for so long is stuck (stopped, or its disk hangs): it is replaced."""
-
 
 @dataclass(slots=True)
 class _Pending:
     ask: KeeperAsk
     asked_at: float
-    """On trio's clock."""
+    """On trio's clock; infinite where the answer may take its time."""
 
 
 @dataclass(slots=True)
@@ -52,10 +55,14 @@ class Table:
     finished: bool = False
     """`Shutdown` was answered: the keeper's end is no loss."""
 
-    def unanswered(self) -> list[KeeperAsk]:
-        asks = [pending.ask for pending in self.pending.values() if not isinstance(pending.ask.request, Adopt)]
-        self.pending.clear()
-        return asks
+    def begin(self) -> list[int]:
+        """With a new keeper. Return the numbers of the requests that are to be made again."""
+        for number, pending in list(self.pending.items()):
+            if isinstance(pending.ask.request, Adopt | Ping):
+                del self.pending[number]
+            else:
+                pending.asked_at = math.inf
+        return list(self.pending)
 
     def close(self) -> None:
         for held in self.held.values():
@@ -69,15 +76,19 @@ class KeeperService:
     link: KeeperLink
     fleet: FleetId
     table: Table
+    strays: Strays
     outbox: trio.MemorySendChannel[Append]
+    reply_deadline: float
     now: Callable[[], float]
     lost: str = ""
+    _listening_since: float = math.inf
+    """On trio's clock; infinite while what the keeper said is passed on."""
 
     async def run(self, asks: trio.MemoryReceiveChannel[KeeperAsk], *, resumed: bool) -> str:
         """Serve until nobody asks any more. Return why the keeper is lost, empty when it is not."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_messages, nursery.cancel_scope)
-            nursery.start_soon(self._watch, nursery.cancel_scope)
+            nursery.start_soon(self._watch, nursery)
             if resumed:
                 await self._take_over(nursery)
             async for ask in asks:
@@ -86,7 +97,7 @@ class KeeperService:
         return self.lost
 
     async def _pass_messages(self, scope: trio.CancelScope) -> None:
-        while (received := await self.link.receive()) is not None:
+        while (received := await self._receive()) is not None:
             message, fds = received
             match message:
                 case Reply():
@@ -99,15 +110,28 @@ class KeeperService:
         if not self.table.finished:
             self._lose("it ended unexpectedly", scope)
 
-    async def _watch(self, scope: trio.CancelScope) -> None:
-        """Notice a keeper that lives and does not answer."""
+    async def _receive(self) -> tuple[Message, tuple[int, ...]] | None:
+        self._listening_since = trio.current_time()
+        try:
+            return await self.link.receive()
+        finally:
+            self._listening_since = math.inf
+
+    async def _watch(self, nursery: trio.Nursery) -> None:
+        """Notice a keeper that lives and does not answer: it is stopped, or its disk hangs."""
+        pause = self.reply_deadline / 10
         while True:
-            await trio.sleep(_REPLY_DEADLINE / 10)
-            late = trio.current_time() - _REPLY_DEADLINE
-            if any(pending.asked_at < late for pending in self.table.pending.values()):
-                await trio.sleep(1.0)  # were we the ones who slept? its replies are then here already
-                if any(pending.asked_at < late for pending in self.table.pending.values()):
-                    return self._lose(f"no answer within {_REPLY_DEADLINE:g} s", scope)
+            await trio.sleep(pause)
+            if all(pending.asked_at == math.inf for pending in self.table.pending.values()):
+                nursery.start_soon(self._send, Ask(Ping()))
+            elif self._is_late():
+                await trio.sleep(pause)  # were we the ones who slept? its replies are then here already
+                if self._is_late():
+                    return self._lose(f"no answer within {self.reply_deadline:g} s", nursery.cancel_scope)
+
+    def _is_late(self) -> bool:
+        asked_at = min((pending.asked_at for pending in self.table.pending.values()), default=math.inf)
+        return max(asked_at, self._listening_since) < trio.current_time() - self.reply_deadline
 
     def _lose(self, reason: str, scope: trio.CancelScope) -> None:
         self.lost = reason
@@ -115,16 +139,19 @@ class KeeperService:
 
     async def _send(self, ask: KeeperAsk, fds: tuple[int, ...] = ()) -> None:
         request = ask.request
-        if ask.answer is not None or isinstance(request, Adopt):
+        if ask.answer is not None or isinstance(request, Adopt | Ping):
             self.table.last_id += 1
             request = msgspec.structs.replace(request, id=self.table.last_id)
-            self.table.pending[request.id] = _Pending(ask, trio.current_time())
+            slow = isinstance(request, Shutdown)
+            self.table.pending[request.id] = _Pending(ask, math.inf if slow else trio.current_time())
         if isinstance(request, Stop) and request.attempt in self.table.held:
             self.table.held[request.attempt].stopping(request)
         data = encode_request(request)
         if len(data) > MAX_MESSAGE:
             self.table.pending.pop(request.id, None)
             return _answer(ask, Answer(error=SpawnError("arguments and environment are too large together", "E2BIG")))
+        if isinstance(request, Shutdown):
+            await self._end_strays()
         try:
             await self.link.send(data, fds)
         except OSError:
@@ -161,9 +188,18 @@ class KeeperService:
         held = self.table.held.get(report.attempt)
         if held is None:
             return  # told twice: the old keeper's last words came through its status file
-        if isinstance(report, Ended):
-            del self.table.held[report.attempt]
-            held.close()
+        match report:
+            case Stopping() if not held.leader_gone:
+                held.begun = report.reason
+            case Exited():
+                held.leader_gone = True
+            case Ended():
+                del self.table.held[report.attempt]
+                held.close()
+                if report.reason == "exit" and held.begun is not None:
+                    report = msgspec.structs.replace(report, reason=held.begun)
+            case _:
+                pass
         try:
             await held.reports.send(report)
         except trio.BrokenResourceError:
@@ -171,38 +207,43 @@ class KeeperService:
 
     async def _take_over(self, nursery: trio.Nursery) -> None:
         """Give the workers of the lost keeper to this one, and ask again what it left without answer."""
-        unanswered = self.table.unanswered()
+        unanswered = self.table.begin()
+        nursery.start_soon(self.strays.keep_reaping, self._not_stray)
         for held in list(self.table.held.values()):
-            if (report := final_report(held)) is not None:
+            if (report := held.recall(self.now)) is not None:
                 await self._report(report)
                 continue
             await self._send(Ask(held.adopt()), held.fds)
             if (stop := held.remaining_stop()) is not None:
                 await self._send(Ask(stop))
             nursery.start_soon(self._reap, held)
-        nursery.start_soon(reap_strays, self.link.pid, self._leaders)
-        for ask in await self._without_started(unanswered):
-            await self._send(ask)
+        await self._refuse_started()
+        for number in unanswered:
+            if (pending := self.table.pending.pop(number, None)) is not None:
+                await self._send(pending.ask)  # it is pending again before anything else happens
 
     async def _reap(self, held: Held) -> None:
         await self._send(Ask(await held.wait(self.now)))
 
-    def _leaders(self) -> Iterable[int]:
-        return [held.pid for held in self.table.held.values()]
-
-    async def _without_started(self, asks: list[KeeperAsk]) -> list[KeeperAsk]:
+    async def _refuse_started(self) -> None:
         """A command that the lost keeper started without telling is ended: its output went with the keeper."""
-        spawns = {ask.request.attempt for ask in asks if isinstance(ask, AskSpawn)}
-        ran = await trio.to_thread.run_sync(end_marked, self.fleet, spawns) if spawns else set()
-        rest: list[KeeperAsk] = []
-        for ask in asks:
-            if isinstance(ask, AskSpawn) and ask.request.attempt in ran:
-                _answer(
-                    ask, Answer(error=KeeperError("the keeper died in the moment in which it started this command"))
-                )
-            else:
-                rest.append(ask)
-        return rest
+        asks = {number: each.ask for number, each in self.table.pending.items() if isinstance(each.ask, AskSpawn)}
+        spawns = {number: ask.request for number, ask in asks.items() if isinstance(ask, AskSpawn)}
+        started = {number: spawn.attempt for number, spawn in spawns.items() if may_have_started(spawn)}
+        if started:
+            await trio.to_thread.run_sync(end_marked, self.fleet, set(started.values()))
+        for number in started:
+            del self.table.pending[number]
+            _answer(asks[number], Answer(error=KeeperError("the keeper died while it started this command")))
+
+    async def _end_strays(self) -> None:
+        """What came to us from a lost keeper and belongs to no worker ends with the fleet."""
+        for ended in await self.strays.end(self._not_stray()):
+            pid, _, command = ended.partition(" ")
+            await self.outbox.send(Append(ProcessUnattributed(at=self.now(), pid=int(pid), command=command)))
+
+    def _not_stray(self) -> set[int]:
+        return {self.link.pid, *(held.pid for held in self.table.held.values())}
 
 
 def _answer(ask: KeeperAsk, answer: Answer) -> None:

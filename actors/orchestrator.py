@@ -81,8 +81,8 @@ class Orchestrator:
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     backoff: Callable[[int, float], float] = delay
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Return when every task has its outcome and `RunEnded` is in the journal."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Outcome:
+        """Return when every task has its outcome and `RunEnded` is on its way to the journal."""
         plan = self.plan
         tasks = {task.id: task for task in plan.tasks}
         graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
@@ -104,6 +104,7 @@ class Orchestrator:
         while not course.is_over():
             await self._step(course)
         await self._conclude(course)
+        return course.outcome()
 
     async def _step(self, course: _Course) -> None:
         decision: Decision | None = None
@@ -130,7 +131,7 @@ class Orchestrator:
         task = TaskId(exited.worker)
         course.running.remove(task)
         course.admission.release(task)
-        verdict = judge(exited, course.tasks[task].timeout)
+        verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None)
         if verdict.retry and course.stop is None and course.attempts[task] <= course.tasks[task].retries:
             await self._retry(course, task, verdict)
             ready: tuple[TaskId, ...] = ()

@@ -41,11 +41,11 @@ class _Course:
     """How far the records of one attempt are. Times on trio's clock."""
 
     files: dict[Stream, int]
+    grown_at: float
     beat_at: float
     covered: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
     grown: Stream | None = None
     """The stream that grew last."""
-    grown_at: float = 0.0
     looked: bool = True
     """What grew was looked at for progress."""
     looked_at: float = float("-inf")
@@ -56,6 +56,10 @@ class _Course:
     def due(self) -> float:
         """When there is something to do even if nothing happens."""
         return self.beat_at if self.looked else min(self.beat_at, self.looked_at + _PROGRESS_EVERY)
+
+    def is_resting(self) -> bool:
+        """It was told that the worker is quiet, and it still is."""
+        return self.sampled == "quiet" and self.grown_at <= self.sampled_at
 
     def tail(self, stream: Stream) -> bytes:
         start = max(0, self.covered[stream] - TAIL)
@@ -85,12 +89,13 @@ class Streamer:
         """Send what happens until the keeper says that nothing is left; return its last report."""
         with _open_files(self.spools) as files:
             async with self._followed(files):
-                return await self._stream(_Course(files, trio.current_time() + self.heartbeat))
+                now = trio.current_time()
+                return await self._stream(_Course(files, grown_at=now, beat_at=now + self.heartbeat))
 
     async def _stream(self, course: _Course) -> Ended:
         while True:
             notice: Notice | None = None
-            with trio.move_on_at(course.due()):
+            with trio.move_on_at(self._due(course)):
                 notice = await self.inbox.receive()
             await self._send(self._output(course))
             match notice:
@@ -105,9 +110,18 @@ class Streamer:
             await self._send(self._progress(course))
             await self._send(self._beat(course))
 
+    def _due(self, course: _Course) -> float:
+        """Most workers are quiet most of the time: a beat that has nothing to look at costs nothing."""
+        if course.is_resting() and self.progress_file is None:
+            return course.sampled_at + _SAMPLE_EVERY
+        return course.due()
+
     async def _send(self, events: list[Event]) -> None:
         for event in events:
-            await self.outbox.send(Append(event))
+            try:
+                self.outbox.send_nowait(Append(event))
+            except trio.WouldBlock:
+                await self.outbox.send(Append(event))
 
     def _output(self, course: _Course) -> list[Event]:
         """One record for what each stream has grown by since the last one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-__all__ = ["bind_unix", "connect_unix", "peer_user"]
+__all__ = ["bind_unix", "connect_unix", "is_listening", "peer_user"]
 
 _BACKLOG = 64
 
@@ -42,6 +42,15 @@ def connect_unix(path: Path) -> socket.socket:
     finally:
         os.close(folder)
     return connection
+
+
+def is_listening(path: Path) -> bool:
+    """Whether a process takes connections there."""
+    try:
+        connect_unix(path).close()
+    except OSError:
+        return False
+    return True
 
 
 def peer_user(connection: socket.socket | trio.socket.SocketType) -> int:

@@ -1,6 +1,6 @@
 """What can be asked of a running fleet: the methods of its socket, their parameters and results."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,7 +19,7 @@ class StopParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``stop``: end the run. Answered with `StopResult` when the stop is in the journal; the connection is closed
     when the run has ended."""
 
-    grace: float | None = None
+    grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """Seconds between TERM and KILL; 0 forces; None leaves it to each task."""
     reason: str = "stopped by a client"
 

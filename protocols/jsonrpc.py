@@ -14,7 +14,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     jsonrpc: Literal["2.0"] = "2.0"
     method: str
     params: msgspec.Raw = msgspec.Raw(b"{}")
-    id: Id = None
+    id: Id | msgspec.UnsetType = msgspec.UNSET
+    """Unset in a notification: nobody waits for a response."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ def decode_request(line: bytes) -> Request | Response:
         return msgspec.json.decode(line, type=Request)
     except msgspec.ValidationError as error:
         return failure(None, INVALID_REQUEST, str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return failure(None, PARSE_ERROR, str(error))
 
 

@@ -110,11 +110,15 @@ class Forget(_Request, frozen=True, kw_only=True, tag="forget"):
     attempt: AttemptId
 
 
+class Ping(_Request, frozen=True, kw_only=True, tag="ping"):
+    """Answered at once, by a keeper that does its work."""
+
+
 class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
     """End all that is left, unattributed processes too, answer with `Finished`, exit."""
 
 
-Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Shutdown
+Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Ping | Shutdown
 
 
 class Known(msgspec.Struct, frozen=True):

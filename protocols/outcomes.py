@@ -7,6 +7,8 @@ from protocols.events import TaskStatus, WorkerExited
 
 __all__ = ["Verdict", "judge"]
 
+_STOPPING = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"})
+
 
 class Verdict(msgspec.Struct, frozen=True):
     status: TaskStatus
@@ -15,11 +17,17 @@ class Verdict(msgspec.Struct, frozen=True):
     """Another attempt may help, if the plan has one left."""
 
 
-def judge(exited: WorkerExited, timeout: float | None) -> Verdict:
-    """Exit code 0 of a worker that nobody ended is success. A stop is neither success nor failure."""
+def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False) -> Verdict:
+    """Exit code 0 of a worker that nobody ended is success. A stop is neither success nor failure.
+
+    ``stopping``: the run is being stopped. Who stops it may have sent the signal to the workers too, as service
+    managers do.
+    """
     match exited.reason:
         case "exit" if exited.code == 0:
             return Verdict("succeeded", "", retry=False)
+        case "exit" if stopping and exited.signal in _STOPPING:
+            return Verdict("stopped", describe_exit(exited), retry=False)
         case "exit":
             return Verdict("failed", describe_exit(exited), retry=True)
         case "timeout":

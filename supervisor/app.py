@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import trio
-from actors.follower import Follower
 
 from actors.control_port import ControlPort
 from actors.display import Display, JsonText, PlainText
+from actors.follower import Follower
 from actors.hub import Hub
 from actors.journal import Journal
 from actors.keeper import Keeper
@@ -19,9 +19,8 @@ from actors.messages import Append, FollowRequest, Subscribe
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
 from actors.roster import Roster
-from actors.unix_socket import bind_unix
 from actors.worker import Surroundings
-from protocols.events import ActorFailed, Record
+from protocols.events import ActorFailed, Outcome, Record
 from supervisor.children import Child, supervise
 from supervisor.fleets import NewFleet
 from supervisor.layers import layer
@@ -32,6 +31,7 @@ from supervisor.signals import obey_signals
 __all__ = ["Run"]
 
 _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
+_LAST_LINES = 3.0  # for the reader of our output, once somebody wants the end
 
 
 @dataclass(slots=True)
@@ -100,25 +100,31 @@ class Run:
 
             async with trio.open_nursery() as nursery:
                 await nursery.start(obey_signals, stop, leave)
-                await self._publish()
+                await self._publish(everything)
                 nursery.cancel_scope.cancel(reason="the run has ended")
+        if everything.cancelled_caught and not haste:
+            haste.append("nobody reads its output")
         return "; ".join(haste)
 
-    async def _publish(self) -> None:
-        """The outer layers: what happens is written down, then shown."""
+    async def _publish(self, everything: trio.CancelScope) -> None:
+        """The outer layers: what happens is written down, then shown.
+
+        A reader of our output may pause for hours and come back: it is waited for, unless somebody wants the end.
+        """
         channels, folder = self._channels, self.fleet.folder
         hub = Hub(inbox=channels.to_hub, requests=channels.to_admit)
         journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records)
         display = Display(text=self.text, folder=folder, subscribe=channels.requests, fd=self.fd)
-        # A reader of our output may pause for hours and come back: it is waited for; an interrupt ends the waiting.
         async with layer(drain=math.inf) as publishing:
             await self._start(publishing, Child("hub", hub.run))
             async with layer(channels.records, drain=_DRAIN) as keeping:
                 await self._start(keeping, Child("journal", journal.run))
                 await self._start(publishing, Child("display", display.run, when_exhausted="park", limit=0))
-                await self._work()
+                outcome = await self._work()
+            if outcome == "interrupted":
+                everything.deadline = trio.current_time() + _LAST_LINES
 
-    async def _work(self) -> None:
+    async def _work(self) -> Outcome:
         """The inner layers: workers run, somebody decides, somebody may ask. Their state is in their locals, so
         the first failure of keeper, roster or orchestrator ends the run, in order."""
         channels = self._channels
@@ -131,10 +137,11 @@ class Run:
             await self._start(hosting, Child("follower", follower.run))
             async with layer(channels.asks, channels.follows, drain=_DRAIN + self._longest_grace()) as working:
                 await self._start(working, Child("roster", roster.run, limit=0))
-                await self._decide()
+                return await self._decide()
 
-    async def _decide(self) -> None:
+    async def _decide(self) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
+        outcomes: list[Outcome] = []
         orchestrator = Orchestrator(
             run_id=identity.run,
             plan=self.loaded.plan,
@@ -148,7 +155,7 @@ class Run:
 
         async def conduct(*, task_status: trio.TaskStatus[None]) -> None:
             with channels.to_orchestrator:
-                await orchestrator.run(task_status=task_status)
+                outcomes.append(await orchestrator.run(task_status=task_status))
             decided.set()
 
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
@@ -156,11 +163,12 @@ class Run:
             async with layer(drain=0) as serving:
                 await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
                 await decided.wait()
+        return outcomes[0]
 
     def _port(self) -> ControlPort:
         folder, channels = self.fleet.folder, self._channels
         return ControlPort(
-            listener=bind_unix(folder.control_socket),
+            path=folder.control_socket,
             journal=folder.journal,
             subscribe=channels.requests,
             outbox=channels.decisions,

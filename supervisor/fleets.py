@@ -4,52 +4,25 @@ import os
 import secrets
 import shutil
 import time
-import uuid
-from base64 import b32encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from actors.keeper_process.procfs import read_process
-from protocols.errors import InputError, StateError
-from protocols.ids import FleetId, RunId
+from protocols.errors import InputError
+from protocols.ids import RunId
 from protocols.layout import FleetFolder
 from supervisor.files import make_folder, replace_file
+from supervisor.identity import Identity, identify
 from supervisor.locks import hold_lock, is_locked, lock_owner
-from supervisor.machine import boot_id, pid_namespace
 from supervisor.state import check_state, state_error
 
-__all__ = ["Fleet", "Identity", "create_fleet", "find_fleet", "find_fleets"]
+__all__ = ["Fleet", "NewFleet", "create_fleet", "find_fleet", "find_fleets"]
 
 _SHOWN = 8  # candidates that an error names
-_Natural = Annotated[int, msgspec.Meta(gt=0)]
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``fleet.json`` holds: what never changes."""
-
-    fleet: Annotated[FleetId, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-    run: Annotated[RunId, msgspec.Meta(pattern=r"\A[a-z2-7]{8}\Z")]
-    plan: str
-    cwd: str
-    started_at: float
-    """Unix time."""
-    version: str
-    pid: _Natural
-    """The supervisor. Only together with the next three fields it names a process."""
-    start_ticks: _Natural
-    boot_id: str
-    pid_namespace: int
-    inode: int
-    """Of the folder: a copy of it has another one, and owns no processes."""
-
-    def is_local(self) -> bool:
-        """Whether a pid means the same to us as it did to this fleet."""
-        return self.boot_id == boot_id() and self.pid_namespace == pid_namespace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +93,7 @@ def create_fleet(
             make_folder(fresh)
             held.callback(shutil.rmtree, fresh, ignore_errors=True)  # for what fails: later it has another name
             held.enter_context(hold_lock(fresh / "lock"))
-            identity = _identify(fresh, plan, cwd, version, now())
+            identity = identify(fresh, plan, cwd, version, now())
             replace_file(fresh / "fleet.json", msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
             root = fresh.rename(state / identity.run)
         except OSError as exc:
@@ -162,30 +135,6 @@ def find_fleet(state: Path, prefix: str | None) -> Fleet:
 def _names(fleets: list[Fleet]) -> str:
     rest = len(fleets) - _SHOWN
     return ", ".join(fleet.name for fleet in fleets[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Identity:
-    process = read_process(os.getpid())
-    if process is None:
-        raise StateError("/proc: it does not show our own process; mount the proc file system")
-    return Identity(
-        fleet=FleetId(uuid.uuid4().hex),
-        run=RunId(b32encode(secrets.token_bytes(5)).decode().lower()),
-        plan=_text(plan),
-        cwd=_text(cwd),
-        started_at=at,
-        version=version,
-        pid=process.pid,
-        start_ticks=process.start_ticks,
-        boot_id=boot_id(),
-        pid_namespace=pid_namespace(),
-        inode=folder.stat().st_ino,
-    )
-
-
-def _text(path: str) -> str:
-    """A path may hold bytes that are no UTF-8; JSON may not."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _read(root: Path) -> Fleet | None:

@@ -29,11 +29,16 @@ async def layer(*outboxes: trio.MemorySendChannel[Never], drain: float) -> Async
             try:
                 yield actors
             finally:
-                patience = 0 if trio.current_effective_deadline() == -inf else drain
+                outside = trio.current_effective_deadline() == -inf
                 ending.set()
-                with trio.move_on_after(patience, shield=True):
+                with trio.move_on_after(0 if outside else drain, shield=True):
                     await gone.wait()
-                _cancel_rest(actors, patience)
+                if outside:
+                    _cancel_rest(actors, "cancelled from outside")
+                elif drain:
+                    _cancel_rest(actors, f"not done {drain:g} s after the layer inside ended")
+                else:
+                    actors.cancel_scope.cancel(reason="the layer inside ended")
     finally:
         for outbox in outboxes:
             outbox.close()
@@ -50,9 +55,8 @@ async def _hold(ending: trio.Event, gone: trio.Event, *, task_status: trio.TaskS
         gone.set()
 
 
-def _cancel_rest(actors: trio.Nursery, patience: float) -> None:
+def _cancel_rest(actors: trio.Nursery, reason: str) -> None:
     names = ", ".join(sorted(task.name for task in actors.child_tasks))
     if names:
-        reason = f"not done {patience:g} s after the layer inside ended" if patience else "no time to drain"
-        logger.log(logging.WARNING if patience else logging.INFO, "actors are cancelled (%s): %s", reason, names)
+        logger.warning("actors are cancelled (%s): %s", reason, names)
         actors.cancel_scope.cancel(reason=reason)

@@ -20,6 +20,7 @@ _GRACE = 0.5  # between TERM and KILL
 _PAUSE = 0.01
 _CLEAN_ROUNDS = 3  # while a process runs exec, its mark cannot be read
 _DEADLINE = 5.0  # for what resists; looking once more has none
+_LOOKS = 100  # others may start processes without end
 _Key = tuple[int, int]  # pid and start time
 
 
@@ -67,7 +68,10 @@ class _Hunt:
         """
         found = False
         seen = {os.getpid()}
-        while fresh := _pids() - seen:
+        for _ in range(_LOOKS):
+            fresh = _pids() - seen
+            if not fresh:
+                break
             seen |= fresh
             for process in filter(None, map(read_process, sorted(fresh))):
                 if process.alive and self._belongs(process):

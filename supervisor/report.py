@@ -12,7 +12,7 @@ from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
 from protocols.layout import FleetFolder
 from protocols.states import AttemptView, RunView, TaskView
 from supervisor.files import replace_file
-from supervisor.fleets import Identity
+from supervisor.identity import Identity
 
 __all__ = ["Report", "build_report", "count_lines", "read_report", "write_report"]
 

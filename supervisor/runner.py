@@ -1,7 +1,8 @@
 """A foreground run as a whole: checks before, the run, its report after, the exit code."""
 
 import logging
-import sys
+import select
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -11,8 +12,8 @@ from typing import Literal
 import trio
 
 from actors.display import JsonText, PlainText, write_all
-from actors.journal_file import read_records
-from protocols.errors import FleetError
+from actors.journal_file import open_journal, read_records
+from protocols.errors import FleetError, JournalError, StateError
 from protocols.layout import FleetFolder
 from protocols.states import RunView
 from supervisor.app import Run
@@ -22,10 +23,12 @@ from supervisor.plans import load_plan
 from supervisor.report import Report, build_report, write_report
 from supervisor.report_text import summary_table, write_markdown
 from supervisor.settings import Settings
-from supervisor.state import open_state
+from supervisor.state import open_state, state_error
 from supervisor.sweep import conclude, conclude_all
 
 __all__ = ["run_plan"]
+
+logger = logging.getLogger(__name__)
 
 _EXIT = {"succeeded": 0, "failed": 1, "interrupted": 130}
 
@@ -36,26 +39,46 @@ def run_plan(path: Path, settings: Settings, *, output: Literal["plain", "json"]
     state = open_state(settings.state)
     conclude_all(state)
     with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=version("callboard")) as fleet:
-        replace_file(fleet.folder.plan, loaded.source)
+        _prepare(fleet.folder, loaded.source)
         text = JsonText() if output == "json" else PlainText(fleet.folder, show_output, settings.stream.max_line)
-        haste = _supervise(Run(fleet=fleet, loaded=loaded, settings=settings, text=text))
+        haste, failure = _supervise(Run(fleet=fleet, loaded=loaded, settings=settings, text=text))
     conclude(find_fleet(state, fleet.identity.run))  # only where the run did not come to its own end
     report = _report(fleet)
-    if output == "plain":
+    if output == "plain" and not haste:
         write_all(1, f"\n{summary_table(report)}\n\n{_shown(fleet.folder.report_markdown)}\n".encode())
     if haste:
-        print(f"warning: left in haste: {haste}", file=sys.stderr)
+        _warn(f"left in haste: {haste}; see: callboard report {fleet.identity.run}")
+    if failure is not None:
+        raise failure
     return _EXIT[report.outcome or "interrupted"]
 
 
-def _supervise(run: Run) -> str:
+def _prepare(folder: FleetFolder, plan: bytes) -> None:
+    """What a run cannot begin without. Where that fails, nothing of the run is left; raise StateError."""
+    try:
+        replace_file(folder.plan, plan)
+        open_journal(folder.journal).close()
+    except (OSError, JournalError) as error:
+        shutil.rmtree(folder.root, ignore_errors=True)
+        raise (state_error(folder.root, error) if isinstance(error, OSError) else StateError(str(error))) from error
+
+
+def _supervise(run: Run) -> tuple[str, FleetError | None]:
+    """Return why the run was left in haste, empty if it was not, and the error that ended it, if one did."""
     folder = run.fleet.folder
     with _log_to(folder):
         try:
-            return trio.run(run.run)
+            return trio.run(run.run), None
         except* (FleetError, OSError) as group:
+            logger.exception("the run failed")
             causes = "; ".join(_causes(group))
-    raise FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}")
+    return "", FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}")
+
+
+def _warn(text: str) -> None:
+    """Unless nobody reads that either."""
+    if select.select([], [2], [], 0)[1]:
+        write_all(2, f"warning: {text}\n".encode())
 
 
 def _causes(error: BaseException) -> list[str]:
@@ -69,8 +92,11 @@ def _report(fleet: NewFleet) -> Report:
     for record in read_records(fleet.folder.journal):
         view.apply(record)
     report = build_report(fleet.folder, fleet.identity, view)
-    write_report(fleet.folder, report)
-    write_markdown(fleet.folder, report)
+    try:
+        write_report(fleet.folder, report)
+        write_markdown(fleet.folder, report)
+    except OSError as error:
+        _warn(f"{fleet.folder.root}: the report cannot be written: {error.strerror}; `callboard report` shows it")
     return report
 
 

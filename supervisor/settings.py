@@ -26,8 +26,6 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
 class StopSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0
     """Seconds between TERM and KILL where the plan says nothing."""
-    orphan_grace: float = 0.5
-    """The same when the supervisor is gone."""
     linger: float = 2.0
     """Seconds that output and left-over processes get after the exit of a worker."""
 

@@ -50,7 +50,6 @@ class _Stream(BaseModel):
 
 class _Stop(BaseModel):
     grace: _Duration = StopSettings().grace
-    orphan_grace: _Duration = StopSettings().orphan_grace
     linger: _Duration = StopSettings().linger
 
 

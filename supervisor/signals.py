@@ -21,7 +21,7 @@ async def obey_signals(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Turn signals into stops, and into ``leave(reason)`` when stopping takes too long. Runs until cancelled."""
-    with trio.open_signal_receiver(*_SIGNALS) as signals:
+    with trio.open_signal_receiver(*_heard()) as signals:
         task_status.started()
         urgency, patience = 0, math.inf
         while True:
@@ -37,3 +37,8 @@ async def obey_signals(
                 patience = _FORCED_WITHIN
             else:
                 return leave(f"{name} for the third time")
+
+
+def _heard() -> list[signal.Signals]:
+    """All but those that whoever started us has us ignore: ``nohup`` does, and shells for background jobs."""
+    return [each for each in _SIGNALS if each == signal.SIGTERM or signal.getsignal(each) is not signal.SIG_IGN]

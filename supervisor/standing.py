@@ -6,6 +6,8 @@ from pathlib import Path
 import trio
 
 from actors.journal_file import read_records
+from actors.keeper_process.procfs import read_process
+from actors.unix_socket import is_listening
 from protocols.control import RunStatus, StopParams, run_status
 from protocols.durations import format_duration
 from protocols.errors import UnreachableError
@@ -13,21 +15,24 @@ from protocols.states import RunView
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet
 from supervisor.report_text import format_bytes
-from supervisor.sweep import conclude
+from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
 
 __all__ = ["read_status", "render_status", "stop_run"]
+
+_BEGINNING = 2.0  # from the lock of a run to its open socket; usually a tenth of a second
+_PAUSE = 0.05
 
 
 def read_status(state: Path, prefix: str | None) -> RunStatus:
     """Of a living run its supervisor tells; a dead one is concluded first. Raise InputError, UnreachableError."""
     fleet = find_fleet(state, prefix)
-    if fleet.is_alive():
-        try:
+    try:
+        if fleet.is_alive():
             return trio.run(_ask_status, fleet)
-        except UnreachableError:
-            if fleet.is_alive():
-                raise  # it is frozen: what its journal says would be a guess
+    except UnreachableError:
+        if _is_running(fleet):
+            raise  # it is frozen: what its journal says would be a guess
     conclude(fleet)
     view = RunView()
     for record in read_records(fleet.folder.journal):
@@ -41,24 +46,49 @@ def stop_run(state: Path, prefix: str | None, params: StopParams, *, wait: bool)
     if not fleet.is_alive():
         conclude(fleet)
         return f"run {fleet.name} is not running"
-    return trio.run(_ask_stop, fleet, params, wait)
+    try:
+        return trio.run(_ask_stop, fleet, params, wait)
+    except UnreachableError:
+        if _is_running(fleet):
+            raise
+        return f"run {fleet.name} has ended"
 
 
 async def _ask_status(fleet: Fleet) -> RunStatus:
+    await _wait_for_port(fleet)
     async with open_client(fleet.folder.control_socket) as client:
         return await client.status()
 
 
 async def _ask_stop(fleet: Fleet, params: StopParams, wait: bool) -> str:
+    await _wait_for_port(fleet)
     async with open_client(fleet.folder.control_socket) as client:
         result = await client.stop(params)
         if not wait:
             how = f"KILL after {format_duration(result.grace)}" if result.grace else "KILL"
             return f"run {fleet.name} is stopping ({how})"
         await client.wait_closed()
-    while fleet.is_alive():  # its report is being written
-        await trio.sleep(0.05)
+    while fleet.is_alive() or fleet.process_lives():  # noqa: ASYNC110 - another process; it writes its report
+        await trio.sleep(_PAUSE)
     return f"run {fleet.name} has ended"
+
+
+async def _wait_for_port(fleet: Fleet) -> None:
+    """A supervisor that has just begun is not listening yet. Raise UnreachableError for one that is stopped."""
+    process = read_process(fleet.identity.pid) if fleet.identity is not None and fleet.process_lives() else None
+    if process is not None and process.state in "Tt":
+        raise UnreachableError(
+            f"run {fleet.name}: its supervisor (pid {process.pid}) is stopped, its workers go on; "
+            f"continue it with: fg, or kill -CONT {process.pid}"
+        )
+    with trio.move_on_after(_BEGINNING):
+        while not is_listening(fleet.folder.control_socket) and _is_running(fleet):  # noqa: ASYNC110 - see above
+            await trio.sleep(_PAUSE)
+
+
+def _is_running(fleet: Fleet) -> bool:
+    """Not so while its last lines and its report are written."""
+    return fleet.is_alive() and find_end(fleet) is None
 
 
 def render_status(status: RunStatus) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from actors.journal_file import read_records
+from actors.journal_file import last_seq, read_records
 from protocols.events import Event
 from protocols.states import RunView
 
@@ -23,6 +23,9 @@ def read_view(journal: Path, *, samples: bool = False) -> RunView:
 
 def update_view(view: RunView, journal: Path, *, samples: bool = False) -> None:
     """Apply what is new since the view was read."""
-    if journal.exists():
-        for record in read_records(journal, view.last_seq, types=None if samples else MILESTONES):
-            view.apply(record)
+    if not journal.exists():
+        return
+    seen = last_seq(journal)
+    for record in read_records(journal, view.last_seq, types=None if samples else MILESTONES):
+        view.apply(record)
+    view.last_seq = max(view.last_seq, seen)  # so that samples are not passed over again and again

@@ -1,5 +1,6 @@
 """What holds for every test: an end in time, a clean environment, and no process left behind."""
 
+import contextlib
 import functools
 import inspect
 import os
@@ -31,13 +32,32 @@ settings.load_profile("callboard")
 def pytest_runtest_call(item: pytest.Function) -> Generator[None]:
     """Put a deadline around the test, inside of what pytest-trio wraps around it."""
     marker = item.get_closest_marker("deadline")
-    seconds = marker.args[0] if marker else DEADLINE
+    seconds: float = marker.args[0] if marker else DEADLINE
     handle = getattr(item.obj, "hypothesis", None)
     if handle is not None and inspect.iscoroutinefunction(handle.inner_test):
         handle.inner_test = _in_time(handle.inner_test, seconds)
     elif inspect.iscoroutinefunction(item.obj):
         item.obj = _in_time(item.obj, seconds)
+    elif item.get_closest_marker("trio") is None:
+        with _alarm(seconds):
+            return (yield)
     return (yield)
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise ``TimeoutError`` where the main thread is after ``seconds``."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"the test took longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _in_time(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:

@@ -1,6 +1,7 @@
 """The real command ``callboard run`` for tests: in a folder of its own, and nothing of it is left at the end."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,10 +21,10 @@ from supervisor.fleets import Fleet, find_fleets
 from supervisor.report import AttemptReport, Report, TaskReport, read_report
 from tests.keeper_client import end_process
 
-__all__ = ["CALLBOARD", "RunningPlan", "python", "running", "task"]
+__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "running", "task"]
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
-SHORT = '[stop]\nlinger = "300ms"\ngrace = "500ms"\n'
+SHORT = '[stop]\nlinger = "100ms"\n'
 """Settings for workers that leave something behind, which is then not waited for as long as usual."""
 _PATIENCE = 25.0
 _PAUSE = 0.01
@@ -170,7 +171,8 @@ class RunningPlan:
 
     def close(self) -> None:
         """End what still runs, by force. What a run that ended by itself has left behind fails the test."""
-        by_itself = self.process.poll() is not None
+        code = self.process.poll()
+        by_itself = code is not None and code >= 0
         self.process.kill()
         self.process.wait()
         fleets = find_fleets(self.cwd / ".callboard")
@@ -198,6 +200,13 @@ def _end(fleet: Fleet) -> None:
         time.sleep(_PAUSE)
     for process in _marked(fleet):
         end_process(process.pid)
+
+
+def _prepare(more: Callable[[], None] | None) -> None:
+    for signo in (signal.SIGINT, signal.SIGHUP):  # the tests may run in the background, where they are ignored
+        signal.signal(signo, signal.SIG_DFL)
+    if more is not None:
+        more()
 
 
 def _marked(fleet: Fleet) -> list[Process]:
@@ -229,7 +238,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            preexec_fn=prepare,  # noqa: PLW1509 - no threads here
+            preexec_fn=lambda: _prepare(prepare),  # noqa: PLW1509 - no threads here
             start_new_session=True,
         )
     run = RunningPlan(cwd, process)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = """
 import os
 import subprocess
+import time
 
 import pytest
 import trio
@@ -36,6 +37,11 @@ async def test_a_deadlock_in_real_time_is_too_slow():
 @pytest.mark.deadline(0.01)
 async def test_a_deadlock_of_a_property_is_too_slow(number):
     await trio.sleep_forever()
+
+
+@pytest.mark.deadline(0.01)
+def test_a_blocked_call_is_too_slow():
+    time.sleep(600)
 
 
 def test_a_running_child_is_left_behind():
@@ -74,6 +80,7 @@ def test_the_promises_of_conftest_hold(tmp_path: Path) -> None:
     outcomes = re.findall(r"^([A-Z]+) test_it\.py::(\w+)(?: - (\w+))?", run.stdout, re.MULTILINE)
     assert sorted(outcomes) == [
         ("ERROR", "test_a_running_child_is_left_behind", "Failed"),
+        ("FAILED", "test_a_blocked_call_is_too_slow", "TimeoutError"),
         ("FAILED", "test_a_deadlock_in_mock_time_is_too_slow", "TooSlowError"),
         ("FAILED", "test_a_deadlock_in_real_time_is_too_slow", "TooSlowError"),
         ("FAILED", "test_a_deadlock_of_a_property_is_too_slow", "TooSlowError"),

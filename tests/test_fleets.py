@@ -162,7 +162,7 @@ def test_fleets_that_come_and_go_while_we_look_are_there_or_not(state: Path) -> 
 def test_nothing_is_left_of_a_fleet_that_could_not_be_made(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (state / "taken").mkdir()
     (state / "taken" / "file").touch()
-    monkeypatch.setattr("supervisor.fleets.b32encode", lambda _: b"TAKEN")
+    monkeypatch.setattr("supervisor.identity.b32encode", lambda _: b"TAKEN")
 
     with (
         pytest.raises(StateError, match="Directory not empty"),

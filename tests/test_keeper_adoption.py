@@ -149,7 +149,11 @@ def test_what_an_adopted_leader_leaves_behind_is_ended_and_listed(
     client: Client, replace_keeper: Callable[[], Client]
 ) -> None:
     request = client.spawn_request(
-        "/bin/sh", "-c", "setsid sleep 1000 & echo ready; read line", stdin={"kind": "pipe"}, linger=0.05
+        "/bin/sh",
+        "-c",
+        "setsid sleep 1000 & until grep -q sleep /proc/$!/comm; do :; done; echo ready; read line",
+        stdin={"kind": "pipe"},
+        linger=0.05,
     )
     started = client.ask(request)
     client.wait_for_output(request["attempt"], b"ready")

@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,12 @@ def unattributed(count: Count) -> set[int]:
     return {process.pid for process in count.unattributed}
 
 
+def is_asleep(trees: Trees, pid: int) -> bool:
+    return trees.process(pid).command == "sleep" and not in_exec(pid)
+
+
 def wait_for_orphan(trees: Trees, pid: int) -> None:
-    wait_until(lambda: trees.process(pid).ppid == US and trees.process(pid).command == "sleep" and not in_exec(pid))
+    wait_until(lambda: trees.process(pid).ppid == US and is_asleep(trees, pid))
 
 
 def start_orphan(trees: Trees, census: Census, attempt: str, script: str, mark: str = "") -> int:
@@ -243,7 +248,8 @@ def test_a_second_root_counts_only_what_shows_that_it_is_of_this_fleet(trees: Tr
     supervisor = trees.start(script)
     add(census, "one", trees.start("echo $$; read line"))
     own, marked, lost, nested = (trees.read_pid(supervisor) for _ in range(4))
-    wait_until(lambda: trees.process(marked).command == trees.process(lost).command == "sleep" and not in_exec(lost))
+    for pid in (own, marked, lost):
+        wait_until(partial(is_asleep, trees, pid))
 
     count = census.take([US, supervisor.process.pid])
 

@@ -326,3 +326,19 @@ def test_a_keeper_without_workers_ends_with_its_supervisor(client: Client) -> No
 
     assert client.keeper.wait() == 0
     assert not client.keeper.socket_path.exists()
+
+
+@pytest.mark.soak
+def test_a_keeper_to_which_nobody_comes_ends(tmp_path: Path) -> None:
+    keeper = KeeperProgram(tmp_path / "fleet")
+
+    assert keeper.wait() == 0
+    assert not keeper.socket_path.exists()
+
+
+@pytest.mark.soak
+def test_a_second_keeper_of_a_folder_says_so_and_leaves(client: Client) -> None:
+    second = KeeperProgram(client.keeper.folder, client.keeper.fleet)
+
+    assert second.wait() == 1
+    assert "another keeper holds it" in second.log

@@ -224,7 +224,9 @@ def test_output_that_comes_after_the_leader_is_waited_for(client: Client) -> Non
 
 
 def test_what_outlives_the_leader_for_too_long_is_ended_and_listed(client: Client) -> None:
-    attempt = client.shell("sleep 1000 & sleep 2000 >/dev/null 2>&1 & exit 4", linger=0.05)
+    running = "until grep -q sleep /proc/$one/comm && grep -q sleep /proc/$two/comm; do :; done"
+    script = f"sleep 1000 & one=$!; sleep 2000 >/dev/null 2>&1 & two=$!; {running}; exit 4"
+    attempt = client.shell(script, linger=0.05)
 
     ended = client.report("ended", attempt)
 
@@ -309,6 +311,26 @@ def test_shutdown_ends_all_and_tells_what_nobody_could_place(client: Client) -> 
     pid = int(file.read_text().split()[1])
     assert not is_alive(pid)
     assert [name.split()[0] for name in [*finished["ended"], *ended["swept"]]] == [str(pid)]
+
+
+def test_a_process_that_nobody_can_place_is_reported_and_ends_with_the_fleet(client: Client) -> None:
+    file = client.keeper.folder / "daemon"
+    other = client.shell("exec sleep 100")
+    script = f"(env -i setsid sh -c 'echo pid $$ > {file}; exec sleep 100' <&- >&- 2>&- &); exec sleep 100"
+    attempt = client.shell(script)
+    wait_for_text(file)
+    client.stop(other)  # each stop counts
+
+    found = client.report("unattributed")
+    client.stop(attempt)
+    client.report("ended", attempt)
+    alive_before = is_alive(found["pid"])
+    finished = client.ask({"op": "shutdown"})
+
+    assert found["pid"] == int(file.read_text().split()[1])
+    assert found["command"].endswith("sleep 100")
+    assert finished["ended"] == [f"{found['pid']} sleep 100"]
+    assert alive_before and not is_alive(found["pid"])
 
 
 def test_a_keeper_that_shuts_down_starts_nothing(client: Client) -> None:

@@ -66,7 +66,9 @@ def start() -> Iterator[Start]:
 def await_command(pid: int) -> None:
     """The command line appears a moment after the program has begun."""
     while not Path(f"/proc/{pid}/cmdline").read_bytes():
-        pass
+        process = read_process(pid)
+        if process is None or not process.alive:  # that one is over already
+            return
 
 
 def await_line(process: subprocess.Popen[str]) -> str:

@@ -25,6 +25,7 @@ from protocols.events import (
     WorkerStarted,
 )
 from supervisor.fleets import Fleet, find_fleets
+from supervisor.state import open_state
 from tests.keeper_client import wait_until_gone
 from tests.made_fleets import make_fleet, run_started, started, starting, status
 from tests.process_trees import wait_until
@@ -73,6 +74,7 @@ def test_when_callboard_is_killed_no_worker_lives_two_seconds_later(tmp_path: Pa
         fleet = run.fleet.identity
         assert fleet is not None
         wait_until(lambda: not living(tmp_path / "pids") and not find_marked(fleet.fleet))
+        wait_until(lambda: not run.fleet.keeper_lives())
         print(f"nothing lived {time.monotonic() - killed_at:.2f} s after the kill")
 
 
@@ -220,7 +222,7 @@ def test_nothing_is_ended_for_having_the_pid_of_a_worker(tmp_path: Path) -> None
         for name, difference in differences.items():
             there = started(name, pid=process.pid, start_ticks=process.start_ticks)
             events += [status(name, "running"), starting(name), msgspec.structs.replace(there, **difference)]
-        fleet = make_fleet(tmp_path / ".callboard", events)
+        fleet = make_fleet(open_state(tmp_path / ".callboard"), events)
 
         callboard(tmp_path, "runs")
 

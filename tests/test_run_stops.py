@@ -1,5 +1,6 @@
 """A stop reaches every worker, however it resists, and whatever happens in the same moment."""
 
+import os
 import random
 import signal
 import time
@@ -115,6 +116,17 @@ def test_a_stop_ends_the_wait_for_a_retry(tmp_path: Path) -> None:
         run.finish(130)
 
         assert run.task("a").status == "stopped"
+        assert len(run.events(WorkerExited)) == 1
+
+
+def test_a_signal_to_all_processes_at_once_is_a_stop(tmp_path: Path) -> None:
+    with running(tmp_path, task("a", ["sleep", "60"], retries=3), task("b", ["true"], needs=["a"])) as run:
+        pid = run.wait_for(WorkerStarted, "a").pid
+        run.signal(signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
+        run.finish(130)
+
+        assert [each.status for each in run.report.tasks] == ["stopped", "stopped"]
         assert len(run.events(WorkerExited)) == 1
 
 

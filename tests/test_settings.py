@@ -21,7 +21,7 @@ def test_without_any_source_the_defaults_apply(tmp_path: Path) -> None:
     assert load_settings(tmp_path) == Settings(
         state=tmp_path / ".callboard",
         stream=StreamSettings(flush_interval=0.05, max_line=2048),
-        stop=StopSettings(grace=10.0, orphan_grace=0.5, linger=2.0),
+        stop=StopSettings(grace=10.0, linger=2.0),
         retention=RetentionSettings(keep_runs=20, keep_days=30),
     )
 
@@ -42,7 +42,7 @@ def test_the_file_in_the_folder_applies_unless_another_is_named(tmp_path: Path) 
 
 def test_flags_win_over_variables_and_variables_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "callboard.toml").write_text(
-        'state = "file"\n[stop]\ngrace = "1s"\nlinger = "1s"\norphan_grace = "1s"\n[retention]\nkeep_runs = 1'
+        'state = "file"\n[stop]\ngrace = "1s"\nlinger = "1s"\n[retention]\nkeep_runs = 1'
     )
     monkeypatch.setenv("CALLBOARD_CFG_STATE", "variable")
     monkeypatch.setenv("CALLBOARD_CFG_STOP__GRACE", "2s")
@@ -53,7 +53,7 @@ def test_flags_win_over_variables_and_variables_over_the_file(tmp_path: Path, mo
 
     assert settings == Settings(
         state=tmp_path / "variable",
-        stop=StopSettings(grace=3.0, orphan_grace=1.0, linger=2.0),
+        stop=StopSettings(grace=3.0, linger=2.0),
         retention=RetentionSettings(keep_runs=3, keep_days=2),
     )
 
@@ -100,16 +100,14 @@ def test_wrong_values_are_refused_all_at_once_where_they_were_said(
     (tmp_path / "callboard.toml").write_text(
         'state = 5\n[stream]\nflush_interval = "0s"\nmax_line = true\n[stop]\ngrace = 5\n[retention]\nkeep_runs = 0'
     )
-    monkeypatch.setenv("CALLBOARD_CFG_STOP__LINGER", "90")
     monkeypatch.setenv("CALLBOARD_CFG_RETENTION__KEEP_DAYS", "a few")
 
-    assert problems(tmp_path, overrides={"stop.orphan_grace": "soon"}) == (
+    assert problems(tmp_path, overrides={"stop.linger": "soon"}) == (
         "callboard.toml: state: must be a valid string",
         "callboard.toml: stream.flush_interval: must be greater than 0",
         "callboard.toml: stream.max_line: expected a whole number, got true or false",
         'callboard.toml: stop.grace: expected a duration; write it like "90s", "10m", "1h30m" or "500ms"',
-        'flag stop.orphan_grace: not a duration; write it like "90s", "10m", "1h30m" or "500ms"',
-        'CALLBOARD_CFG_STOP__LINGER: a duration needs a unit; write "90s"',
+        'flag stop.linger: not a duration; write it like "90s", "10m", "1h30m" or "500ms"',
         "callboard.toml: retention.keep_runs: must be greater than or equal to 1",
         "CALLBOARD_CFG_RETENTION__KEEP_DAYS: must be a valid integer, unable to parse string as an integer",
     )

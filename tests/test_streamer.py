@@ -188,12 +188,24 @@ async def test_heartbeats_are_records_only_when_something_changes_or_a_minute_ha
         await stage.grow(b"a")
         await trio.sleep(150)
         await stage.grow(b"b")
-        await trio.sleep(5)
+        spoke_at = trio.current_time()
+        await trio.sleep(4)
         await stage.end(2)
 
     beats = [(beat.at, beat.activity) for beat in stage.of(WorkerHeartbeat) if isinstance(beat, WorkerHeartbeat)]
     assert [activity for _, activity in beats] == ["active", "quiet", "quiet", "quiet", "active"]
     assert beats[2][0] - beats[1][0] == pytest.approx(60.0)
+    assert beats[4][0] == pytest.approx(spoke_at)
+
+
+async def test_a_worker_that_says_nothing_is_quiet_since_its_start(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with streaming(tmp_path) as stage:
+        await trio.sleep(6)
+        await stage.end(0)
+
+    (beat,) = stage.of(WorkerHeartbeat)
+    assert isinstance(beat, WorkerHeartbeat)
+    assert beat.activity == "quiet" and beat.quiet_for == pytest.approx(5.0)
 
 
 async def test_what_the_keeper_says_is_passed_on(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -24,5 +24,11 @@ def test_a_view_goes_on_where_it_was(tmp_path: Path) -> None:
     assert view.last_seq == 3
 
 
+def test_samples_that_were_passed_over_are_not_looked_at_again(tmp_path: Path) -> None:
+    fleet = make_fleet(open_state(tmp_path / "s"), [run_started("a"), starting("a"), output("a", length=5)])
+
+    assert read_view(fleet.folder.journal).last_seq == 3
+
+
 def test_without_a_journal_nothing_began(tmp_path: Path) -> None:
     assert read_view(tmp_path / "journal.sqlite3").run is None

@@ -71,30 +71,36 @@ class Census:
         """
         found, settled = walk(roots)
         living = [(parent, process) for parent, process in found if process.alive]
-        owners, unplaced = self._place(living, strangers=set(roots[1:]))
-        clear = [(parent, process) for parent, process in unplaced if not _passes(process)]
-        unattributed = self._place_alone(clear, owners)
+        owners: dict[int, str] = {}
+        unplaced, passing = self._place(living, owners, strangers=set(roots[1:]))
+        unattributed = self._place_alone(unplaced, owners)
         self._remember(living, owners, unattributed)
         of: dict[str, list[Process]] = {attempt: [] for attempt in self._evidence.attempts()}
         for _, process in living:
             if process.pid in owners:
                 of[owners[process.pid]].append(process)
-        return Count(of, unattributed, moving=not settled or len(clear) < len(unplaced))
+        return Count(of, unattributed, moving=passing or not settled)
 
-    def _place(self, living: Iterable[_Found], strangers: set[int]) -> tuple[dict[int, str], list[_Found]]:
-        """Return the attempt of each pid that descends from one or shows one, and what does neither."""
-        owners: dict[int, str] = {}
+    def _place(
+        self, living: Iterable[_Found], owners: dict[int, str], strangers: set[int]
+    ) -> tuple[list[_Found], bool]:
+        """Add to ``owners`` what descends from a member or shows an attempt, and to ``strangers`` what descends from
+        those and shows nothing of this fleet. Return the others, and whether something could not be judged now."""
         unplaced = []
+        passing = False
         for parent, process in living:
             owner = self._evidence.led_by(process) or owners.get(parent) or self._recall(process)
             owner = owner or self._evidence.shown_by(process)
+            passes = owner is None and _passes(process)
+            owner = owner or self._evidence.shown_by(process)  # the first look may have fallen into an exec
             if owner is not None:
                 owners[process.pid] = owner
             elif parent in strangers and not self._evidence.of_fleet(process):
                 strangers.add(process.pid)
-            else:
+            elif not passes:
                 unplaced.append((parent, process))
-        return owners, unplaced
+            passing = passing or passes
+        return unplaced, passing
 
     def _recall(self, process: Process) -> str | None:
         attempt = self._known.get((process.pid, process.start_ticks))

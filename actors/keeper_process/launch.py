@@ -54,6 +54,7 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
     except OSError as exc:  # descriptors ran out between the pipes and here
         os.killpg(child.pid, signal.SIGKILL)
         os.waitpid(child.pid, 0)
+        _close_all([child.stdout, child.stderr, *spools])
         raise _file_error(terms.status, exc) from exc
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fleet import Fleet
@@ -32,22 +33,23 @@ _IGNORED = (
 
 
 def main() -> None:
-    folder, fleet_id = os.path.abspath(sys.argv[1]), sys.argv[2]  # noqa: PTH100 - pathlib costs a megabyte
+    folder, fleet_id = Path(sys.argv[1]).absolute(), sys.argv[2]
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # who started us may have left something open
     listener = socket.socket(fileno=os.dup(0))
     _give_null_as_stdin()
-    if not _lock(f"{folder}/keeper.lock"):
-        sys.exit(f"{folder}/keeper.lock: another keeper holds it; stop that one first")
+    lock = folder / "keeper.lock"
+    if not _lock(lock):
+        sys.exit(f"{lock}: another keeper holds it; stop that one first")
     os.chdir("/")
     _prepare_process()
-    Keeper(fleet_id, listener, f"{folder}/keeper.sock").run()
+    Keeper(fleet_id, listener, folder / "keeper.sock").run()
 
 
 class Keeper:
     """The wiring of the program, and the decision when it ends."""
 
-    def __init__(self, fleet_id: str, listener: socket.socket, path: str) -> None:
-        self._path = _Path(path)
+    def __init__(self, fleet_id: str, listener: socket.socket, path: Path) -> None:
+        self._name = _SocketName(path)
         self._loop = Loop()
         self._fleet = Fleet(fleet_id, self._loop, self._tell)
         self._operations = Operations(fleet_id, self._fleet)
@@ -70,7 +72,7 @@ class Keeper:
             self._loop.wait(wait)
         self._operations.finish()
         self._flush()
-        self._path.remove()
+        self._name.remove()
         self._connections.close()
         self._fleet.close()
         self._loop.close()
@@ -97,26 +99,26 @@ class Keeper:
             self._loop.wait(0.1)
 
 
-class _Path:
+class _SocketName:
     """The name of the listening socket. It is removed only if nobody has put another one in its place."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._identity = self._look()
 
     def remove(self) -> None:
         if self._identity is not None and self._look() == self._identity:
-            os.unlink(self._name)  # noqa: PTH108 - see above
+            self._path.unlink()
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self._name)  # noqa: PTH116 - see above
+            found = self._path.stat()
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
 
-def _lock(path: str) -> bool:
+def _lock(path: Path) -> bool:
     """Hold it until this process ends, and write our pid into it. False: another one holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     deadline = time.monotonic() + _LOCK_WAIT

@@ -17,6 +17,7 @@ from actors.keeper_process.requests import (
     CloseStdin,
     Forget,
     Hello,
+    Ping,
     Reaped,
     Shutdown,
     Spawn,
@@ -101,7 +102,8 @@ class Operations:
             return self._spawn(request)
         if isinstance(request, Adopt):
             return self._adopt(request, fds)
-        self._change(request)
+        if not isinstance(request, Ping):
+            self._change(request)
         return {}, []
 
     def _hello(self, peer: Peer, number: int, request: Hello) -> None:

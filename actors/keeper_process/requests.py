@@ -77,11 +77,15 @@ class Forget(NamedTuple):
     attempt: str
 
 
+class Ping(NamedTuple):
+    pass
+
+
 class Shutdown(NamedTuple):
     pass
 
 
-Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Shutdown
+Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Ping | Shutdown
 
 
 def parse_message(line: bytes) -> dict[str, object]:
@@ -120,8 +124,8 @@ def parse_request(message: dict[str, object]) -> Request:
             return CloseStdin(fields.attempt())
         case "forget":
             return Forget(fields.attempt())
-        case "shutdown":
-            return Shutdown()
+        case "ping" | "shutdown" as op:
+            return Ping() if op == "ping" else Shutdown()
         case unknown:
             raise BadRequestError(f"op: there is no {unknown!r:.80}")
 

@@ -10,7 +10,7 @@ from actors.keeper_process.signals import signal_one
 
 __all__ = ["Rest"]
 
-_CLEAN_SWEEPS = 3
+_CLEAN_LOOKS = 3
 
 
 class Rest:
@@ -21,7 +21,6 @@ class Rest:
         self._reported: dict[tuple[int, int], Process] = {}
         self._ended: dict[tuple[int, int], str] = {}
         self._out_of_reach: set[tuple[int, int]] = set()
-        self._clean = 0
 
     @property
     def ended(self) -> list[str]:
@@ -50,11 +49,13 @@ class Rest:
 
         To be called after reaping, and when no attempt lives.
         """
-        found = {(p.pid, p.start_ticks): p for p in descendants(os.getpid()) if p.alive}
-        found = {key: process for key, process in found.items() if key not in self._out_of_reach}
+        return not any(self._kill_found() for _ in range(_CLEAN_LOOKS))
+
+    def _kill_found(self) -> bool:
+        living = {(p.pid, p.start_ticks): p for p in descendants(os.getpid()) if p.alive}
+        found = {key: process for key, process in living.items() if key not in self._out_of_reach}
         for key, process in found.items():
             self._ended.setdefault(key, describe(process))
             if not signal_one(process, signal.SIGKILL):
                 self._out_of_reach.add(key)
-        self._clean = 0 if found else self._clean + 1
-        return self._clean >= _CLEAN_SWEEPS
+        return bool(found)

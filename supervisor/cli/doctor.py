@@ -19,11 +19,11 @@ def doctor(*, json: bool = False, state: Path | None = None, config: Path | None
     """
     import msgspec  # noqa: PLC0415 - `--help` need not wait for these
 
-    from supervisor.cli.options import read_settings  # noqa: PLC0415
     from supervisor.doctor import examine  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.table import one_line  # noqa: PLC0415
 
-    findings = examine(read_settings(state, config).state)
+    findings = examine(open_settings(state, config).state)
     for finding in findings:
         if json:
             print(msgspec.json.encode(finding).decode())

@@ -36,14 +36,14 @@ def events(
 
     from protocols.errors import InputError  # noqa: PLC0415
     from protocols.events import encode_record  # noqa: PLC0415
-    from supervisor.cli.options import read_settings  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import read_batches  # noqa: PLC0415
     from supervisor.record_text import record_line  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
 
     if after < 0:
         raise InputError(f"--after: {after} is no number of a record; write 0 for all of them")
-    fleet = find_fleet(read_settings(state, config).state, run)
+    fleet = find_fleet(open_settings(state, config).state, run)
     for batch in read_batches(fleet, after, follow=follow):
         lines = [encode_record(record) if json else record_line(record).encode() for record in batch]
         sys.stdout.buffer.write(b"\n".join(lines) + b"\n")

@@ -45,12 +45,12 @@ def logs(
     import sys  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.ids import TaskId  # noqa: PLC0415
-    from supervisor.cli.options import read_settings  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
 
     start, length = _parse_range(part)
-    fleet = find_fleet(read_settings(state, config).state, run)
+    fleet = find_fleet(open_settings(state, config).state, run)
     log = Log(fleet, TaskId(task), "stderr" if stderr else "stdout", attempt)
     log.check(follow=follow)
     for chunk in log.read(start, length, follow=follow):

@@ -60,7 +60,7 @@ def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _fail(f"{str(error).strip()}; see callboard --help", BAD_INPUT)
+        return _fail(f"{str(error).strip().rstrip('.')}; see callboard --help", BAD_INPUT)
     except (InputError, StateError) as error:
         return _fail(str(error), BAD_INPUT)
     except UnreachableError as error:

@@ -36,12 +36,12 @@ def prune(
     import msgspec  # noqa: PLC0415
 
     from protocols.errors import InputError  # noqa: PLC0415
-    from supervisor.cli.options import read_settings  # noqa: PLC0415
     from supervisor.report_text import format_bytes  # noqa: PLC0415
     from supervisor.retention import prune_runs  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.table import one_line  # noqa: PLC0415
 
-    settings = read_settings(state, config)
+    settings = open_settings(state, config)
     runs = settings.retention.keep_runs if keep_runs is None else keep_runs
     days = settings.retention.keep_days if keep_days is None else keep_days
     if runs < 0 or not days >= 0:

@@ -25,15 +25,16 @@ def report(
 
     from protocols.errors import InputError  # noqa: PLC0415
     from protocols.wording import printable  # noqa: PLC0415
-    from supervisor.cli.options import read_settings, terminal_width  # noqa: PLC0415
+    from supervisor.cli.terminal import terminal_width  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.report import build_report, read_report  # noqa: PLC0415
     from supervisor.report_text import summary_table  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.sweep import conclude  # noqa: PLC0415
     from supervisor.table import one_line  # noqa: PLC0415
     from supervisor.views import read_view  # noqa: PLC0415
 
-    fleet = find_fleet(read_settings(state, config).state, run)
+    fleet = find_fleet(open_settings(state, config).state, run)
     if fleet.identity is None:
         raise InputError(f'run "{fleet.name}": damaged: {fleet.problem}; see what is left in {fleet.folder.root}')
     conclude(fleet)

@@ -24,11 +24,12 @@ def runs(*, json: bool = False, state: Path | None = None, config: Path | None =
     import msgspec  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.wording import printable  # noqa: PLC0415
-    from supervisor.cli.options import read_settings, terminal_width  # noqa: PLC0415
+    from supervisor.cli.terminal import terminal_width  # noqa: PLC0415
     from supervisor.listing import list_runs  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.table import one_line, render_table  # noqa: PLC0415
 
-    folder = read_settings(state, config).state
+    folder = open_settings(state, config).state
     found = list_runs(folder)
     if json:
         for run in found:

@@ -4,23 +4,27 @@ import hashlib
 import os
 import shlex
 import subprocess
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from protocols.events import RunStarted, WorkerExited, WorkerStarted
 from protocols.ids import WorkerId
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.programs import Programs
-from tests.benchmarks.running import plan_text, running_plan
+from tests.benchmarks.running import plan_text, running_plan, scratch
 
 __all__ = ["measure"]
 
 _WORKERS = 8
 _BLOCK = 8 * 1024
 _GB = 1e9
+
+T = TypeVar("T")
+_Commands: TypeAlias = Sequence[Sequence[str]]
 
 
 class _Captured(NamedTuple):
@@ -33,20 +37,18 @@ class _Captured(NamedTuple):
 def measure(*, quick: bool) -> list[Figure]:
     rounds, size = (2, 64 << 20) if quick else (5, 256 << 20)
     total = _WORKERS * size / _GB
-    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         programs = Programs(folder)
         pour = programs.command("pour")
         commands = [(*pour, str(worker), str(size // _BLOCK)) for worker in range(_WORKERS)]
         copier = programs.compiled("pipe_copier")
+        sums = _sums(commands, folder)  # and the memory for so many files is in use once
         redirected, copied, captured = [], [], []
-        sums: list[str] = []
         for _ in range(rounds):
-            redirected.append(total / _redirect(commands, folder))
-            sums = sums or [_sum(folder / str(worker)) for worker in range(_WORKERS)]
+            redirected.append(total / _in_scratch(_redirect, commands, folder))
             if copier:
-                copied.append(total / _copy(copier, commands, folder))
-            captured.append(_capture(commands, sums, folder))
+                copied.append(total / _in_scratch(partial(_copy, copier), commands, folder))
+            captured.append(_in_scratch(partial(_capture, sums), commands, folder))
     rates = [total / each.seconds for each in captured]
     return [
         Figure(name="capture: rate, to redirection", unit="GB/s", samples=rates, references=redirected, at_least=0.4,
@@ -59,7 +61,20 @@ def measure(*, quick: bool) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _redirect(commands: Sequence[Sequence[str]], folder: Path) -> float:
+def _in_scratch(measure: Callable[[_Commands, Path], T], commands: _Commands, folder: Path) -> T:
+    """Each begins with the same free memory: its files are gone afterwards."""
+    with TemporaryDirectory(dir=folder) as name:
+        return measure(commands, Path(name))
+
+
+def _sums(commands: _Commands, folder: Path) -> list[str]:
+    """What each command writes when nobody is between it and its file."""
+    with TemporaryDirectory(dir=folder) as name:
+        _redirect(commands, Path(name))
+        return [_sum(Path(name) / str(worker)) for worker in range(len(commands))]
+
+
+def _redirect(commands: _Commands, folder: Path) -> float:
     """Seconds of the same under a shell: ``command > file &``."""
     script = " ".join(f"{shlex.join(command)} > {worker} &" for worker, command in enumerate(commands))
     began = time.perf_counter()
@@ -67,7 +82,7 @@ def _redirect(commands: Sequence[Sequence[str]], folder: Path) -> float:
     return time.perf_counter() - began
 
 
-def _copy(copier: Sequence[str], commands: Sequence[Sequence[str]], folder: Path) -> float:
+def _copy(copier: Sequence[str], commands: _Commands, folder: Path) -> float:
     """Seconds of the same through pipes and a reader in C."""
     pipes = [os.pipe() for _ in commands]
     targets = [text for worker, (reader, _) in enumerate(pipes) for text in (str(reader), str(folder / f"c{worker}"))]
@@ -82,18 +97,17 @@ def _copy(copier: Sequence[str], commands: Sequence[Sequence[str]], folder: Path
     return time.perf_counter() - began
 
 
-def _capture(commands: Sequence[Sequence[str]], sums: Sequence[str], folder: Path) -> _Captured:
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        tasks = [(f"w{worker}", command) for worker, command in enumerate(commands)]
-        with running_plan(plan_text(tasks, last=("sleep", "1")), Path(name)) as run:
-            (began,) = run.until(RunStarted)
-            before = run.cpu()
-            exited = run.until(WorkerExited, len(tasks))
-            run.until(WorkerStarted)  # of the last task, which keeps the keeper
-            cpu = run.cpu() - before
-            spools = [run.folder.spool(WorkerId(name), 1, "stdout") for name, _ in tasks]
-            differing = sum(_sum(spool) != wanted for spool, wanted in zip(spools, sums, strict=True))
-        return _Captured(max(event.at for event in exited) - began.at, cpu, differing)
+def _capture(sums: Sequence[str], commands: _Commands, folder: Path) -> _Captured:
+    tasks = [(f"w{worker}", command) for worker, command in enumerate(commands)]
+    with running_plan(plan_text(tasks, last=("sleep", "600")), folder) as run:
+        (began,) = run.until(RunStarted)
+        before = run.cpu()
+        exited = run.until(WorkerExited, len(tasks))
+        run.until(WorkerStarted)  # of the last task, which keeps the keeper
+        cpu = run.cpu() - before
+        spools = [run.folder.spool(WorkerId(name), 1, "stdout") for name, _ in tasks]
+        differing = sum(_sum(spool) != wanted for spool, wanted in zip(spools, sums, strict=True))
+    return _Captured(max(event.at for event in exited) - began.at, cpu, differing)
 
 
 def _sum(path: Path) -> str:

@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.running import CALLBOARD, plan_text
+from tests.benchmarks.running import CALLBOARD, plan_text, scratch
 
 __all__ = ["measure"]
 
@@ -17,8 +16,7 @@ _RUNS = 20
 
 def measure(*, quick: bool) -> list[Figure]:
     rounds = 5 if quick else 15
-    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         plan = folder / "plan.toml"
         plan.write_text(plan_text([(f"task-{number}", ("true",)) for number in range(4)]))
         for _ in range(_RUNS):

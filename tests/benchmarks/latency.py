@@ -1,6 +1,5 @@
 """From a worker's write to a subscriber of the hub: what a busy fleet and a quiet one make of a line."""
 
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from supervisor.settings import load_settings
 from supervisor.state import open_state
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.programs import Programs
-from tests.benchmarks.running import cpu_seconds, plan_text
+from tests.benchmarks.running import cpu_seconds, plan_text, scratch
 
 __all__ = ["measure"]
 
@@ -93,8 +92,7 @@ def _figures(name: str, observed: Sequence[_Observed], *, p50: float, p99: float
 
 
 def _observe(workers: int, every: int, seconds: float) -> _Observed:
-    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         tick = Programs(folder).command("tick")
         count = int((seconds + 2 * _SETTLING) * 1000 / every)
         tasks = [

@@ -1,8 +1,10 @@
 """Runs plans by the command ``callboard run``, as a user would, and reads what its two processes cost."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,12 @@ from protocols.events import Event, KeeperStarted, decode_event
 from protocols.layout import FleetFolder
 from protocols.wording import quote
 
-__all__ = ["CALLBOARD", "Memory", "RunningPlan", "cpu_seconds", "plan_text", "running_plan"]
+__all__ = ["CALLBOARD", "Memory", "RunningPlan", "cpu_seconds", "plan_text", "running_plan", "scratch"]
 
 CALLBOARD = str(Path(sys.executable).with_name("callboard"))
 _TICK = os.sysconf("SC_CLK_TCK")
 _END_WAIT = 60.0
+_ROOM = 4 << 30
 
 E = TypeVar("E", bound=Event)
 
@@ -96,6 +99,20 @@ def plan_text(tasks: Sequence[tuple[str, Sequence[str]]], *, last: Sequence[str]
     if last:
         lines.append(f'[[tasks]]\nid = "last"\ncommand = {_toml(last)}\nneeds = {_toml([name for name, _ in tasks])}\n')
     return "\n".join(lines)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for what is measured: where TMPDIR says, else in memory where that is possible.
+
+    Disks differ, and some tell more about their file system than about us: an ext4 without journal takes long to make
+    a file after many were deleted.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM
+    base = str(memory) if roomy and "TMPDIR" not in os.environ else None
+    with tempfile.TemporaryDirectory(prefix="callboard-bench-", dir=base) as name:
+        yield Path(name)
 
 
 def cpu_seconds(pid: int) -> float:

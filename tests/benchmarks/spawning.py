@@ -3,16 +3,14 @@
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from protocols.events import RunStarted, WorkerStarted
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.running import Memory, RunningPlan, plan_text, running_plan
+from tests.benchmarks.running import Memory, RunningPlan, plan_text, running_plan, scratch
 
 __all__ = ["measure"]
 
@@ -80,5 +78,5 @@ def _idle(seconds: float) -> float:
 @contextmanager
 def _sleeping(workers: int) -> Iterator[RunningPlan]:
     text = plan_text([(f"w{number}", ("sleep", "600")) for number in range(workers)])
-    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as name, running_plan(text, Path(name)) as run:
+    with scratch() as folder, running_plan(text, folder) as run:
         yield run

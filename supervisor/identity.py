@@ -1,0 +1,67 @@
+"""Which fleet this is: what ``fleet.json`` says of it for ever."""
+
+import os
+import secrets
+import uuid
+from base64 import b32encode
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from actors.keeper_process.procfs import read_process
+from protocols.errors import StateError
+from protocols.ids import FleetId, RunId
+from supervisor.machine import boot_id, pid_namespace
+
+__all__ = ["Identity", "identify"]
+
+_Natural = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``fleet.json`` holds: what never changes."""
+
+    fleet: Annotated[FleetId, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    run: Annotated[RunId, msgspec.Meta(pattern=r"\A[a-z2-7]{8}\Z")]
+    plan: str
+    cwd: str
+    started_at: float
+    """Unix time."""
+    version: str
+    pid: _Natural
+    """The supervisor. Only together with the next three fields it names a process."""
+    start_ticks: _Natural
+    boot_id: str
+    pid_namespace: int
+    inode: int
+    """Of the folder: a copy of it has another one, and owns no processes."""
+
+    def is_local(self) -> bool:
+        """Whether a pid means the same to us as it did to this fleet."""
+        return self.boot_id == boot_id() and self.pid_namespace == pid_namespace()
+
+
+def identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Identity:
+    """A new fleet in this folder, of this process. Raise `StateError` where our own process is not to be seen."""
+    process = read_process(os.getpid())
+    if process is None:
+        raise StateError("/proc: it does not show our own process; mount the proc file system")
+    return Identity(
+        fleet=FleetId(uuid.uuid4().hex),
+        run=RunId(b32encode(secrets.token_bytes(5)).decode().lower()),
+        plan=_text(plan),
+        cwd=_text(cwd),
+        started_at=at,
+        version=version,
+        pid=process.pid,
+        start_ticks=process.start_ticks,
+        boot_id=boot_id(),
+        pid_namespace=pid_namespace(),
+        inode=folder.stat().st_ino,
+    )
+
+
+def _text(path: str) -> str:
+    """A path may hold bytes that are no UTF-8; JSON may not."""
+    return os.fsencode(path).decode("utf-8", "replace")

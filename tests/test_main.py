@@ -1,0 +1,107 @@
+"""The command ``callboard`` as a user meets it: help, errors, exit codes."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli import main as command
+
+CALLBOARD = Path(sys.executable).with_name("callboard")
+COMMANDS = ("run", "check", "status", "stop", "runs", "report", "logs", "events", "prune", "doctor")
+
+
+def callboard(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([CALLBOARD, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    result = callboard("--help", cwd=tmp_path)
+
+    assert result.returncode == 0
+    assert [name for name in COMMANDS if f" {name} " not in result.stdout] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_its_parameters(name: str, tmp_path: Path) -> None:
+    result = callboard(name, "--help", cwd=tmp_path)
+
+    assert result.returncode == 0
+    assert "Usage: callboard" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rum"],
+        ["run"],
+        ["run", "a.toml", "--colour"],
+        ["run", "a.toml", "--output", "xml"],
+        ["logs"],
+        ["events", "--after", "x"],
+    ],
+)
+def test_a_wrong_command_line_is_one_error_and_exit_code_2(arguments: list[str], tmp_path: Path) -> None:
+    result = callboard(*arguments, cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_all_mistakes_of_a_plan_are_told_and_nothing_is_started(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(
+        '[[tasks]]\nid = "a"\ncommand = ["no-such-command"]\nneeds = ["b"]\nretires = 1\n'
+    )
+
+    result = callboard("run", "plan.toml", cwd=tmp_path)
+
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("error: plan.toml: tasks[0].") for line in lines)
+    assert any('no task "b"' in line for line in lines)
+    assert any('did you mean "retries"?' in line for line in lines)
+    assert not (tmp_path / ".callboard").exists()
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    shell = f"{CALLBOARD} --help | head -1"
+
+    result = subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("system", "release"), [("linux", "5.4.0-150-generic"), ("linux", "4.19"), ("darwin", "24.1.0")]
+)
+def test_another_system_gets_one_clear_error(
+    system: str, release: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "release", lambda: release)
+    monkeypatch.setattr(sys, "argv", ["callboard", "runs"])
+
+    with pytest.raises(SystemExit) as exit_info:
+        command.main()
+
+    assert exit_info.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: callboard needs Linux 5.10 or later")
+    assert release in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("release", ["5.10", "5.10.0-30-amd64", "6.18.44", "10.0"])
+def test_later_kernels_are_fine(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "release", lambda: release)
+    monkeypatch.setattr(sys, "argv", ["callboard", "--version"])
+
+    with pytest.raises(SystemExit) as exit_info:
+        command.main()
+
+    assert exit_info.value.code == 0

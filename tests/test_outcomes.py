@@ -1,0 +1,55 @@
+"""What the end of an attempt means for its task."""
+
+import msgspec
+import pytest
+
+from protocols.events import EndReason, TaskStatus, WorkerExited
+from protocols.ids import WorkerId
+from protocols.outcomes import judge
+
+_EXITED = WorkerExited(
+    at=2.0,
+    worker=WorkerId("a"),
+    attempt=1,
+    code=None,
+    signal=None,
+    reason="exit",
+    started_at=1.0,
+    ended_at=2.0,
+    stdout_bytes=0,
+    stderr_bytes=0,
+)
+
+
+def _exited(reason: EndReason, end: int | str | None, error: str = "") -> WorkerExited:
+    code, signal = (end, None) if isinstance(end, int) else (None, end)
+    return msgspec.structs.replace(_EXITED, reason=reason, code=code, signal=signal, error=error)
+
+
+@pytest.mark.parametrize(
+    ("exited", "status", "reason", "retry"),
+    [
+        (_exited("exit", 0), "succeeded", "", False),
+        (_exited("exit", 3), "failed", "exit code 3", True),
+        (_exited("exit", "SIGTERM"), "failed", "killed by SIGTERM", True),
+        (_exited("timeout", 0), "timed-out", "timed out after 1m30s, exit code 0", True),
+        (_exited("timeout", "SIGKILL"), "timed-out", "timed out after 1m30s, killed by SIGKILL", True),
+        (_exited("stop", 0), "stopped", "exit code 0", False),
+        (_exited("stop", None, "stopped before its start"), "stopped", "stopped before its start", False),
+        (_exited("orphaned", "SIGTERM"), "failed", "ended because its supervisor was gone", True),
+        (_exited("lost", None, "nobody knows"), "failed", "nobody knows", True),
+        (_exited("not-started", None, "no such command"), "failed", "not started: no such command", True),
+    ],
+)
+def test_an_end_has_one_meaning(exited: WorkerExited, status: TaskStatus, reason: str, retry: bool) -> None:
+    verdict = judge(exited, 90.0)
+
+    assert (verdict.status, verdict.reason, verdict.retry) == (status, reason, retry)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("SIGTERM", "stopped"), ("SIGKILL", "stopped"), ("SIGSEGV", "failed"), (0, "succeeded"), (1, "failed")],
+)
+def test_a_signal_that_ends_programs_is_part_of_a_stop_that_is_under_way(end: int | str, status: TaskStatus) -> None:
+    assert judge(_exited("exit", end), None, stopping=True).status == status
