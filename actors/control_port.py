@@ -208,7 +208,7 @@ async def _stop(params: StopParams, picture: _Picture, outbox: trio.MemorySendCh
 def _params(request: Request, kind: type[Params]) -> Params:
     try:
         return msgspec.json.decode(request.params, type=kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # nobody has looked into them yet
         raise _InvalidParamsError(f"{request.method}: {error}") from error
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import select
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ __all__ = ["Display", "JsonText", "PlainText"]
 
 _CHUNK = 256 * 1024
 _CHUNKS = 16
+_RETRY_AFTER = 1.0
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})  # a closed pipe, a terminal that hung up
 
 
 class JsonText:
@@ -97,8 +101,11 @@ class Display:
                     scope.cancel(reason="nobody reads any more")
 
 
-def write_all(fd: int, data: bytes) -> bool:
-    """Write in whatever mode the descriptor is; False when its reader is gone."""
+def write_all(fd: int, data: bytes, *, wait: bool = True) -> bool:
+    """Write in whatever mode the descriptor is; False when its reader is gone.
+
+    Where it is a file on a full disk, try each second, or give up if ``wait`` is False.
+    """
     rest = memoryview(data)
     while rest:
         try:
@@ -106,9 +113,12 @@ def write_all(fd: int, data: bytes) -> bool:
         except BlockingIOError:
             select.select([], [fd], [])
         except OSError as error:
-            if error.errno in {errno.EPIPE, errno.EIO, errno.EBADF}:  # a closed pipe, a terminal that hung up
+            if wait and error.errno in _FULL:
+                time.sleep(_RETRY_AFTER)
+            elif error.errno in _GONE | _FULL:
                 return False
-            raise
+            else:
+                raise
     return True
 
 

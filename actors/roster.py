@@ -1,5 +1,6 @@
 """All workers of a fleet: starts attempts on command, passes stops on, tells each end."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -12,15 +13,14 @@ from protocols.keeper import Finished, Shutdown
 
 __all__ = ["Roster"]
 
-_STOPS = 4
-"""A stop is passed on only when it is more urgent than the last one, and there are three urgencies (a timeout's grace,
-a stop's grace, none): a worker's slots cannot be full."""
-
 
 @dataclass(slots=True)
 class _Slot:
     order: StartWorker
     commands: trio.MemorySendChannel[StopWorker]
+    """Holds one: what a worker has not taken yet gives way to a more urgent one."""
+    inbox: trio.MemoryReceiveChannel[StopWorker]
+    """The worker's end of it."""
     grace: float = float("inf")
     """Of the last stop that was passed on."""
 
@@ -40,9 +40,9 @@ class Roster:
             async for order in self.inbox:
                 match order:
                     case StartWorker():
-                        commands, receive = trio.open_memory_channel[StopWorker](_STOPS)
-                        slots[WorkerId(order.task.id)] = _Slot(order, commands)
-                        nursery.start_soon(self._host, order, receive, slots, outbox)
+                        slot = _Slot(order, *trio.open_memory_channel[StopWorker](1))
+                        slots[WorkerId(order.task.id)] = slot
+                        nursery.start_soon(self._host, slot, slots, outbox)
                     case StopWorker():
                         _stop(slots.get(order.worker), order)
                     case EndFleet():
@@ -50,17 +50,12 @@ class Roster:
             for worker, slot in slots.items():  # nobody commands us any more: in order, none are left
                 _stop(slot, StopWorker(worker, slot.order.task.grace, "stop"))
 
-    async def _host(
-        self,
-        order: StartWorker,
-        commands: trio.MemoryReceiveChannel[StopWorker],
-        slots: dict[WorkerId, _Slot],
-        outbox: trio.MemorySendChannel[Decision],
-    ) -> None:
-        with commands:
-            exited = await Worker(order=order, around=self.around, commands=commands).run()
-        slots.pop(exited.worker).commands.close()
-        await outbox.send(WorkerEnded(exited))
+    async def _host(self, slot: _Slot, slots: dict[WorkerId, _Slot], outbox: trio.MemorySendChannel[Decision]) -> None:
+        with slot.commands, slot.inbox:
+            exited = await Worker(order=slot.order, around=self.around, commands=slot.inbox).run()
+        del slots[exited.worker]
+        with suppress(trio.BrokenResourceError):  # who decides has failed: the others come to their end all the same
+            await outbox.send(WorkerEnded(exited))
 
     async def _end(self) -> FleetEmpty:
         send, receive = trio.open_memory_channel[Answer](1)
@@ -74,4 +69,6 @@ def _stop(slot: _Slot | None, order: StopWorker) -> None:
     """A worker that has just ended needs no stop."""
     if slot is not None and order.grace < slot.grace:
         slot.grace = order.grace
+        with suppress(trio.WouldBlock):
+            slot.inbox.receive_nowait()
         slot.commands.send_nowait(order)

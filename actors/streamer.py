@@ -1,6 +1,7 @@
 """Turn the growth of one attempt's spool files into records, with progress and heartbeat."""
 
 import os
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -170,8 +171,7 @@ class Streamer:
         if self.progress_file is None:
             return None
         try:
-            with self.progress_file.open("rb") as file:
-                return read_checkboxes(file.read(_CHECKBOXES_MAX).decode(errors="replace"))
+            return read_checkboxes(_read_start(self.progress_file).decode(errors="replace"))
         except OSError:
             return None  # the worker has not written it yet
 
@@ -251,3 +251,9 @@ def _open_files(spools: dict[Stream, Path]) -> Iterator[dict[Stream, int]]:
             files[stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, files[stream])
         yield files
+
+
+def _read_start(path: Path) -> bytes:
+    """Nothing of what is no plain file: a FIFO would hold up everybody."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        return file.read(_CHECKBOXES_MAX) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""

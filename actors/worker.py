@@ -87,13 +87,16 @@ class Worker:
         return self._exited(started, await self._streamer(notices, inbox).run())
 
     async def _spawn(self, notices: trio.MemorySendChannel[Notice]) -> Answer:
-        folder = self.around.folder
-        folder.attempt(self._worker, self.order.attempt).mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.status(self.order.id).parent.mkdir(mode=0o700, exist_ok=True)
+        await trio.to_thread.run_sync(self._make_folders)  # a slow disk delays nobody else
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
             await self.around.keeper.send(AskSpawn(self._request(), send, notices))
             return await receive.receive()
+
+    def _make_folders(self) -> None:
+        folder = self.around.folder
+        folder.attempt(self._worker, self.order.attempt).mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.status(self.order.id).parent.mkdir(mode=0o700, exist_ok=True)
 
     async def _obey(self) -> None:
         """Pass commands to the keeper. It only lets a stop become more urgent."""

@@ -11,7 +11,7 @@ Id: TypeAlias = str | int | None
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    jsonrpc: Literal["2.0"] = "2.0"
+    jsonrpc: Literal["2.0"]
     method: str
     params: msgspec.Raw = msgspec.Raw(b"{}")
     id: Id | msgspec.UnsetType = msgspec.UNSET
@@ -23,13 +23,13 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
 
 
-class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """Exactly one of ``result`` and ``error`` is there."""
 
-    jsonrpc: Literal["2.0"] = msgspec.field(default="2.0")
+    jsonrpc: Literal["2.0"] = "2.0"
     id: Id
-    result: msgspec.Raw = msgspec.Raw()
-    error: Failure | None = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Failure | msgspec.UnsetType = msgspec.UNSET
 
 
 def decode_request(line: bytes) -> Request | Response:

@@ -91,8 +91,9 @@ class Run:
             async def stop(order: StopRun) -> None:
                 try:
                     await self._channels.decisions.send(order)
-                except trio.BrokenResourceError:  # all is done but the writing
-                    everything.cancel(reason=order.reason)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):  # all is done but the writing
+                    patience = _LAST_LINES if order.grace is None else 0
+                    everything.deadline = min(everything.deadline, trio.current_time() + patience)
 
             def leave(reason: str) -> None:
                 haste.append(reason)
@@ -103,7 +104,7 @@ class Run:
                 await self._publish(everything)
                 nursery.cancel_scope.cancel(reason="the run has ended")
         if everything.cancelled_caught and not haste:
-            haste.append("nobody reads its output")
+            haste.append("the last of its output was not read")
         return "; ".join(haste)
 
     async def _publish(self, everything: trio.CancelScope) -> None:

@@ -12,7 +12,7 @@ import trio
 from actors.unix_socket import connect_unix
 from protocols.control import RunStatus, StatusParams, StopParams, StopResult
 from protocols.errors import FleetError, UnreachableError
-from protocols.jsonrpc import Request, Response
+from protocols.jsonrpc import Failure, Request, Response
 
 __all__ = ["Client", "open_client"]
 
@@ -45,27 +45,29 @@ class Client:
             pass  # it ended less politely
 
     async def _call(self, method: str, params: StatusParams | StopParams, kind: type[Result]) -> Result:
-        request = Request(method=method, params=msgspec.Raw(msgspec.json.encode(params)), id=1)
+        request = Request(jsonrpc="2.0", method=method, params=msgspec.Raw(msgspec.json.encode(params)), id=1)
         with trio.move_on_after(_ANSWER):
             line = await self._exchange(msgspec.json.encode(request) + b"\n")
             response = msgspec.json.decode(line, type=Response)
-            if response.error is None:
-                return msgspec.json.decode(response.result, type=kind)
-            raise FleetError(f"{self.path}: {response.error.message}")
+            if isinstance(response.error, Failure):
+                raise FleetError(f"{self.path}: {response.error.message}")
+            return msgspec.json.decode(response.result or b"", type=kind)
         raise UnreachableError(
             f"{self.path}: its supervisor holds the run but has not answered for {_ANSWER:g} s; "
             f"is it stopped (Ctrl-Z, a debugger) or starved?"
         )
 
     async def _exchange(self, line: bytes) -> bytes:
-        await self.stream.send_all(line)
-        while b"\n" not in self._buffer:
-            data = await self.stream.receive_some()
-            if not data:
-                raise UnreachableError(
-                    f"{self.path}: its supervisor closed the connection; the run may just have ended"
-                )
-            self._buffer += data
+        try:
+            await self.stream.send_all(line)
+            while b"\n" not in self._buffer:
+                if not (data := await self.stream.receive_some()):
+                    raise trio.BrokenResourceError("in the middle of an answer")
+                self._buffer += data
+        except trio.BrokenResourceError as error:
+            raise UnreachableError(
+                f"{self.path}: its supervisor closed the connection; the run may just have ended"
+            ) from error
         answer, _, self._buffer = self._buffer.partition(b"\n")
         return bytes(answer)
 

@@ -19,8 +19,9 @@ async def layer(*outboxes: trio.MemorySendChannel[Never], drain: float) -> Async
 
     When the body has ended, and every layer inside it with that, the actors get ``drain`` seconds to do what is left;
     then they are cancelled. Last the outboxes are closed, so that the layer around drains and returns. The order is
-    the same when the body is cancelled from outside, but then nobody gets time. An actor that fails ends its layer:
-    the body and the other actors are cancelled, the layers around drain. Errors come out in exception groups.
+    the same when the body is cancelled from outside, but then nobody gets time; that also ends a drain that is
+    infinite. An actor that fails ends its layer: the body and the other actors are cancelled, the layers around
+    drain. Errors come out in exception groups.
     """
     try:
         async with trio.open_nursery() as keeper:
@@ -29,16 +30,13 @@ async def layer(*outboxes: trio.MemorySendChannel[Never], drain: float) -> Async
             try:
                 yield actors
             finally:
-                outside = trio.current_effective_deadline() == -inf
                 ending.set()
-                with trio.move_on_after(0 if outside else drain, shield=True):
-                    await gone.wait()
-                if outside:
-                    _cancel_rest(actors, "cancelled from outside")
-                elif drain:
-                    _cancel_rest(actors, f"not done {drain:g} s after the layer inside ended")
-                else:
-                    actors.cancel_scope.cancel(reason="the layer inside ended")
+                patience = 0 if trio.current_effective_deadline() == -inf else drain
+                try:
+                    with trio.move_on_after(patience, shield=patience < inf):
+                        await gone.wait()
+                finally:
+                    _cancel_rest(actors, drain)
     finally:
         for outbox in outboxes:
             outbox.close()
@@ -55,8 +53,12 @@ async def _hold(ending: trio.Event, gone: trio.Event, *, task_status: trio.TaskS
         gone.set()
 
 
-def _cancel_rest(actors: trio.Nursery, reason: str) -> None:
+def _cancel_rest(actors: trio.Nursery, drain: float) -> None:
+    """Those that get no time are expected to be here still."""
+    outside = trio.current_effective_deadline() == -inf
+    late = f"not done {drain:g} s after the layer inside ended" if drain else "the layer inside ended"
+    reason = "cancelled from outside" if outside else late
     names = ", ".join(sorted(task.name for task in actors.child_tasks))
-    if names:
+    if names and (outside or drain):
         logger.warning("actors are cancelled (%s): %s", reason, names)
-        actors.cancel_scope.cancel(reason=reason)
+    actors.cancel_scope.cancel(reason=reason)

@@ -45,7 +45,7 @@ def run_plan(path: Path, settings: Settings, *, output: Literal["plain", "json"]
     conclude(find_fleet(state, fleet.identity.run))  # only where the run did not come to its own end
     report = _report(fleet)
     if output == "plain" and not haste:
-        write_all(1, f"\n{summary_table(report)}\n\n{_shown(fleet.folder.report_markdown)}\n".encode())
+        write_all(1, f"\n{summary_table(report)}\n\n{_shown(fleet.folder.report_markdown)}\n".encode(), wait=False)
     if haste:
         _warn(f"left in haste: {haste}; see: callboard report {fleet.identity.run}")
     if failure is not None:
@@ -78,7 +78,7 @@ def _supervise(run: Run) -> tuple[str, FleetError | None]:
 def _warn(text: str) -> None:
     """Unless nobody reads that either."""
     if select.select([], [2], [], 0)[1]:
-        write_all(2, f"warning: {text}\n".encode())
+        write_all(2, f"warning: {text}\n".encode(), wait=False)
 
 
 def _causes(error: BaseException) -> list[str]:
@@ -105,14 +105,27 @@ def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in the standard library
+        """On a full disk the log goes without."""
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _warn(record.getMessage())
+
+
 @contextmanager
 def _log_to(folder: FleetFolder) -> Iterator[None]:
-    handler = logging.FileHandler(folder.log, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
+    """Log to the folder's file. That the journal cannot be written is told at once: no record can tell it."""
+    file, warnings = _LogFile(folder.log, delay=True), _Warnings()
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root, journal = logging.getLogger(), logging.getLogger("actors.journal")
+    root.addHandler(file)
+    journal.addHandler(warnings)
     try:
         yield
     finally:
-        root.removeHandler(handler)
-        handler.close()
+        journal.removeHandler(warnings)
+        root.removeHandler(file)
+        file.close()

@@ -13,7 +13,6 @@ from typing import TypeVar
 from actors.journal_file import read_records
 from actors.keeper_process.marks import find_marked
 from actors.keeper_process.procfs import Process
-from protocols.errors import JournalError
 from protocols.events import Event, Record, Stream
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
@@ -32,10 +31,15 @@ _PAUSE = 0.01
 _E = TypeVar("_E")
 
 
-def callboard(cwd: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run another command of callboard in this folder to its end, and fail if its exit code is another one."""
+def callboard(
+    cwd: Path, *arguments: str, code: int = 0, before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run another command of callboard in this folder to its end, and fail if its exit code is another one.
+
+    ``before``: a command such as ``setpriv`` that is to start it.
+    """
     done = subprocess.run(
-        [CALLBOARD, *arguments],
+        [*before, CALLBOARD, *arguments],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -125,11 +129,8 @@ class RunningPlan:
 
     def records(self) -> list[Record]:
         """All that are in the journal now."""
-        try:
+        if self.folder.journal.exists():
             self._records += read_records(self.folder.journal, len(self._records))
-        except JournalError:
-            if self.folder.journal.exists():
-                raise
         return self._records
 
     def events(self, kind: type[_E], name: str | None = None) -> list[_E]:

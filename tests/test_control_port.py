@@ -161,6 +161,8 @@ def test_a_folder_with_a_path_longer_than_an_address_can_be(tmp_path: Path) -> N
         (_request("stop", grace=-1), -32602),
         (_request("stop", grace="1s"), -32602),
         (_request("stop", now=True), -32602),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "stop", "params": {"reason": "\xff"}}', -32602),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "stop", "params": {"reason": "\\ud800"}}', -32700),
     ],
 )
 def test_a_request_that_is_none_is_answered_with_an_error_and_changes_nothing(
@@ -186,7 +188,8 @@ def test_requests_may_come_in_any_pieces_and_are_answered_in_order(up: RunningPl
             client.sendall(whole[byte : byte + 1])
 
         first, second = _answer_lines(client, 2)
-        assert "result" in first and "error" in second
+        assert set(first) == {"jsonrpc", "id", "result"}
+        assert set(second) == {"jsonrpc", "id", "error"}
 
 
 def _answer_lines(client: socket.socket, count: int) -> list[Any]:

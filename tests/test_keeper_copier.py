@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import queue
@@ -338,3 +339,49 @@ def test_a_write_that_fails_only_when_the_file_is_closed_is_told(
 
     assert next_report(reports) == Blocked(KEY, "over quota")
     assert next_report(reports) == Eof(KEY, 0)
+
+
+def pipe_size(pipe: int) -> int:
+    return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+
+
+def test_a_pipe_that_is_found_full_gets_more_room_and_one_that_is_not_stays_small(
+    copier: Copier, reports: Reports, tmp_path: Path
+) -> None:
+    full, calm = add(copier, tmp_path / "stdout"), add(copier, tmp_path / "stderr", OTHER)
+    before = pipe_size(calm)
+    data = os.urandom(8 * before)
+
+    os.write(calm, b"a line\n")
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(full, rest) :]
+    wait_until(lambda: (tmp_path / "stdout").stat().st_size == len(data))
+
+    assert (pipe_size(full), pipe_size(calm)) == (4 * before, before)
+    for pipe in (full, calm):
+        os.close(pipe)
+        next_report(reports)
+    assert (tmp_path / "stdout").read_bytes() == data
+
+
+def test_only_a_few_pipes_get_more_room_and_each_makes_place_at_its_end(
+    copier: Copier, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copier_module, "_WIDE_PIPES", 1)
+    sizes = []
+
+    for name in ("first", "second", "third"):
+        pipes = [add(copier, tmp_path / f"{name}{index}", (name, str(index))) for index in range(2)]
+        for pipe in pipes:
+            os.write(pipe, bytes(64 * 1024))
+        wait_until(lambda: all((tmp_path / f"{name}{index}").stat().st_size == 64 * 1024 for index in range(2)))  # noqa: B023
+        for pipe in pipes:
+            os.write(pipe, b"end")
+        wait_until(lambda: all((tmp_path / f"{name}{index}").stat().st_size > 64 * 1024 for index in range(2)))  # noqa: B023
+        sizes.append(sorted(map(pipe_size, pipes)))
+        for pipe in pipes:
+            os.close(pipe)
+            next_report(reports)
+
+    assert sizes == [[64 * 1024, 256 * 1024]] * 3

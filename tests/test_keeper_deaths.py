@@ -9,6 +9,8 @@ import pytest
 from protocols.events import (
     KeeperLost,
     KeeperStarted,
+    ProcessUnattributed,
+    RunEnded,
     SpoolBlocked,
     WorkerExited,
     WorkerMismatch,
@@ -17,11 +19,12 @@ from protocols.events import (
     WorkerStopping,
 )
 from tests.keeper_client import is_alive, wait_until_gone
-from tests.running import SHORT, RunningPlan, callboard, python, running, task
-from tests.writers import WRITE, acknowledged, has_line_numbers, writer
+from tests.running import RunningPlan, callboard, python, running, task
+from tests.writers import WHO, WRITE, acknowledged, has_line_numbers, living, writer
 
 _WAIT_FOR_GO = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.005)\n"
 _SAY = "import os; os.write(1, b'ready\\n')\n"
+_QUICK = '[stop]\nlinger = "100ms"\ngrace = "300ms"\n'
 _ON = "while :; do sleep 0.1; done"
 _STUBBORN = f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo up; {_ON}' & {_ON}"
 
@@ -37,6 +40,11 @@ def _kill_keepers(run: RunningPlan, count: int) -> None:
     for number in range(1, count + 1):
         _kill_keeper(run, number)
         run.wait_for(KeeperLost, count=number)
+
+
+def _wait_for_writers(run: RunningPlan, names: str, size: int) -> None:
+    """Until each of these writers has written more than that."""
+    run.wait_until(lambda: all(acknowledged(run, name) > size for name in names))
 
 
 def _go(run: RunningPlan) -> None:
@@ -73,10 +81,10 @@ def test_a_keeper_killed_while_nothing_happens_is_declared_and_replaced(tmp_path
 
 @pytest.mark.parametrize("kills", [1, 2])
 def test_output_at_full_speed_is_byte_exact_when_keepers_are_killed(tmp_path: Path, kills: int) -> None:
-    size = 64 * 1024 * 1024
+    size = 24 * 1024 * 1024
     with running(tmp_path, *(writer(name, size=size) for name in "ab")) as run:
         for number in range(1, kills + 1):
-            run.wait_until(lambda at=number: all(acknowledged(run, name) > at * 2**20 for name in "ab"))
+            _wait_for_writers(run, "ab", number * 2**20)
             _kill_keeper(run, number)
         run.finish()
 
@@ -151,6 +159,24 @@ def test_an_exit_that_the_lost_keeper_had_seen_is_not_lost_with_it(tmp_path: Pat
         assert run.spool("a") == b"early\nlate\n"
 
 
+def test_what_workers_left_behind_under_the_lost_keeper_ends_with_the_run(tmp_path: Path) -> None:
+    """Nothing shows of these to which worker they belong, not even to which fleet."""
+    leave = f"(env -i PIDS={tmp_path}/pids PATH=/usr/bin:/bin setsid sh -c '{WHO}; sleep 1000; exit' <&- >&- 2>&- &)\n"
+    wait = "while [ ! -e go ]; do sleep 0.01; done"
+    with running(tmp_path, task("a", leave + wait), task("b", leave + wait)) as run:
+        run.wait_until(lambda: len(living(tmp_path / "pids")) == 2)
+        left = living(tmp_path / "pids")
+
+        _kill_keepers(run, 2)
+        assert living(tmp_path / "pids") == left
+        _go(run)
+        run.finish()
+
+        assert not living(tmp_path / "pids")
+        assert {event.pid for event in run.events(ProcessUnattributed)} >= set(left)
+        assert isinstance(run.records()[-1].event, RunEnded)
+
+
 def test_a_timeout_holds_across_keepers(tmp_path: Path) -> None:
     with running(tmp_path, python("a", _SAY + "time = __import__('time'); time.sleep(1000)", timeout="1s")) as run:
         run.wait_for_output("a", b"ready\n")
@@ -162,7 +188,7 @@ def test_a_timeout_holds_across_keepers(tmp_path: Path) -> None:
 
 
 def test_a_stop_reaches_workers_under_the_next_keeper_with_all_they_started(tmp_path: Path) -> None:
-    with running(tmp_path, task("a", _STUBBORN), settings=SHORT) as run:
+    with running(tmp_path, task("a", _STUBBORN), settings=_QUICK) as run:
         run.wait_for_output("a", b"up\n")
 
         _kill_keepers(run, 1)
@@ -193,12 +219,12 @@ def test_during_many_spawns_no_task_is_lost_and_none_runs_twice(tmp_path: Path, 
     plan = (task(name, f"echo {name} >> ran; echo out") for name in names)
     with running(tmp_path, "[defaults]\nconcurrency = 40", *plan) as run:
         for number in range(1, kills + 1):
-            run.wait_until(lambda at=number: len(run.events(WorkerStarted)) >= at * 15)
+            run.wait_for(WorkerStarted, count=number * 15)
             _kill_keeper(run, number)
         code = run.wait()
 
         ran = (tmp_path / "ran").read_text().split()
-        statuses = {each.id: each.status for each in run.report.tasks}
+        statuses = {str(each.id): each.status for each in run.report.tasks}
         unsure = {name for name in names if run.attempt(name).reason == "not-started"}
         assert len(run.events(KeeperLost)) == kills
         assert len(ran) == len(set(ran)) and set(ran) | unsure == set(names)
@@ -208,10 +234,10 @@ def test_during_many_spawns_no_task_is_lost_and_none_runs_twice(tmp_path: Path, 
 
 
 def test_the_third_keeper_lost_within_a_minute_ends_the_run_in_order(tmp_path: Path) -> None:
-    with running(tmp_path, writer("a", pause=0.001), task("b", _STUBBORN), settings=SHORT) as run:
+    with running(tmp_path, writer("a", pause=0.001), task("b", _STUBBORN), settings=_QUICK) as run:
         run.wait_for_output("b", b"up\n")
         for number in (1, 2, 3):
-            run.wait_until(lambda at=number: acknowledged(run, "a") > at * 8 * WRITE)
+            _wait_for_writers(run, "a", number * 8 * WRITE)
             _kill_keeper(run, number)
         run.finish(1)
 

@@ -1,6 +1,7 @@
 """The layers of `supervisor.layers`: order of ending, drain, errors, emergencies."""
 
 import logging
+import math
 from collections.abc import Callable
 
 import pytest
@@ -185,3 +186,12 @@ async def test_an_actor_that_cannot_start_is_an_error_of_the_body_and_closes_the
             await actors.start(unable)
 
     assert [message async for message in inbox] == []
+
+
+async def test_a_drain_without_end_can_be_cancelled_from_outside(autojump_clock: MockClock, story: Story) -> None:
+    with trio.move_on_after(1000) as scope:
+        async with layer(drain=math.inf) as actors:
+            await actors.start(story.sleeper, "a", 5000)
+
+    assert scope.cancelled_caught
+    assert len(story.lines) == 1 and story.lines[0].startswith("a cancelled")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 import unicodedata
 from pathlib import Path
 
@@ -68,6 +69,22 @@ def test_a_hundred_megabytes_as_fast_as_they_come_are_recorded_byte_by_byte(tmp_
         assert exited.stdout_bytes == _covered(run, "a") == run.attempt("a").stdout.bytes == _BLOCKS * 65536
         assert run.attempt("a").stdout.lines == _BLOCKS * 4096
         assert hashlib.sha256(run.spool("a")).digest() == expected.digest()
+        assert not run.events(WorkerMismatch)
+
+
+def test_what_a_worker_printed_until_it_was_killed_is_recorded_to_the_last_byte(tmp_path: Path) -> None:
+    script = "import itertools, os\nfor number in itertools.count(): os.write(1, b'%d\\n' % number)"
+
+    with running(tmp_path, python("a", script), settings='[stop]\ngrace = "0s"\n') as run:
+        run.wait_until(lambda: _covered(run, "a") > 100_000)
+        run.signal(signal.SIGTERM)
+        run.finish(130)
+
+        exited = run.wait_for(WorkerExited, "a")
+        assert exited.signal == "SIGKILL"
+        printed = run.spool("a")
+        assert exited.stdout_bytes == _covered(run, "a") == len(printed)
+        assert printed == b"".join(b"%d\n" % number for number in range(printed.count(b"\n") + 1))[: len(printed)]
         assert not run.events(WorkerMismatch)
 
 

@@ -146,8 +146,6 @@ def test_workers_of_a_stopped_callboard_go_on_and_nothing_of_their_output_is_los
         assert has_line_numbers(spooled)
         assert sum(event.length for event in run.events(WorkerOutput, "a")) == 64 * 8192
         assert {each.id: each.status for each in run.report.tasks} == {"a": "succeeded", "late": "timed-out"}
-        timed_out = run.attempt("late").seconds
-        assert timed_out is not None and timed_out >= 0.6
 
 
 def test_a_stopped_callboard_is_said_to_be_stopped(tmp_path: Path) -> None:
@@ -213,7 +211,7 @@ def test_a_reader_that_never_reads_slows_no_worker_and_an_interrupt_ends_the_wai
         run.signal(signal.SIGINT)
         run.finish()
 
-        assert "nobody reads its output" in run.stderr
+        assert "was not read" in run.stderr
         assert run.attempt("a").stdout.lines == 20000
 
 

@@ -1,6 +1,5 @@
 """A stop reaches every worker, however it resists, and whatever happens in the same moment."""
 
-import os
 import random
 import signal
 import time
@@ -8,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.keeper_process.pidfd import send_signal
+from actors.keeper_process.procfs import read_process
 from protocols.events import (
     AttemptStarting,
     RunEnded,
@@ -121,9 +122,10 @@ def test_a_stop_ends_the_wait_for_a_retry(tmp_path: Path) -> None:
 
 def test_a_signal_to_all_processes_at_once_is_a_stop(tmp_path: Path) -> None:
     with running(tmp_path, task("a", ["sleep", "60"], retries=3), task("b", ["true"], needs=["a"])) as run:
-        pid = run.wait_for(WorkerStarted, "a").pid
+        worker = read_process(run.wait_for(WorkerStarted, "a").pid)
+        assert worker is not None
         run.signal(signal.SIGTERM)
-        os.kill(pid, signal.SIGTERM)
+        send_signal(worker, signal.SIGTERM)  # unless the stop was faster
         run.finish(130)
 
         assert [each.status for each in run.report.tasks] == ["stopped", "stopped"]

@@ -1,10 +1,10 @@
 """A run in a terminal: what is typed there reaches callboard, and never its workers."""
 
-import signal
 import subprocess
 from pathlib import Path
 
 from protocols.events import RunEnded, RunStopping, WorkerStarted
+from tests.process_trees import wait_until
 from tests.require import needs
 from tests.running import CALLBOARD, RunningPlan, python
 from tests.terminal import open_terminal
@@ -72,30 +72,32 @@ def test_a_closed_terminal_stops_the_run_gracefully(tmp_path: Path) -> None:
         fleet = run.fleet
 
         terminal.hang_up()
-        terminal.shell.wait()
-        _wait_for_end(run)
+        wait_until(lambda: not fleet.is_alive() and fleet.folder.report_json.exists())
 
         assert run.spool("a") == b"up\nSIGTERM\n"
         assert [event.reason for event in run.events(RunStopping)] == ["SIGHUP"]
         assert [event.outcome for event in run.events(RunEnded)] == ["interrupted"]
-        assert fleet.folder.report_json.exists()
+        assert b"Traceback" not in fleet.folder.keeper_log.read_bytes()
 
 
 def test_ctrl_c_in_tmux_stops_the_run_gracefully(tmp_path: Path) -> None:
     needs("tmux", "install tmux")
     (tmp_path / "plan.toml").write_text(python("a", _TELLTALE))
-    server = ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
-    started = [*server, "new-session", "-d", "-x", "200", f"{CALLBOARD} run plan.toml; echo code=$?; cat"]
-    subprocess.run(started, cwd=tmp_path, check=True)
-    shell = subprocess.run([*server, "display", "-p", "#{pid}"], check=True, capture_output=True)
-    try:
-        assert shell.stdout.strip().isdigit()
-    finally:
-        subprocess.run([*server, "kill-server"], check=True)
+    tmux = ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
+    command = f"{CALLBOARD} run plan.toml; echo $? > code; exec sleep 1000"
+    with subprocess.Popen([*tmux, "-D"], cwd=tmp_path) as server:
+        wait_until((tmp_path / "tmux").exists)
+        subprocess.run([*tmux, "new-session", "-d", "-s", "s", command], cwd=tmp_path, check=True)
+        run = RunningPlan(tmp_path, server)
+        try:
+            run.wait_for_output("a", b"up\n")
 
+            subprocess.run([*tmux, "send-keys", "-t", "s", "C-c"], check=True)
+            run.wait_until(lambda: (tmp_path / "code").exists() and (tmp_path / "code").read_text() == "130\n")
 
-def _wait_for_end(run: RunningPlan) -> None:
-    raise NotImplementedError
-
-
-_ = signal
+            assert run.spool("a") == b"up\nSIGTERM\n"
+            assert run.report.outcome == "interrupted"
+        finally:
+            subprocess.run([*tmux, "kill-server"], check=True)
+            server.wait()
+            run.close()

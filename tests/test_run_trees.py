@@ -53,6 +53,11 @@ def _pid_in(path: Path) -> int:
     return int(path.read_text())
 
 
+def _holds_a_pipe(pid: int) -> bool:
+    streams = [Path(f"/proc/{pid}/fd/{number}") for number in (1, 2)]
+    return any(stream.is_symlink() and str(stream.readlink()).startswith("pipe:") for stream in streams)
+
+
 @pytest.mark.parametrize("kind", _DAEMONS)
 def test_no_daemon_outlives_its_task(tmp_path: Path, kind: str) -> None:
     plan = [python("a", _LOCK + _DAEMONS[kind]), python("b", _LOCK_IS_FREE, needs=["a"])]
@@ -169,3 +174,16 @@ def test_a_worker_that_stops_itself_is_ended_cleanly(tmp_path: Path) -> None:
         assert run.spool("a") == b"up\nbye\n"
         assert len(run.events(WorkerExited, "a")) == 1
         assert run.task("a").status == "stopped"
+
+
+def test_a_worker_that_closes_its_output_is_followed_to_its_own_end(tmp_path: Path) -> None:
+    script = "echo last; exec >&- 2>&-; while [ ! -e go ]; do sleep 0.005; done; exit 3"
+
+    with running(tmp_path, task("a", script), settings=SHORT) as run:
+        run.wait_for_output("a", b"last")
+        run.wait_until(lambda: not _holds_a_pipe(run.wait_for(WorkerStarted, "a").pid))
+        (tmp_path / "go").touch()
+        run.finish(1)
+
+        assert (run.attempt("a").code, run.attempt("a").reason) == (3, "exit")
+        assert run.spool("a") == b"last\n"

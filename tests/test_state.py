@@ -7,9 +7,9 @@ import pytest
 
 from protocols.errors import StateError
 from supervisor.state import check_state, open_state
+from tests.users import UNPRIVILEGED
 
 OPEN = "import sys; from pathlib import Path; from supervisor.state import open_state; open_state(Path(sys.argv[1]))"
-UNPRIVILEGED = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The streamer against real spool files, with the keeper and the follower played by the test."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -178,6 +179,18 @@ async def test_checkboxes_of_a_progress_file_are_progress(tmp_path: Path, autoju
     (progress,) = stage.of(WorkerProgress)
     assert isinstance(progress, WorkerProgress)
     assert progress.fraction == 0.5
+
+
+async def test_a_progress_file_that_is_none_holds_nobody_up(tmp_path: Path, autojump_clock: MockClock) -> None:
+    fifo, folder = tmp_path / "fifo", tmp_path / "folder"
+    os.mkfifo(fifo)
+    folder.mkdir()
+    for progress_file in (fifo, folder, Path("/dev/zero")):
+        async with streaming(tmp_path, progress_file) as stage:
+            await trio.sleep(12)
+            await stage.end(0)
+
+        assert stage.result and not stage.of(WorkerProgress)
 
 
 async def test_heartbeats_are_records_only_when_something_changes_or_a_minute_has_passed(

@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["as_nobody"]
+__all__ = ["UNPRIVILEGED", "as_nobody"]
+
+UNPRIVILEGED = ("setpriv", "--bounding-set=-all") if os.geteuid() == 0 else ()
+"""What comes before a command that is to run as we do, but without the rights of root."""
 
 _NOBODY = 65534
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -20,6 +21,11 @@ Key: TypeAlias = tuple[str, str]
 """Attempt and stream."""
 
 _RETRY_AFTER = 1.0
+# A pipe that is found full gets four times the room: fewer turns for the same bytes (1.8 -> 2.1 GB/s, 0.50 -> 0.40 CPU
+# s/GB). Only a few of them: beyond 16,384 pages for each user the kernel makes every new pipe tiny.
+_FULL = 64 * 1024
+_WIDE = 4 * _FULL
+_WIDE_PIPES = 16
 _CHUNK = 1024 * 1024  # more than a pipe holds unless it was made larger: one splice empties it
 
 
@@ -45,7 +51,7 @@ Report: TypeAlias = Eof | Blocked | Resumed
 
 
 class _Stream:
-    __slots__ = ("blocked", "finishing", "key", "pipe", "size", "spool")
+    __slots__ = ("blocked", "finishing", "key", "pipe", "size", "spool", "wide")
 
     def __init__(self, key: Key, pipe: int, spool: int) -> None:
         self.key = key
@@ -54,6 +60,7 @@ class _Stream:
         self.size = os.lseek(spool, 0, os.SEEK_CUR)
         self.blocked = False
         self.finishing = False
+        self.wide = False
 
 
 def open_spool(path: str) -> int:
@@ -80,6 +87,7 @@ class Copier:
         self._epoll.register(self._wake, select.EPOLLIN)
         self._streams: dict[int, _Stream] = {}
         self._by_key: dict[Key, _Stream] = {}
+        self._wide = 0
         self._retry_at: float | None = None
         self._running = True
 
@@ -151,7 +159,15 @@ class Copier:
         count = self._splice(stream, _CHUNK)
         if count == 0:
             self._end(stream)
+        elif count is not None and count >= _FULL and not stream.wide and self._wide < _WIDE_PIPES:
+            self._widen(stream)
         return count or 0
+
+    def _widen(self, stream: _Stream) -> None:
+        stream.wide = True
+        self._wide += 1
+        with suppress(OSError):  # the user's pipes are too large together already: it stays as it is
+            fcntl.fcntl(stream.pipe, fcntl.F_SETPIPE_SZ, _WIDE)
 
     def _copy_rest(self, stream: _Stream) -> None:
         """Copy what is there now and end, or leave the stream blocked."""
@@ -205,6 +221,7 @@ class Copier:
 
     def _end(self, stream: _Stream) -> None:
         del self._streams[stream.pipe], self._by_key[stream.key]
+        self._wide -= stream.wide
         if not stream.blocked:
             self._epoll.unregister(stream.pipe)
         os.close(stream.pipe)

@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks``: measure, and print a table.
 
-Targets and references are those of README.md. Ratios are of rounds that follow each other, because other programs use
-the machine too; how much they do is printed.
+Ratios are of things that were measured right after each other: other programs use the machine too. How much they do is
+printed.
 """
 
 import argparse

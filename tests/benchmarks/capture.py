@@ -4,6 +4,7 @@ import hashlib
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -42,6 +43,8 @@ def measure(*, quick: bool) -> list[Figure]:
         pour = programs.command("pour")
         commands = [(*pour, str(worker), str(size // _BLOCK)) for worker in range(_WORKERS)]
         copier = programs.compiled("pipe_copier")
+        if not copier:
+            print("note: there is no C compiler (cc): the comparison with a reader in C is left out", file=sys.stderr)
         sums = _sums(commands, folder)  # and the memory for so many files is in use once
         redirected, copied, captured = [], [], []
         for _ in range(rounds):

@@ -18,8 +18,9 @@ from supervisor.plans import load_plan
 from supervisor.settings import load_settings
 from supervisor.state import open_state
 from tests.benchmarks.figures import Figure, percentile
+from tests.benchmarks.processes import cpu_seconds
 from tests.benchmarks.programs import Programs
-from tests.benchmarks.running import cpu_seconds, plan_text, scratch
+from tests.benchmarks.running import plan_text, scratch
 
 __all__ = ["measure"]
 
@@ -68,7 +69,7 @@ class _Observed(NamedTuple):
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    rounds, seconds = (1, 5) if quick else (3, 15)
+    rounds, seconds = (1, 5) if quick else (3, 10)
     busy = [_observe(_BUSY, _BUSY_EVERY, seconds) for _ in range(rounds)]
     quiet = [_observe(_QUIET, _QUIET_EVERY, seconds) for _ in range(rounds)]
     return [

@@ -1,37 +1,28 @@
 """Runs plans by the command ``callboard run``, as a user would, and reads what its two processes cost."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from protocols.events import Event, KeeperStarted, decode_event
 from protocols.layout import FleetFolder
 from protocols.wording import quote
+from tests.benchmarks.processes import Memory, cpu_seconds, memory
 
-__all__ = ["CALLBOARD", "Memory", "RunningPlan", "cpu_seconds", "plan_text", "running_plan", "scratch"]
+__all__ = ["CALLBOARD", "RunningPlan", "plan_text", "running_plan", "scratch"]
 
 CALLBOARD = str(Path(sys.executable).with_name("callboard"))
-_TICK = os.sysconf("SC_CLK_TCK")
 _END_WAIT = 60.0
-_ROOM = 4 << 30
+_MEMORY = "/dev/shm"
 
 E = TypeVar("E", bound=Event)
-
-
-class Memory(NamedTuple):
-    """In bytes."""
-
-    rss: int
-    pss: int
-    """Pages that several processes share are counted once."""
 
 
 class RunningPlan:
@@ -65,7 +56,7 @@ class RunningPlan:
 
     def memory(self) -> Memory:
         """What supervisor and keeper hold together."""
-        both = [_memory(pid) for pid in (self.process.pid, self.keeper)]
+        both = [memory(pid) for pid in (self.process.pid, self.keeper)]
         return Memory(sum(each.rss for each in both), sum(each.pss for each in both))
 
     def _events(self) -> Iterator[Event]:
@@ -102,29 +93,15 @@ def plan_text(tasks: Sequence[tuple[str, Sequence[str]]], *, last: Sequence[str]
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder for what is measured: where TMPDIR says, else in memory where that is possible.
+def scratch(*, in_memory: bool = False) -> Iterator[Path]:
+    """A folder for what is measured: where TMPDIR says, else on disk, or in memory where that can be.
 
-    Disks differ, and some tell more about their file system than about us: an ext4 without journal takes long to make
-    a file after many were deleted.
+    To make and remove thousands of files tells more about a file system than about us: an ext4 without journal takes
+    a millisecond for a new file when many were deleted in the last half minute.
     """
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM
-    base = str(memory) if roomy and "TMPDIR" not in os.environ else None
+    base = _MEMORY if in_memory and "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="callboard-bench-", dir=base) as name:
         yield Path(name)
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of one living process, all its threads, in steps of a clock tick."""
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
-
-
-def _memory(pid: int) -> Memory:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines[1:])}
-    return Memory(sizes["Rss"], sizes["Pss"])
 
 
 def _toml(items: Sequence[str]) -> str:

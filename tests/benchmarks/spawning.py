@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from protocols.events import RunStarted, WorkerStarted
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.running import Memory, RunningPlan, plan_text, running_plan, scratch
+from tests.benchmarks.processes import Memory
+from tests.benchmarks.running import RunningPlan, plan_text, running_plan, scratch
 
 __all__ = ["measure"]
 
@@ -78,5 +79,5 @@ def _idle(seconds: float) -> float:
 @contextmanager
 def _sleeping(workers: int) -> Iterator[RunningPlan]:
     text = plan_text([(f"w{number}", ("sleep", "600")) for number in range(workers)])
-    with scratch() as folder, running_plan(text, folder) as run:
+    with scratch(in_memory=True) as folder, running_plan(text, folder) as run:
         yield run

@@ -1,0 +1,205 @@
+"""A full disk holds a run up and loses nothing; journals that are not ours to read are left as they are."""
+
+import hashlib
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from protocols.events import (
+    JournalResumed,
+    RunEnded,
+    SpoolBlocked,
+    SpoolResumed,
+    WorkerExited,
+    WorkerMismatch,
+    WorkerOutput,
+    WorkerStarted,
+)
+from protocols.ids import WorkerId
+from supervisor.fleets import find_fleets
+from tests.keeper_client import is_alive
+from tests.running import RunningPlan, callboard, running, task
+from tests.small_disk import small_disk
+from tests.writers import acknowledged, has_line_numbers, writer
+
+_DISK = 4 * 1024 * 1024
+_PAGE = 4096
+_LARGE = 3 * 1024 * 1024
+_PILE = 32 * 1024
+"""A pipe holds up to twice as much."""
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state folder on a disk of its own."""
+    with small_disk(tmp_path / ".callboard", size=str(_DISK)) as disk:
+        disk.chmod(0o700)
+        yield disk
+
+
+def _fill(disk: Path, *, leave: int) -> Path:
+    """Leave so many bytes free, where nobody else writes; removing the file that is returned frees the rest."""
+    ballast = disk / ".ballast"
+    rest = os.statvfs(disk).f_bavail * _PAGE - leave
+    with ballast.open("wb") as file, suppress(OSError):
+        while rest:
+            rest -= os.write(file.fileno(), bytes(min(rest, _PAGE)))
+    return ballast
+
+
+def _wait_until_full(run: RunningPlan, name: str) -> None:
+    """Until the worker waits in a write: its pipe is filling up behind a disk that is full."""
+    path, state = run.spool_path(name), run.cwd / ".callboard"
+    run.wait_until(lambda: os.statvfs(state).f_bavail == 0 and acknowledged(run, name) >= path.stat().st_size + _PILE)
+
+
+def test_a_full_disk_holds_the_worker_up_and_not_one_byte_is_lost(tmp_path: Path, state: Path) -> None:
+    ballast = _fill(state, leave=2 * 1024 * 1024)
+    with running(tmp_path, writer("a", size=_LARGE), task("b", "echo after", needs=["a"])) as run:
+        run.wait_for(WorkerStarted, "a")
+        _wait_until_full(run, "a")
+        worker = run.wait_for(WorkerStarted, "a").pid
+        assert is_alive(worker)
+
+        ballast.unlink()
+        run.finish()
+
+        assert has_line_numbers(run.spool("a"))
+        ended = run.wait_for(WorkerExited, "a")
+        covered = sum(event.length for event in run.events(WorkerOutput, "a"))
+        assert len(run.spool("a")) == acknowledged(run, "a") == ended.stdout_bytes == covered == _LARGE
+        assert run.attempt("a").stdout.lines == _LARGE // 16
+        (blocked,) = run.events(SpoolBlocked, "a")
+        assert (blocked.stream, blocked.error) == ("stdout", "No space left on device")
+        assert len(run.events(SpoolResumed, "a")) == 1
+        assert not run.events(WorkerMismatch)
+        assert run.spool("b") == b"after\n"
+
+
+def test_a_journal_that_cannot_be_written_is_told_at_once_and_resumed_later(tmp_path: Path, state: Path) -> None:
+    with running(tmp_path, writer("a", size=_LARGE, pause=0.002), task("b", "exec sleep 1000")) as run:
+        run.wait_for(WorkerStarted, "b")
+        ballast = _fill(state, leave=0)
+        run.wait_until(lambda: "the journal waits for its disk" in run.stderr)
+
+        ballast.unlink()
+        run.wait_for(JournalResumed)
+        run.wait_for(WorkerExited, "a")
+        callboard(tmp_path, "stop")
+        run.finish(130)
+
+        assert [record.seq for record in run.records()] == list(range(1, len(run.records()) + 1))
+        assert has_line_numbers(run.spool("a")) and len(run.spool("a")) == _LARGE
+        assert sum(event.length for event in run.events(WorkerOutput, "a")) == _LARGE
+        assert "Traceback" not in run.stderr
+
+
+def test_a_stop_ends_all_workers_while_the_disk_is_full(tmp_path: Path, state: Path) -> None:
+    ballast = _fill(state, leave=2 * 1024 * 1024)
+    with running(tmp_path, writer("a", size=_LARGE), task("b", "trap '' TERM; while :; do sleep 0.1; done")) as run:
+        workers = [run.wait_for(WorkerStarted, name).pid for name in "ab"]
+        _wait_until_full(run, "a")
+
+        callboard(tmp_path, "stop", "--grace", "300ms", "--no-wait")
+        run.wait_until(lambda: not any(map(is_alive, workers)))
+        ballast.unlink()
+        run.finish(130)
+
+        assert {each.id: each.status for each in run.report.tasks} == {"a": "stopped", "b": "stopped"}
+        assert has_line_numbers(run.spool("a"))
+        assert len(run.spool("a")) == acknowledged(run, "a")  # what was in the pipe came out too
+        assert [event.outcome for event in run.events(RunEnded)] == ["interrupted"]
+
+
+def test_a_run_can_be_left_while_the_disk_is_full_and_is_concluded_later(tmp_path: Path, state: Path) -> None:
+    """Takes the seconds that the last records and the keeper are waited for."""
+    ballast = _fill(state, leave=2 * 1024 * 1024)
+    with running(tmp_path, writer("a", size=_LARGE)) as run:
+        worker = run.wait_for(WorkerStarted, "a").pid
+        _wait_until_full(run, "a")
+
+        run.signal(signal.SIGINT)
+        run.wait_until(lambda: not is_alive(worker))
+        run.signal(signal.SIGTERM)
+        run.signal(signal.SIGHUP)
+        run.finish(130)
+        assert "Traceback" not in run.stderr
+        assert "left in haste" in run.stderr
+
+        ballast.unlink()
+        assert '"interrupted"' in callboard(tmp_path, "runs", "--json").stdout
+        assert run.task("a").status == "stopped"
+        assert has_line_numbers(run.spool("a"))
+
+
+def test_a_run_that_cannot_begin_on_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path, state: Path) -> None:
+    (tmp_path / "plan.toml").write_text(task("a", "true"))
+    for pages in (0, 1, 3, 6, 12):
+        ballast = _fill(state, leave=pages * _PAGE)
+
+        said = callboard(tmp_path, "run", "plan.toml", code=2)
+
+        assert (said.stderr.startswith("error: ") and "disk" in said.stderr) or "No space left" in said.stderr
+        assert str(state) in said.stderr
+        assert find_fleets(state) == []
+        assert {entry.name for entry in state.iterdir()} <= {".ballast", ".gitignore"}
+        ballast.unlink()
+
+    callboard(tmp_path, "run", "plan.toml")
+
+
+def _make_newer(journal: Path) -> None:
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def _make_foreign(journal: Path) -> None:
+    journal.unlink()
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("CREATE TABLE holidays (day TEXT)")
+        db.commit()
+
+
+def _damage(journal: Path) -> None:
+    journal.write_bytes(b"no journal at all" * 1000)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a plan was run to its end."""
+    folder = tmp_path_factory.mktemp("ended")
+    with running(folder, task("a", "echo out")) as run:
+        run.finish()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (_make_newer, "has format 99"),
+        (_make_foreign, "is the database of another program"),
+        (_damage, "no journal, or its first page is damaged"),
+    ],
+)
+def test_a_journal_that_we_cannot_read_is_an_error_and_stays_as_it_is(
+    tmp_path: Path, ended: Path, spoil: Callable[[Path], None], what: str
+) -> None:
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
+    (fleet,) = find_fleets(tmp_path / ".callboard")
+    spoil(fleet.folder.journal)
+    before = hashlib.sha256(fleet.folder.journal.read_bytes()).digest()
+
+    for command in (["status"], ["events"], ["logs", fleet.name, "a"], ["report"]):
+        said = callboard(tmp_path, *command, code=1)
+        assert said.stderr.startswith(f"error: journal {fleet.folder.journal}: ") and what in said.stderr
+    assert fleet.name in callboard(tmp_path, "runs").stdout
+    callboard(tmp_path, "run", "plan.toml")
+
+    assert hashlib.sha256(fleet.folder.journal.read_bytes()).digest() == before
+    assert fleet.folder.spool(WorkerId("a"), 1, "stdout").read_bytes() == b"out\n"
