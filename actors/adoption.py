@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
+from actors.keeper_process.loop import boottime
 from actors.keeper_process.marks import attempt_of, find_marked, mark_of
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import read_process
@@ -18,7 +19,7 @@ from protocols.events import EndReason
 from protocols.ids import AttemptId, FleetId
 from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop, from_os
 
-__all__ = ["Held", "boottime", "end_marked", "may_have_started"]
+__all__ = ["Held", "end_marked", "may_have_started"]
 
 
 @dataclass(slots=True)
@@ -56,13 +57,15 @@ class Held:
         """Read what the lost keeper wrote down and may not have told: the end of the attempt, which is returned, or
         that of its leader. To be called before the next keeper gets it: that one writes to the same status file."""
         status = _status(self.spawn)
-        if self.stop is not None and self.exit is None:
-            self.begun = self.begun or self.stop.reason
         if status is None or status.state not in {"exited", "ended"}:
+            if self.stop is not None and self.exit is None:
+                self.begun = self.begun or self.stop.reason
             return None
         at = status.exited_at or now()
         if status.state == "ended":
             return _ended(self.spawn.attempt, status, at)
+        if status.reason is not None:
+            self.begun = self.begun or _reason(status)
         if self.exit is None:
             signo = _number(status.signal)
             self.exit = Reaped(attempt=self.spawn.attempt, code=status.code, signal=signo, at=at)
@@ -110,10 +113,6 @@ class Held:
         self.fds = ()
 
 
-def boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 def may_have_started(spawn: Spawn) -> bool:
     """Whether a keeper that was lost may have run this command. In doubt yes: nothing may run twice."""
     status = _status(spawn)
@@ -138,11 +137,16 @@ def _ended(attempt: AttemptId, status: Status, at: float) -> Ended:
         signal=status.signal,
         exited_at=at,
         at=at,
-        reason=msgspec.convert(status.reason or "lost", EndReason),
+        reason=_reason(status),
         stdout_bytes=status.stdout_bytes or 0,
         stderr_bytes=status.stderr_bytes or 0,
         swept=(),
     )
+
+
+def _reason(status: Status) -> EndReason:
+    reason: EndReason = msgspec.convert(status.reason or "lost", EndReason)
+    return reason
 
 
 def _number(name: str | None) -> int | None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from actors.adoption import Held, boottime, end_marked, may_have_started
+from actors.adoption import Held, end_marked, may_have_started
 from actors.keeper_link import KeeperLink
+from actors.keeper_process.loop import boottime
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
@@ -36,6 +37,8 @@ from protocols.keeper import (
 __all__ = ["KeeperService", "Table"]
 
 logger = logging.getLogger(__name__)
+
+_TOO_LARGE = "arguments, environment and the text for stdin are too large together; pass the data by a file"
 
 
 @dataclass(slots=True)
@@ -149,7 +152,7 @@ class KeeperService:
         data = encode_request(request)
         if len(data) > MAX_MESSAGE:
             self.table.pending.pop(request.id, None)
-            return _answer(ask, Answer(error=SpawnError("arguments and environment are too large together", "E2BIG")))
+            return _answer(ask, Answer(error=SpawnError(_TOO_LARGE, "E2BIG")))
         if isinstance(request, Shutdown):
             await self._end_strays()
         try:
@@ -214,9 +217,12 @@ class KeeperService:
                 await self._report(report)
                 continue
             await self._send(Ask(held.adopt()), held.fds)
+            if held.exit is not None:  # known before the stop, which then is not its reason
+                await self._send(Ask(held.exit))
+            else:
+                nursery.start_soon(self._reap, held)
             if (stop := held.remaining_stop()) is not None:
                 await self._send(Ask(stop))
-            nursery.start_soon(self._reap, held)
         await self._refuse_started()
         for number in unanswered:
             if (pending := self.table.pending.pop(number, None)) is not None:

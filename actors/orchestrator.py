@@ -1,9 +1,11 @@
 """Runs a plan: starts each task the moment its last need is done, retries, skips, stops, concludes."""
 
 import heapq
+import math
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -30,6 +32,33 @@ from protocols.plan import Plan, Task
 __all__ = ["Orchestrator"]
 
 
+class _Teller:
+    """Passes events on at once where the journal takes them. Where it does not, nobody waits here: it may wait for
+    its disk, and a stop has to come through all the same. What is late is bounded by the plan and by who stops."""
+
+    def __init__(self, outbox: trio.MemorySendChannel[Append]) -> None:
+        self._outbox = outbox
+        self._send, self._receive = trio.open_memory_channel[Append](math.inf)
+        self._late = 0
+
+    def tell(self, event: Event) -> None:
+        if not self._late:
+            with suppress(trio.WouldBlock):
+                self._outbox.send_nowait(Append(event))
+                return
+        self._late += 1
+        self._send.send_nowait(Append(event))
+
+    def close(self) -> None:
+        """Nothing more is told: `run` returns when nothing is late."""
+        self._send.close()
+
+    async def run(self) -> None:
+        async for append in self._receive:
+            await self._outbox.send(append)
+            self._late -= 1
+
+
 @dataclass(slots=True)
 class _Course:
     """Where the run stands."""
@@ -37,6 +66,7 @@ class _Course:
     tasks: dict[TaskId, Task]
     graph: Graph
     admission: Admission
+    tell: Callable[[Event], None]
     attempts: dict[TaskId, int] = field(default_factory=dict)
     """How many were started."""
     running: set[TaskId] = field(default_factory=set)
@@ -44,6 +74,8 @@ class _Course:
     """A heap of moments on trio's clock."""
     statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
     stop: StopRun | None = None
+    graces: dict[TaskId, float] = field(default_factory=dict)
+    """Of the most urgent stop of each worker that was told to stop."""
 
     def is_over(self) -> bool:
         return not self.running and (self.stop is not None or not (self.retries or self.admission.waiting))
@@ -56,6 +88,13 @@ class _Course:
         while self.retries and self.retries[0][0] <= now:
             due.append(heapq.heappop(self.retries)[1])
         return due
+
+    def hurry(self, stop: StopRun) -> dict[TaskId, float]:
+        """The running tasks for which this stop is more urgent than those before, with the grace that they get."""
+        wanted = {task: self.tasks[task].grace if stop.grace is None else stop.grace for task in self.running}
+        hurried = {task: grace for task, grace in wanted.items() if grace < self.graces.get(task, math.inf)}
+        self.graces |= hurried
+        return hurried
 
     def outcome(self) -> Outcome:
         statuses = set(self.statuses.values())
@@ -83,13 +122,24 @@ class Orchestrator:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Outcome:
         """Return when every task has its outcome and `RunEnded` is on its way to the journal."""
+        teller = _Teller(self.outbox)
+        course = self._begin(teller.tell)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(teller.run)
+            task_status.started()
+            await self._start(course, course.admission.take(course.graph.ready()))
+            while not course.is_over():
+                await self._step(course)
+            await self._conclude(course)
+            teller.close()
+        return course.outcome()
+
+    def _begin(self, tell: Callable[[Event], None]) -> _Course:
         plan = self.plan
         tasks = {task.id: task for task in plan.tasks}
         graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
         roles = {task.id: task.role for task in plan.tasks}
-        admission = Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency)
-        course = _Course(tasks, graph, admission)
-        await self._tell(
+        tell(
             RunStarted(
                 at=self.now(),
                 run=self.run_id,
@@ -99,12 +149,7 @@ class Orchestrator:
                 version=self.version,
             )
         )
-        task_status.started()
-        await self._start(course, course.admission.take(graph.ready()))
-        while not course.is_over():
-            await self._step(course)
-        await self._conclude(course)
-        return course.outcome()
+        return _Course(tasks, graph, Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency), tell)
 
     async def _step(self, course: _Course) -> None:
         decision: Decision | None = None
@@ -124,7 +169,7 @@ class Orchestrator:
         for task in ready:
             course.running.add(task)
             attempt = course.attempts[task] = course.attempts.get(task, 0) + 1
-            await self._change(course, task, "running")
+            self._change(course, task, "running")
             await self.roster.send(StartWorker(course.tasks[task], attempt, AttemptId(self.new_id())))
 
     async def _ended(self, course: _Course, exited: WorkerExited) -> None:
@@ -133,66 +178,65 @@ class Orchestrator:
         course.admission.release(task)
         verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None)
         if verdict.retry and course.stop is None and course.attempts[task] <= course.tasks[task].retries:
-            await self._retry(course, task, verdict)
+            self._retry(course, task, verdict)
             ready: tuple[TaskId, ...] = ()
         else:
-            ready = await self._settle(course, task, verdict)
+            ready = self._settle(course, task, verdict)
         if course.stop is None:
             await self._start(course, course.admission.take(ready))
 
-    async def _retry(self, course: _Course, task: TaskId, verdict: Verdict) -> None:
+    def _retry(self, course: _Course, task: TaskId, verdict: Verdict) -> None:
         pause = self.backoff(course.attempts[task], course.tasks[task].backoff)
         heapq.heappush(course.retries, (trio.current_time() + pause, task))
-        await self._change(course, task, "retrying", verdict.reason, retry_at=self.now() + pause)
+        self._change(course, task, "retrying", verdict.reason, retry_at=self.now() + pause)
 
-    async def _settle(self, course: _Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
+    def _settle(self, course: _Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
         """Write the outcome of a task, and of those that will never start; return those that can start now."""
-        await self._change(course, task, verdict.status, verdict.reason)
+        self._change(course, task, verdict.status, verdict.reason)
         if verdict.status == "stopped":
             return ()
         step: Step = course.graph.finish(task, verdict.status == "succeeded")
         for skip in step.skipped:
             status = course.statuses[skip.cause]
-            await self._change(course, skip.task, "skipped", f'needs "{skip.need}" ("{skip.cause}" {status})')
+            self._change(course, skip.task, "skipped", f'needs "{skip.need}" ("{skip.cause}" {status})')
         return step.ready
 
     async def _stop(self, course: _Course, stop: StopRun) -> None:
         """No new starts from now on, and every worker is told. Said again, it can only become more urgent."""
         course.stop = stop
-        graces = [course.tasks[task].grace if stop.grace is None else stop.grace for task in course.running]
-        await self._tell(RunStopping(at=self.now(), reason=stop.reason, grace=max(graces, default=0.0)))
-        for task, grace in zip(list(course.running), graces, strict=True):
+        hurried = course.hurry(stop)
+        longest = max((course.graces[task] for task in course.running), default=0.0)
+        course.tell(RunStopping(at=self.now(), reason=stop.reason, grace=longest))
+        for task, grace in hurried.items():
             await self.roster.send(StopWorker(WorkerId(task), grace, "stop"))
 
     async def _conclude(self, course: _Course) -> None:
         for task in course.graph.unfinished:
             if course.statuses.get(task) != "stopped":
-                await self._change(course, task, "stopped", "the run was stopped before")
+                self._change(course, task, "stopped", "the run was stopped before")
         await self.roster.send(EndFleet())
         async for decision in self.inbox:
             if isinstance(decision, FleetEmpty):
                 if decision.ended:
-                    await self._tell(FleetSwept(at=self.now(), processes=decision.ended))
+                    course.tell(FleetSwept(at=self.now(), processes=decision.ended))
                 break
         counts: dict[str, int] = {}
         for status in course.statuses.values():
             counts[status] = counts.get(status, 0) + 1
-        await self._tell(RunEnded(at=self.now(), outcome=course.outcome(), counts=counts))
+        course.tell(RunEnded(at=self.now(), outcome=course.outcome(), counts=counts))
 
-    async def _change(
+    def _change(
         self, course: _Course, task: TaskId, status: TaskStatus, reason: str = "", retry_at: float | None = None
     ) -> None:
         course.statuses[task] = status
-        event = TaskStatusChanged(
-            at=self.now(),
-            task=task,
-            status=status,
-            reason=reason,
-            attempt=course.attempts.get(task, 0),
-            allowed=course.tasks[task].allow_failure,
-            retry_at=retry_at,
+        course.tell(
+            TaskStatusChanged(
+                at=self.now(),
+                task=task,
+                status=status,
+                reason=reason,
+                attempt=course.attempts.get(task, 0),
+                allowed=course.tasks[task].allow_failure,
+                retry_at=retry_at,
+            )
         )
-        await self._tell(event)
-
-    async def _tell(self, event: Event) -> None:
-        await self.outbox.send(Append(event))

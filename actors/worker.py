@@ -81,9 +81,9 @@ class Worker:
             return self._not_started(f"{error.filename}: {error.strerror}")
         if answer.error is not None:
             return self._not_started(str(answer.error))
+        nursery.start_soon(self._obey)  # a stop does not wait for the journal
         started = self._started(msgspec.json.decode(answer.ok, type=wire.Spawned))
         await self.around.outbox.send(Append(started))
-        nursery.start_soon(self._obey)
         return self._exited(started, await self._streamer(notices, inbox).run())
 
     async def _spawn(self, notices: trio.MemorySendChannel[Notice]) -> Answer:

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["format_duration", "parse_duration"]
+__all__ = ["format_duration", "format_elapsed", "parse_duration"]
 
 _FORM = re.compile(
     r"(?:(?P<h>[0-9]+(?:\.[0-9]+)?)h)?"
@@ -36,3 +36,10 @@ def format_duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{rest / 1000:g}s" if rest else ""]
     return "".join(parts) or "0s"
+
+
+def format_elapsed(seconds: float) -> str:
+    """A measured time with as many digits as matter: <1ms, 250ms, 12.3s, 1h5m30s."""
+    if seconds < 0.0005:
+        return "<1ms"
+    return format_duration(round(seconds, 3 if seconds < 1 else 1 if seconds < 60 else 0))

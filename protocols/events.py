@@ -37,11 +37,11 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
 
 
 class RunStopping(_Event, frozen=True, kw_only=True, tag="run.stopping"):
-    """Somebody asked for the end. Comes again when the request becomes more urgent."""
+    """Somebody asked for the end. Comes again with each further request; none makes the end less urgent."""
 
     reason: str
     grace: float
-    """Seconds that workers get between TERM and KILL; 0 when forced."""
+    """Seconds that workers get between TERM and KILL at most; 0 when forced."""
 
 
 class RunEnded(_Event, frozen=True, kw_only=True, tag="run.ended"):

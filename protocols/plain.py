@@ -1,6 +1,8 @@
 """The lines of a run on a terminal or in a log file: one for each change of state."""
 
-from protocols.durations import format_duration
+from collections.abc import Mapping
+
+from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
     ActorFailed,
     Event,
@@ -24,9 +26,15 @@ from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.states import RunView
 
-__all__ = ["PlainLines"]
+__all__ = ["PlainLines", "format_counts"]
 
 _COMMAND = 100
+_ORDER = ("succeeded", "failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending")
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """How many tasks have which status, always in the same order; those that none has are left out."""
+    return ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts.get(status)) or "no tasks"
 
 
 class PlainLines:
@@ -55,8 +63,7 @@ class PlainLines:
                 how = f"TERM now, KILL after {format_duration(event.grace)}" if event.grace else "KILL now"
                 return f"stopping ({event.reason}): {how}"
             case RunEnded():
-                counts = ", ".join(f"{count} {status}" for status, count in event.counts.items())
-                return f"run {self.view.run}: {event.outcome} ({counts})"
+                return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
                 return _of_worker(event)
             case _:
@@ -73,11 +80,11 @@ class PlainLines:
         attempts = self.view.tasks[event.task].attempts
         exited = attempts[-1].exited if attempts else None
         if event.status == "succeeded" and exited is not None and exited.started_at is not None:
-            text += f" in {_rough(exited.ended_at - exited.started_at)}"
+            text += f" in {format_elapsed(exited.ended_at - exited.started_at)}"
         if event.reason:
             text += f": {event.reason}"
         if event.retry_at is not None:
-            text += f"; attempt {event.attempt + 1} in {_rough(event.retry_at - event.at)}"
+            text += f"; attempt {event.attempt + 1} in {format_elapsed(event.retry_at - event.at)}"
         return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out"} else "")
 
 
@@ -118,14 +125,9 @@ def _of_fleet(event: Event) -> str | None:
             then = "not restarted" if event.restart_in is None else f"restarted in {event.restart_in:.1f} s"
             return f"internal error in {event.actor} ({then}): {event.error}"
         case JournalResumed():
-            return f"the journal could not be written for {_rough(event.seconds)}: {event.error}"
+            return f"the journal could not be written for {format_elapsed(event.seconds)}: {event.error}"
         case _:
             return None
-
-
-def _rough(seconds: float) -> str:
-    """To the tenth of a second, below that to the millisecond."""
-    return format_duration(round(seconds, 1) if seconds >= 1 else seconds)
 
 
 def _nth(attempt: int) -> str:

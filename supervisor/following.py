@@ -1,6 +1,5 @@
 """Following a run of another process: its journal and its spool are looked at until there is no more to come."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from protocols.ids import TaskId, WorkerId
 from protocols.states import AttemptView, RunView
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import Fleet
+from supervisor.salvage import read_part
 from supervisor.sweep import conclude
 from supervisor.views import update_view
 
@@ -19,7 +19,6 @@ __all__ = ["Log", "read_batches"]
 
 _PAUSE = 0.15
 _BATCH = 1000
-_CHUNK = 1024 * 1024
 _SHOWN = 12  # tasks that an error names
 
 
@@ -120,16 +119,7 @@ class Log:
         if self.number is None:
             return
         path = self.fleet.folder.spool(WorkerId(self.task), self.number, self.stream)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return
-        try:
-            while chunk := os.pread(fd, _CHUNK if end is None else min(_CHUNK, end - offset), offset):
-                yield chunk
-                offset += len(chunk)
-        finally:
-            os.close(fd)
+        yield from read_part(path, offset, None if end is None else end - offset)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -1,18 +1,24 @@
 """All runs of a state folder in one line each: told from their last records, never guessed."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from actors.journal_file import read_records
+from protocols.durations import format_elapsed
 from protocols.errors import JournalError
-from protocols.events import Outcome
+from protocols.events import Outcome, RunStarted
 from protocols.ids import RunId
+from protocols.plain import format_counts
 from supervisor.fleets import Fleet, find_fleets
 from supervisor.sweep import conclude, find_end
+from supervisor.table import one_line, render_table
 from supervisor.views import read_view
 
-__all__ = ["RunSummary", "list_runs"]
+__all__ = ["RunSummary", "list_runs", "render_runs"]
 
 Status: TypeAlias = Literal["running", "stopping", "damaged"] | Outcome
 
@@ -32,6 +38,27 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 def list_runs(state: Path) -> list[RunSummary]:
     """The run that started last comes first. Runs whose supervisor was killed are concluded on the way."""
     return [_summarize(fleet) for fleet in find_fleets(state)]
+
+
+def render_runs(runs: Sequence[RunSummary], now: float, width: int | None) -> str:
+    """A table with a line for each, then a line for each problem. ``now`` in Unix time, ``width`` in columns."""
+    titles = ("run", "status", "started", "time", "tasks", "plan")
+    table = render_table(
+        titles, [_row(run, now) for run in runs], right=("started", "time"), spare=("started",), width=width
+    )
+    return "\n".join([table, *(one_line(f"{run.run}: {run.problem}") for run in runs if run.problem)])
+
+
+def _row(run: RunSummary, now: float) -> tuple[str, ...]:
+    until = now if run.status in ("running", "stopping") else run.ended_at
+    return (
+        run.run,
+        run.status,
+        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started_at)),
+        "" if until is None else format_elapsed(until - run.started_at),
+        format_counts(run.counts) if run.counts else "",
+        run.plan,
+    )
 
 
 def _summarize(fleet: Fleet) -> RunSummary:
@@ -58,7 +85,7 @@ def _read(fleet: Fleet, plan: str) -> RunSummary:
             run=fleet.name,
             status=end.outcome,
             plan=plan,
-            started_at=fleet.started_at,
+            started_at=_began(fleet),
             ended_at=end.at,
             counts=end.counts,
         )
@@ -68,7 +95,15 @@ def _read(fleet: Fleet, plan: str) -> RunSummary:
         run=fleet.name,
         status=status,
         plan=plan,
-        started_at=fleet.started_at,
+        started_at=fleet.started_at if view.started_at is None else view.started_at,
         counts=view.counts(),
         problem="" if living else "its end could not be recorded",
     )
+
+
+def _began(fleet: Fleet) -> float:
+    """When its journal says so, as in its report; a moment after its folder was made."""
+    for record in read_records(fleet.folder.journal, types={"run.started"}, limit=1):
+        if isinstance(record.event, RunStarted):
+            return record.event.at
+    return fleet.started_at

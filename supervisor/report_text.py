@@ -5,16 +5,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from protocols.durations import format_duration
+from protocols.durations import format_elapsed
 from protocols.events import Stream
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
+from protocols.plain import format_counts
 from supervisor.files import replace_file
 from supervisor.report import AttemptReport, Report, TaskReport
 from supervisor.table import one_line, render_table
 
-__all__ = ["format_bytes", "format_seconds", "render_markdown", "summary_table", "write_markdown"]
+__all__ = ["format_bytes", "render_markdown", "summary_table", "write_markdown"]
 
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 20
@@ -22,14 +23,15 @@ _TAIL_WIDTH = 200
 _ORDER = ("failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending", "succeeded")
 _FAILURES = ("failed", "timed-out", "stopped")
 _RIGHT = ("attempts", "time", "lines", "output")
+_SPARE = ("lines", "output", "exit", "attempts")
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&$.:@])")
 
 
-def summary_table(report: Report, width: int | None = 80) -> str:
+def summary_table(report: Report, width: int | None) -> str:
     """A line for each task and one for the run, without an end of line. ``width`` in columns; None cuts nothing."""
     titles = ("task", "status", "attempts", "time", "exit", "lines", "output", "reason")
-    rows = [(task.id, task.status, *_figures(task), task.reason) for task in report.tasks]
-    return f"{render_table(titles, rows, right=_RIGHT, width=width)}\n\n{_verdict(report)}"
+    rows = [(task.id, task.status, *_figures(task), _reason(task)) for task in report.tasks]
+    return f"{render_table(titles, rows, right=_RIGHT, spare=_SPARE, width=width)}\n\n{_verdict(report)}"
 
 
 def write_markdown(folder: FleetFolder, report: Report) -> None:
@@ -58,11 +60,6 @@ def format_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
-def format_seconds(seconds: float | None) -> str:
-    """With as many digits as matter: 250ms, 12.3s, 1h5m. Nothing where it is not known."""
-    return "" if seconds is None else format_duration(round(seconds, 3 if seconds < 1 else 1 if seconds < 60 else 0))
-
-
 def _facts(report: Report) -> Iterator[str]:
     yield f"- Plan: {_escape(report.plan)}"
     yield f"- Folder: {_escape(report.cwd)}"
@@ -75,7 +72,7 @@ def _table(report: Report) -> Iterator[str]:
     yield "| task | status | attempts | time | exit | lines | output | reason |"
     yield "| --- | --- | ---: | ---: | --- | ---: | ---: | --- |"
     for task in sorted(report.tasks, key=lambda task: _ORDER.index(task.status)):
-        cells = (task.id, task.status, *_figures(task), task.reason)
+        cells = (task.id, task.status, *_figures(task), _reason(task))
         yield f"| {' | '.join(map(_escape, cells))} |"
 
 
@@ -83,7 +80,15 @@ def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
     lines = sum(attempt.stdout.lines + attempt.stderr.lines for attempt in task.attempts)
     size = sum(attempt.stdout.bytes + attempt.stderr.bytes for attempt in task.attempts)
     end = _end(task.attempts[-1]) if task.attempts else ""
-    return str(len(task.attempts)), format_seconds(task.seconds), end, str(lines), format_bytes(size)
+    return str(len(task.attempts)), _elapsed(task.seconds), end, str(lines), format_bytes(size)
+
+
+def _elapsed(seconds: float | None) -> str:
+    return "" if seconds is None else format_elapsed(seconds)
+
+
+def _reason(task: TaskReport) -> str:
+    return f"{task.reason} (allowed)" if task.allowed and task.status in ("failed", "timed-out") else task.reason
 
 
 def _failure(folder: FleetFolder, task: TaskReport) -> str:
@@ -95,7 +100,7 @@ def _failure(folder: FleetFolder, task: TaskReport) -> str:
 
 
 def _account(attempt: AttemptReport) -> str:
-    parts = [_end(attempt) or "did not end", format_seconds(attempt.seconds), attempt.error]
+    parts = [_end(attempt) or "did not end", _elapsed(attempt.seconds), attempt.error]
     parts.extend(f"left behind and ended: {process}" for process in attempt.swept)
     return "; ".join(part for part in parts if part)
 
@@ -130,10 +135,8 @@ def _last_lines(path: Path) -> list[str]:
 
 
 def _verdict(report: Report) -> str:
-    statuses = report.totals.statuses
-    counts = ", ".join(f"{statuses[status]} {status}" for status in reversed(_ORDER) if status in statuses)
-    seconds = f" in {format_seconds(report.totals.seconds)}" if report.totals.seconds is not None else ""
-    return f"{report.outcome or 'not ended'}{seconds}: {counts or 'no tasks'}"
+    seconds = "" if report.totals.seconds is None else f" in {format_elapsed(report.totals.seconds)}"
+    return f"{report.outcome or 'not ended'}{seconds}: {format_counts(report.totals.statuses)}"
 
 
 def _end(attempt: AttemptReport) -> str:

@@ -25,6 +25,7 @@ from supervisor.report_text import summary_table, write_markdown
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.sweep import conclude, conclude_all
+from supervisor.table import terminal_width
 
 __all__ = ["run_plan"]
 
@@ -45,7 +46,8 @@ def run_plan(path: Path, settings: Settings, *, output: Literal["plain", "json"]
     conclude(find_fleet(state, fleet.identity.run))  # only where the run did not come to its own end
     report = _report(fleet)
     if output == "plain" and not haste:
-        write_all(1, f"\n{summary_table(report)}\n\n{_shown(fleet.folder.report_markdown)}\n".encode(), wait=False)
+        summary = f"{summary_table(report, terminal_width())}\nreport: {_shown(fleet.folder.report_markdown)}"
+        write_all(1, f"\n{summary}\n".encode(), wait=False)
     if haste:
         _warn(f"left in haste: {haste}; see: callboard report {fleet.identity.run}")
     if failure is not None:

@@ -3,20 +3,20 @@
 import time
 from pathlib import Path
 
+import msgspec
 import trio
 
-from actors.journal_file import read_records
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
-from protocols.control import RunStatus, StopParams, run_status
-from protocols.durations import format_duration
+from protocols.control import RunStatus, StopParams, TaskLine, run_status
+from protocols.durations import format_duration, format_elapsed
 from protocols.errors import UnreachableError
-from protocols.states import RunView
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet
 from supervisor.report_text import format_bytes
 from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
+from supervisor.views import read_view
 
 __all__ = ["read_status", "render_status", "stop_run"]
 
@@ -34,10 +34,14 @@ def read_status(state: Path, prefix: str | None) -> RunStatus:
         if _is_running(fleet):
             raise  # it is frozen: what its journal says would be a guess
     conclude(fleet)
-    view = RunView()
-    for record in read_records(fleet.folder.journal):
-        view.apply(record)
-    return run_status(view, time.time())
+    return _dead_status(fleet)
+
+
+def _dead_status(fleet: Fleet) -> RunStatus:
+    """As the journal tells it: of a run that was killed at once it tells nothing, on a full disk not the end."""
+    status = run_status(read_view(fleet.folder.journal, samples=True), time.time())
+    plan = fleet.identity.plan if fleet.identity is not None else status.plan
+    return msgspec.structs.replace(status, run=fleet.name, plan=plan, outcome=status.outcome or "interrupted")
 
 
 def stop_run(state: Path, prefix: str | None, params: StopParams, *, wait: bool) -> str:
@@ -91,24 +95,34 @@ def _is_running(fleet: Fleet) -> bool:
     return fleet.is_alive() and find_end(fleet) is None
 
 
-def render_status(status: RunStatus) -> str:
-    """A head line and a table of the tasks."""
+def render_status(status: RunStatus, width: int | None) -> str:
+    """A head line and a table of the tasks, ``width`` columns wide; None cuts nothing."""
     stands = status.outcome or (f"stopping ({status.stopping})" if status.stopping else "running")
-    seconds = "" if status.seconds is None else f", {format_duration(round(status.seconds, 1))}"
+    seconds = "" if status.seconds is None else f", {format_elapsed(status.seconds)}"
     pid = f", pid {status.pid}" if not status.outcome else ""
-    head = f"run {status.run} of {one_line(status.plan)}: {stands}{seconds}{pid}"
+    plan = f" of {one_line(status.plan)}" if status.plan else ""
+    head = f"run {status.run}{plan}: {stands}{seconds}{pid}"
     rows = [
         (
             line.task,
             line.status,
             str(line.attempt or ""),
             "" if line.pid is None else str(line.pid),
-            "" if line.seconds is None else f"{line.seconds:.1f}",
+            "" if line.seconds is None else format_elapsed(line.seconds),
             format_bytes(line.stdout_bytes + line.stderr_bytes) if line.attempt else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
-            line.blocked or line.stopping or line.reason or line.label,
+            _what(line),
         )
         for line in status.tasks
     ]
-    titles = ("task", "status", "attempt", "pid", "seconds", "output", "done", "what")
-    return f"{head}\n\n{render_table(titles, rows, right=('attempt', 'pid', 'seconds', 'output', 'done'), width=100)}"
+    titles = ("task", "status", "attempt", "pid", "time", "output", "done", "what")
+    table = render_table(titles, rows, right=titles[2:7], spare=("pid", "output", "attempt"), width=width)
+    return f"{head}\n\n{table}"
+
+
+def _what(line: TaskLine) -> str:
+    if line.blocked:
+        return f"waits for the disk: {line.blocked}"
+    if line.stopping:
+        return "being stopped" if line.stopping == "stop" else f"being stopped: {line.stopping}"
+    return line.reason or line.label

@@ -89,35 +89,35 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(printable(name) for name in sorted(names))
 
 
-def render(found: Survey) -> str:
-    """The same as text."""
+def render(found: Survey, width: int = 100) -> str:
+    """The same as text, in lines of at most ``width`` columns where words allow that."""
     caps = "".join(f", {limit} of role {role}" for role, limit in found.role_concurrency.items())
     size = f"{_count(found.tasks, 'task')} in {_count(len(found.waves), 'wave')}"
-    lines = [f"{found.plan}: {size}, at most {found.concurrency} at once{caps}"]
-    lines.extend(_wrap(f"wave {number}: ", ", ".join(wave)) for number, wave in enumerate(found.waves, 1))
-    lines.append(_wrap("critical path: ", " → ".join(found.critical_path)))
+    lines = [_wrap(f"{found.plan}: ", f"{size}, at most {found.concurrency} at once{caps}", width)]
+    lines.extend(_wrap(f"wave {number}: ", ", ".join(wave), width) for number, wave in enumerate(found.waves, 1))
+    lines.append(_wrap("critical path: ", " → ".join(found.critical_path), width))
     if found.slowest:
         longest = format_duration(found.slowest.seconds)
-        lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks)))
+        lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
     for group in found.environments:
-        lines.extend(_render_environment(group, alone=len(found.environments) == 1))
+        lines.extend(_render_environment(group, width, alone=len(found.environments) == 1))
     return "\n".join(lines)
 
 
-def _render_environment(group: Environment, *, alone: bool) -> Iterable[str]:
-    yield _wrap("environment of ", "all tasks" if alone else ", ".join(group.tasks))
+def _render_environment(group: Environment, width: int, *, alone: bool) -> Iterable[str]:
+    yield _wrap("environment of ", "all tasks" if alone else ", ".join(group.tasks), width)
     for label, names in (("passed", group.passed), ("set", group.set), ("withheld", group.withheld)):
-        yield _wrap(f"  {label}: ", ", ".join(names) or "none")
+        yield _wrap(f"  {label}: ", ", ".join(names) or "none", width)
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _wrap(label: str, text: str) -> str:
+def _wrap(label: str, text: str, width: int) -> str:
     return textwrap.fill(
         text,
-        width=100,
+        width=width,
         initial_indent=label,
         subsequent_indent=" " * (len(label) - len(label.lstrip()) + 2),
         break_long_words=False,

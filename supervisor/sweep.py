@@ -60,10 +60,12 @@ def conclude_all(state: Path) -> list[Fleet]:
 
 
 def find_end(fleet: Fleet) -> RunEnded | None:
-    """The end of its run, as the journal tells it. Raise `JournalError`."""
+    """The end of its run, as the journal tells it. Raise `JournalError`, also where it is missing and should not be."""
     journal = fleet.folder.journal
-    if not journal.exists():  # killed right after its start
-        return None
+    if not journal.exists():
+        if (fleet.folder.root / "spool").exists() or fleet.folder.report_json.exists():
+            raise JournalError(f"journal {journal}: is gone; put it back, or read what is left beside it")
+        return None  # killed right after its start
     for after in (max(last_seq(journal) - _LAST, 0), 0):
         for record in read_records(journal, after, types={"run.ended"}):
             if isinstance(record.event, RunEnded):

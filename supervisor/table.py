@@ -1,29 +1,45 @@
 """Tables for a terminal: columns aligned, widths bounded, control characters shown and never obeyed."""
 
-from collections.abc import Collection, Sequence
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
 from protocols.wording import printable
 
-__all__ = ["one_line", "render_table"]
+__all__ = ["one_line", "render_table", "terminal_width"]
 
 _GAP = "  "
 _NARROWEST = 8
 
 
 def render_table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = (), width: int | None = None
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[str] = (),
+    spare: Sequence[str] = (),
+    width: int | None = None,
 ) -> str:
-    """Lines without an end, the titles first. ``right``: titles of columns of figures.
+    """Lines without an end, the titles first; no two titles are the same. ``right``: those of columns of figures.
 
-    Where ``width`` is too small, the widest columns are cut, down to a few characters each.
+    Where ``width`` is too small, the columns ``spare`` are left out, one after the other, until the others have room
+    for a few characters each. Then the widest are cut, down to these, but no figures.
     """
     cells = [list(titles), *([one_line(cell) for cell in row] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    columns = dict(zip(titles, zip(*cells, strict=True), strict=True))
+    widths = {title: max(map(cell_len, column)) for title, column in columns.items()}
     if width is not None:
-        _shrink(widths, width - len(_GAP) * (len(widths) - 1))
-    return "\n".join(_GAP.join(_line(titles, row, widths, right)).rstrip() for row in cells)
+        _leave_out(widths, right, spare, width)
+        _shrink(widths, right, width)
+    lines = zip(*(_column(columns[title], size, title in right) for title, size in widths.items()), strict=True)
+    return "\n".join(_GAP.join(line).rstrip() for line in lines)
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal; None where standard output is none, and nothing need be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def one_line(text: str) -> str:
@@ -31,8 +47,8 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _line(titles: Sequence[str], row: Sequence[str], widths: Sequence[int], right: Collection[str]) -> list[str]:
-    return [_fit(cell, size, title in right) for title, cell, size in zip(titles, row, widths, strict=True)]
+def _column(cells: Iterable[str], size: int, right: bool) -> list[str]:
+    return [_fit(cell, size, right) for cell in cells]
 
 
 def _fit(text: str, size: int, right: bool) -> str:
@@ -42,10 +58,23 @@ def _fit(text: str, size: int, right: bool) -> str:
     return " " * (size - length) + text if right else text + " " * (size - length)
 
 
-def _shrink(widths: list[int], room: int) -> None:
+def _leave_out(widths: dict[str, int], right: Collection[str], spare: Iterable[str], width: int) -> None:
+    for title in spare:
+        least = [size if title in right else min(size, _NARROWEST) for title, size in widths.items()]
+        if sum(least) <= _room(widths, width):
+            return
+        del widths[title]
+
+
+def _shrink(widths: dict[str, int], right: Collection[str], width: int) -> None:
     """Take from the widest until they fit."""
-    while sum(widths) > room:
-        widest = max(range(len(widths)), key=widths.__getitem__)
+    texts = [title for title in widths if title not in right]
+    while texts and sum(widths.values()) > _room(widths, width):
+        widest = max(texts, key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:
             return
         widths[widest] -= 1
+
+
+def _room(widths: Collection[str], width: int) -> int:
+    return width - len(_GAP) * (len(widths) - 1)

@@ -57,10 +57,12 @@ class Stage:
     async def spawned(self) -> AskSpawn:
         """The next request must be a spawn; it is done."""
         ask = await self.next_spawn()
-        for path in (ask.request.stdout, ask.request.stderr):
-            Path(from_os(path).decode()).touch()
-        await ask.answer.send(Answer(msgspec.json.encode(_SPAWNED)))
+        await self.answer(ask)
         return ask
+
+    async def answer(self, ask: AskSpawn) -> None:
+        _make(ask.request.stdout, ask.request.stderr)
+        await ask.answer.send(Answer(msgspec.json.encode(_SPAWNED)))
 
     async def end(
         self,
@@ -83,6 +85,11 @@ class Stage:
                 swept=(),
             )
         )
+
+
+def _make(*paths: str) -> None:
+    for path in paths:
+        Path(from_os(path).decode()).touch()
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.durations import format_duration, parse_duration
+from protocols.durations import format_duration, format_elapsed, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,21 @@ def test_a_duration_is_shown_in_the_same_form(seconds: float, text: str) -> None
 @given(st.integers(0, 366 * 24 * 3_600_000))
 def test_what_is_shown_is_read_as_the_same_to_the_millisecond(milliseconds: int) -> None:
     assert round(parse_duration(format_duration(milliseconds / 1000)) * 1000) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "<1ms"),
+        (-3.0, "<1ms"),
+        (0.0004, "<1ms"),
+        (0.0123, "12ms"),
+        (0.9999, "1s"),
+        (9.87, "9.9s"),
+        (59.96, "1m"),
+        (61.7, "1m2s"),
+        (3723.0, "1h2m3s"),
+    ],
+)
+def test_a_measured_time_has_the_digits_that_matter(seconds: float, text: str) -> None:
+    assert format_elapsed(seconds) == text

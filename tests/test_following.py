@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protocols.errors import InputError
 from protocols.events import Event, RunEnded
 from protocols.ids import TaskId
-from supervisor import following
+from supervisor import following, salvage
 from supervisor.fleets import Fleet, create_fleet, find_fleet
 from supervisor.following import Log, read_batches
 from supervisor.state import open_state
@@ -127,7 +127,7 @@ def test_a_worker_that_wrote_nothing_has_an_empty_log(state: Path) -> None:
 def test_a_range_is_that_part_of_the_bytes(
     ended: Fleet, monkeypatch: pytest.MonkeyPatch, data: bytes, start: int, length: int | None
 ) -> None:
-    monkeypatch.setattr(following, "_CHUNK", 7)
+    monkeypatch.setattr(salvage, "_CHUNK", 7)
     fill_spool(ended, "a", data)
 
     expected = data[start:] if length is None else data[start : start + length]

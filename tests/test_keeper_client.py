@@ -15,6 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.adoption import Held
 from actors.keeper import Keeper
 from actors.keeper_link import KeeperLink, become_subreaper
 from actors.keeper_service import KeeperService, Table
@@ -29,6 +30,7 @@ from protocols.keeper import (
     Finished,
     Forget,
     Message,
+    Reaped,
     Refusal,
     Reply,
     Report,
@@ -226,6 +228,23 @@ async def test_what_a_lost_keeper_may_have_started_is_not_started_again(desk: De
 
     assert "spawn" not in second.ops()
     assert "died while it started this command" in str(answer.error)
+
+
+async def test_the_next_keeper_hears_of_an_exit_before_it_hears_of_a_stop_that_came_later(
+    autojump_clock: MockClock, desk: Desk, tmp_path: Path
+) -> None:
+    """Else it would say that the stop was the reason."""
+    spawn = _spawn(tmp_path, "a")
+    held = Held(spawn, desk.reports, pid=1, start_ticks=1, fds=(), not_after=None)
+    held.exit = Reaped(attempt=spawn.attempt, code=0, signal=None, at=1.0)
+    held.stopping(Stop(attempt=spawn.attempt, grace=5.0, reason="stop"))
+    desk.table.held[spawn.attempt] = held
+    link = ScriptedLink(_done)
+
+    with trio.move_on_after(0.5):
+        await desk.serve(link, resumed=True)
+
+    assert link.ops() == ["adopt", "reaped", "stop"]
 
 
 async def test_the_end_of_the_fleet_is_asked_again_of_the_next_keeper(autojump_clock: MockClock, desk: Desk) -> None:

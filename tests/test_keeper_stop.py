@@ -1,5 +1,6 @@
 """Nothing of a worker outlives its stop: the ladder with real process trees that resist it."""
 
+import json
 import os
 import signal
 import time
@@ -337,11 +338,11 @@ def test_a_keeper_that_shuts_down_starts_nothing(client: Client) -> None:
     attempt = client.shell("trap '' TERM; echo ready; exec sleep 100")
     client.wait_for_output(attempt, b"ready")
 
-    end = client.post({"op": "shutdown"})
-    refused = client.post(client.spawn_request("/bin/true"))
+    requests = [{"id": 100, "op": "shutdown"}, {**client.spawn_request("/bin/true"), "id": 101}]
+    client.socket.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
 
-    assert client.reply_to(refused)["error"]["code"] == "ESHUTDOWN"
-    assert client.reply_to(end)["ok"] == {"ended": []}
+    assert client.reply_to(101)["error"]["code"] == "ESHUTDOWN"
+    assert client.reply_to(100)["ok"] == {"ended": []}
 
 
 def test_sixty_workers_that_resist_are_gone_soon_after_one_stop(client: Client) -> None:

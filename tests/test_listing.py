@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from protocols.events import RunStopping
+from protocols.ids import RunId
 from supervisor.fleets import create_fleet, find_fleet
-from supervisor.listing import RunSummary, list_runs
+from supervisor.listing import RunSummary, list_runs, render_runs
 from supervisor.locks import hold_lock
 from supervisor.state import open_state
 from tests.made_fleets import AT, add_records, make_fleet, run_ended, run_started, status
@@ -96,3 +97,26 @@ def test_what_is_damaged_is_listed_among_the_others(state: Path) -> None:
     assert found[broken.name].status == "damaged" and "journal" in found[broken.name].problem
     assert found[torn.name].status == "damaged" and found[torn.name].problem.startswith("fleet.json: ")
     assert (found["notes"].status, found["notes"].problem) == ("damaged", "fleet.json is missing")  # type: ignore[index]
+
+
+def test_a_run_is_a_line_that_fits_the_terminal_and_a_problem_a_line_below(state: Path) -> None:
+    runs = [
+        RunSummary(run=RunId("aaaaaaaa"), status="running", plan="p.toml", started_at=AT, counts={"running": 1}),
+        RunSummary(run=RunId("bbbbbbbb"), status="damaged", started_at=AT, problem="fleet.json is missing"),
+        RunSummary(run=RunId("cccccccc"), status="failed", started_at=AT, ended_at=AT + 90, counts={"failed": 2}),
+    ]
+
+    titles, *lines, problem = render_runs(runs, AT + 2.5, None).splitlines()
+    narrow = render_runs(runs, AT + 2.5, 50).splitlines()
+
+    assert titles.split() == ["run", "status", "started", "time", "tasks", "plan"]
+    assert [line.split()[4:] for line in lines] == [["2.5s", "1", "running", "p.toml"], [], ["1m30s", "2", "failed"]]
+    assert problem == "bbbbbbbb: fleet.json is missing"
+    assert narrow[0].split() == ["run", "status", "time", "tasks", "plan"]
+    assert all(len(line) <= 50 for line in narrow)
+
+
+def test_a_run_began_when_its_first_record_says_so(state: Path) -> None:
+    make_fleet(state, [run_started("a"), run_ended(succeeded=1)], at=AT - 0.4)
+
+    assert [run.started_at for run in list_runs(state)] == [AT]

@@ -25,6 +25,8 @@ class Stage:
     orders: trio.MemoryReceiveChannel[Order]
     decisions: trio.MemorySendChannel[Decision]
     events: list[Event] = field(default_factory=list)
+    disk: trio.Event = field(default_factory=trio.Event)
+    """Set while it takes something."""
 
     async def next_start(self) -> StartWorker:
         order = await self.orders.receive()
@@ -69,6 +71,7 @@ async def conducted(*tasks: Task, concurrency: int = 16) -> AsyncIterator[Stage]
     decisions, inbox = trio.open_memory_channel[Decision](64)
     appends, to_journal = trio.open_memory_channel[Append](1)
     stage = Stage(to_roster, decisions)
+    stage.disk.set()
     orchestrator = Orchestrator(
         run_id=RunId("aaaaaaaa"),
         plan=Plan(tasks=tasks, concurrency=concurrency),
@@ -84,6 +87,7 @@ async def conducted(*tasks: Task, concurrency: int = 16) -> AsyncIterator[Stage]
 
     async def note() -> None:
         async for append in to_journal:
+            await stage.disk.wait()
             stage.events.append(append.event)
 
     async with trio.open_nursery() as nursery:
@@ -205,6 +209,40 @@ async def test_a_second_stop_is_passed_on_as_more_urgent(autojump_clock: MockClo
     assert (first, second) == (StopWorker(WorkerId("a"), 10.0, "stop"), StopWorker(WorkerId("a"), 0.0, "stop"))
     stops = [(event.reason, event.grace) for event in stage.events if isinstance(event, RunStopping)]
     assert stops == [("SIGINT", 10.0), ("SIGINT again", 0.0)]
+
+
+async def test_a_stop_that_is_not_more_urgent_is_recorded_and_changes_nothing(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", grace=5.0), task("b", grace=20.0)) as stage:
+        starts = [await stage.next_start(), await stage.next_start()]
+        for reason, grace in (("first", 10.0), ("same", 10.0), ("later", 15.0), ("each its own", None), ("last", 0.0)):
+            await stage.decisions.send(StopRun(reason, grace))
+        stops = [await stage.orders.receive() for _ in range(5)]
+        for start in starts:
+            await stage.end(start, None, "stop", "SIGKILL")
+        await stage.empty_the_fleet()
+
+    graces = [(stop.worker, stop.grace) for stop in stops if isinstance(stop, StopWorker)]
+    assert sorted(graces) == [("a", 0.0), ("a", 5.0), ("a", 10.0), ("b", 0.0), ("b", 10.0)]
+    told = [(event.reason, event.grace) for event in stage.events if isinstance(event, RunStopping)]
+    assert told == [("first", 10.0), ("same", 10.0), ("later", 10.0), ("each its own", 10.0), ("last", 0.0)]
+
+
+async def test_a_stop_reaches_the_workers_while_the_journal_takes_nothing(autojump_clock: MockClock) -> None:
+    async with conducted(task("a"), task("b")) as stage:
+        starts = [await stage.next_start(), await stage.next_start()]
+        await trio.testing.wait_all_tasks_blocked()
+        stage.disk = trio.Event()
+        for grace in (10.0, 5.0, 0.0):
+            await stage.decisions.send(StopRun("full", grace))
+        stops = [await stage.orders.receive() for _ in range(6)]
+        stage.disk.set()
+        for start in starts:
+            await stage.end(start, None, "stop", "SIGKILL")
+        await stage.empty_the_fleet()
+
+    assert [stop.grace for stop in stops if isinstance(stop, StopWorker)] == [10.0, 10.0, 5.0, 5.0, 0.0, 0.0]
+    assert [event.grace for event in stage.events if isinstance(event, RunStopping)] == [10.0, 5.0, 0.0]
+    assert stage.outcome() == "interrupted"
 
 
 async def test_a_stop_before_the_first_worker_leaves_all_tasks_stopped(autojump_clock: MockClock) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
@@ -8,7 +9,7 @@ from protocols.events import Event, Record
 from protocols.states import RunView
 from supervisor.fleets import Fleet
 from supervisor.report import Report, build_report
-from supervisor.report_text import format_bytes, format_seconds, render_markdown, summary_table, write_markdown
+from supervisor.report_text import format_bytes, render_markdown, summary_table, write_markdown
 from supervisor.state import open_state
 from tests.made_fleets import exited, fill_spool, make_fleet, run_ended, run_started, started, starting, status
 
@@ -55,11 +56,19 @@ def test_the_summary_has_a_line_for_each_task_and_one_for_the_run(fleet: Fleet) 
     assert lines[3:] == ["", "failed in 3s: 1 succeeded, 1 failed"]
 
 
-@pytest.mark.parametrize("width", [72, 80, 100])
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
 def test_the_summary_fits_the_terminal(fleet: Fleet, width: int) -> None:
     summary = summary_table(failed_run(fleet, NASTY * 5), width)
 
     assert all(cell_len(line) <= width and line.isprintable() for line in summary.splitlines())
+
+
+def test_a_failure_that_is_allowed_is_told_as_such(fleet: Fleet) -> None:
+    allowed = msgspec.structs.replace(status("bad", "failed", reason="exit code 3"), allowed=True)
+    report = report_on(fleet, run_started("bad"), starting("bad"), started("bad"), exited("bad", code=3), allowed)
+
+    assert summary_table(report, None).splitlines()[1].endswith("exit code 3 (allowed)")
+    assert "exit code 3 \\(allowed\\) |" in render_markdown(fleet.folder, report)
 
 
 def test_failures_come_first_with_the_end_of_their_errors(fleet: Fleet) -> None:
@@ -111,7 +120,7 @@ def test_a_run_without_tasks_has_a_text(fleet: Fleet) -> None:
     write_markdown(fleet.folder, report)
 
     assert fleet.folder.report_markdown.read_text().startswith(f"# Run {fleet.name}: not ended\n")
-    assert summary_table(report).endswith("not ended: no tasks")
+    assert summary_table(report, None).endswith("not ended: no tasks")
 
 
 @pytest.mark.parametrize(
@@ -131,11 +140,3 @@ def test_a_run_without_tasks_has_a_text(fleet: Fleet) -> None:
 )
 def test_sizes_have_the_digits_that_matter(count: int, text: str) -> None:
     assert format_bytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, ""), (0.0, "0s"), (0.0123, "12ms"), (9.87, "9.9s"), (59.96, "1m"), (61.7, "1m2s"), (3723.0, "1h2m3s")],
-)
-def test_times_have_the_digits_that_matter(seconds: float | None, text: str) -> None:
-    assert format_seconds(seconds) == text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from actors.orders import Answer, Ask, Decision, EndFleet, FleetEmpty, Order, StopWorker, WorkerEnded
 from actors.roster import Roster
@@ -48,7 +48,7 @@ async def rostered(folder: Path) -> AsyncIterator[Fleet]:
             yield Fleet(stage, orders, decisions)
 
 
-async def test_each_start_is_answered_by_its_end(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_each_start_is_answered_by_its_end(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         for name in "abc":
             await fleet.orders.send(start(name))
@@ -63,9 +63,7 @@ async def test_each_start_is_answered_by_its_end(tmp_path: Path, autojump_clock:
     assert sorted(fleet.exits()) == ["a", "b", "c"]
 
 
-async def test_a_worker_can_be_started_again_as_soon_as_its_end_is_told(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_a_worker_can_be_started_again_as_soon_as_its_end_is_told(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         for attempt in (1, 2):
             await fleet.orders.send(start("a", attempt))
@@ -74,9 +72,7 @@ async def test_a_worker_can_be_started_again_as_soon_as_its_end_is_told(
             assert isinstance(await fleet.stage.next_request(), Forget)
 
 
-async def test_a_stop_is_passed_on_when_it_is_more_urgent_than_the_last(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_a_stop_is_passed_on_when_it_is_more_urgent_than_the_last(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         await fleet.orders.send(start("a"))
         spawn = await fleet.stage.spawned()
@@ -91,9 +87,7 @@ async def test_a_stop_is_passed_on_when_it_is_more_urgent_than_the_last(
     assert [stop.grace for stop in stops if isinstance(stop, Stop)] == [10.0, 2.0, 0.0]
 
 
-async def test_of_many_stops_during_a_start_the_most_urgent_one_counts(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_of_many_stops_during_a_start_the_most_urgent_one_counts(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         await fleet.orders.send(start("a"))
         await wait_all_tasks_blocked()
@@ -108,7 +102,7 @@ async def test_of_many_stops_during_a_start_the_most_urgent_one_counts(
     assert stop == Stop(attempt=spawn.request.attempt, grace=0.0, reason="stop")
 
 
-async def test_a_stop_of_a_worker_that_is_not_there_changes_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_stop_of_a_worker_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         await fleet.stop("a", 1.0)
         await fleet.orders.send(start("a"))
@@ -118,9 +112,7 @@ async def test_a_stop_of_a_worker_that_is_not_there_changes_nothing(tmp_path: Pa
         await fleet.stop("a", 1.0)
 
 
-async def test_the_end_of_the_fleet_is_told_when_the_keeper_has_ended_all_that_is_left(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_the_end_of_the_fleet_is_told_when_the_keeper_has_ended_all_that_is_left(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         answers = (Answer(msgspec.json.encode(Finished(("12 sleep",)))), Answer(error=KeeperError("it is gone")))
         empties = []
@@ -134,9 +126,7 @@ async def test_the_end_of_the_fleet_is_told_when_the_keeper_has_ended_all_that_i
     assert empties == [FleetEmpty(("12 sleep",)), FleetEmpty(())]
 
 
-async def test_without_anybody_who_commands_or_decides_all_workers_are_stopped_and_recorded(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_without_anybody_who_commands_or_decides_all_workers_are_stopped_and_recorded(tmp_path: Path) -> None:
     async with rostered(tmp_path) as fleet:
         await fleet.orders.send(start("a", grace=3.0))
         await fleet.orders.send(start("b", grace=4.0))

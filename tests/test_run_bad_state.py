@@ -8,7 +8,6 @@ import pytest
 
 from tests.require import needs
 from tests.running import callboard, task
-from tests.small_disk import small_disk
 from tests.users import UNPRIVILEGED
 
 COMMANDS = [("run", "plan.toml"), ("runs",), ("prune",)]
@@ -94,30 +93,3 @@ def test_a_state_folder_that_cannot_be_made_is_refused(folder: Path) -> None:
         f"{folder}/nowhere/state: No such file or directory; "
         "create the folder it is to lie in, or choose another state folder"
     )
-
-
-@pytest.mark.parametrize(
-    ("left", "what"),
-    [
-        (0, "No space left on device; free some space (`callboard prune` removes old runs)"),
-        (4096, "No space left on device; free some space (`callboard prune` removes old runs)"),
-        (16384, "database or disk is full; make room on its disk"),
-    ],
-)
-def test_on_a_full_disk_a_run_is_refused_and_nothing_of_it_is_left(folder: Path, left: int, what: str) -> None:
-    with small_disk(folder / "disk") as disk:
-        state = disk / "state"
-        state.mkdir(mode=0o700)
-        _fill(disk, left)
-
-        error = refused(folder, "run", "plan.toml", "--state", str(state))
-
-        assert f"{state}" in error and what in error
-        assert [path.name for path in state.iterdir() if path.name != ".gitignore"] == []
-
-
-def _fill(disk: Path, left: int) -> None:
-    """All of the disk but this many bytes."""
-    room = os.statvfs(disk)
-    with (disk / "ballast").open("wb") as file:
-        file.write(bytes(room.f_bavail * room.f_frsize - left))

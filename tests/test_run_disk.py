@@ -21,12 +21,11 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
-from protocols.ids import WorkerId
 from supervisor.fleets import find_fleets
 from tests.keeper_client import is_alive
 from tests.running import RunningPlan, callboard, running, task
 from tests.small_disk import small_disk
-from tests.writers import acknowledged, has_line_numbers, writer
+from tests.writers import WRITE, acknowledged, has_line_numbers, writer
 
 _DISK = 4 * 1024 * 1024
 _PAGE = 4096
@@ -113,7 +112,7 @@ def test_a_stop_ends_all_workers_while_the_disk_is_full(tmp_path: Path, state: P
 
         assert {each.id: each.status for each in run.report.tasks} == {"a": "stopped", "b": "stopped"}
         assert has_line_numbers(run.spool("a"))
-        assert len(run.spool("a")) == acknowledged(run, "a")  # what was in the pipe came out too
+        assert 0 <= len(run.spool("a")) - acknowledged(run, "a") <= WRITE  # what was in the pipe came out too
         assert [event.outcome for event in run.events(RunEnded)] == ["interrupted"]
 
 
@@ -195,11 +194,12 @@ def test_a_journal_that_we_cannot_read_is_an_error_and_stays_as_it_is(
     spoil(fleet.folder.journal)
     before = hashlib.sha256(fleet.folder.journal.read_bytes()).digest()
 
-    for command in (["status"], ["events"], ["logs", fleet.name, "a"], ["report"]):
-        said = callboard(tmp_path, *command, code=1)
+    for command in ("status", "events", "report"):
+        said = callboard(tmp_path, command, code=2)
         assert said.stderr.startswith(f"error: journal {fleet.folder.journal}: ") and what in said.stderr
+    logged = callboard(tmp_path, "logs", fleet.name, "a")
+    assert logged.stdout == "out\n" and what in logged.stderr  # it takes no journal to read these
     assert fleet.name in callboard(tmp_path, "runs").stdout
     callboard(tmp_path, "run", "plan.toml")
 
     assert hashlib.sha256(fleet.folder.journal.read_bytes()).digest() == before
-    assert fleet.folder.spool(WorkerId("a"), 1, "stdout").read_bytes() == b"out\n"

@@ -103,3 +103,10 @@ def test_names_that_could_not_be_printed_are_escaped() -> None:
     found = survey(plan, "\udc80.toml", {"A\x1b\udc80": ""})
 
     assert (found.plan, found.environments[0].withheld) == (r"\udc80.toml", (r"A\x1b\udc80",))
+
+
+def test_lines_fit_a_narrow_terminal() -> None:
+    plan = parse_plan(PLAN, "x.toml")
+    text = render(survey(plan, "x.toml", {f"VARIABLE_{number}": "" for number in range(20)}), 40)
+
+    assert all(len(line) <= 40 for line in text.splitlines())

@@ -22,7 +22,17 @@ from supervisor.locks import hold_lock
 from supervisor.machine import boot_id
 from supervisor.state import open_state
 from supervisor.sweep import conclude, conclude_all, find_end
-from tests.made_fleets import add_records, exited, make_fleet, run_ended, run_started, started, starting, status
+from tests.made_fleets import (
+    add_records,
+    exited,
+    fill_spool,
+    make_fleet,
+    run_ended,
+    run_started,
+    started,
+    starting,
+    status,
+)
 
 CONCLUDE = """
 import sys
@@ -177,6 +187,19 @@ def test_a_fleet_without_a_journal_was_killed_right_after_its_start(state: Path)
 
     assert conclude(fleet, now=lambda: NOW)
     assert find_end(fleet) == RunEnded(at=NOW, outcome="interrupted", counts={})
+
+
+def test_a_journal_that_is_gone_is_no_fleet_that_never_began(state: Path) -> None:
+    fleet = make_fleet(state, [run_started("a"), starting("a"), started("a")])
+    fill_spool(fleet, "a", b"out")
+    fleet.folder.report_json.write_text("{}")
+    fleet.folder.journal.unlink()
+
+    with pytest.raises(JournalError, match="is gone; put it back, or read what is left beside it"):
+        conclude(fleet)
+
+    assert not fleet.folder.journal.exists()
+    assert fleet.folder.report_json.read_text() == "{}"
 
 
 def test_marked_processes_are_ended_and_named(state: Path) -> None:

@@ -23,6 +23,28 @@ def test_the_widest_column_is_cut_first() -> None:
     assert table.splitlines()[1] == "x" * 16 + "…  12345678901"
 
 
+def test_figures_are_never_cut() -> None:
+    table = render_table(TITLES, [("x" * 50, "1" * 20)], right=("count",), width=30)
+
+    assert table.splitlines()[1] == "x" * 7 + "…  " + "1" * 20
+
+
+def test_spare_columns_go_one_after_the_other_where_the_rest_would_not_fit() -> None:
+    titles, rows = ("name", "lines", "size", "why"), [("x" * 20, "1" * 5, "2" * 6, "y" * 20)]
+
+    def shown(width: int) -> list[str]:
+        return render_table(titles, rows, right=("lines", "size"), spare=("lines", "size"), width=width).split("\n")
+
+    assert [shown(width)[0].split() for width in (40, 33, 32, 26, 25)] == [
+        ["name", "lines", "size", "why"],
+        ["name", "lines", "size", "why"],
+        ["name", "size", "why"],
+        ["name", "size", "why"],
+        ["name", "why"],
+    ]
+    assert shown(25)[1] == "x" * 10 + "…  " + "y" * 11 + "…"
+
+
 def test_nothing_is_cut_without_a_width() -> None:
     assert "x" * 500 in render_table(TITLES, [("x" * 500, "1")])
 

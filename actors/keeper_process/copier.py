@@ -128,7 +128,7 @@ class Copier:
                 elif fd in self._streams:  # else a call that came with this event ended it
                     copied += self._copy(self._streams[fd])
             self._retry()
-            if pause := pacer.pause(time.monotonic(), copied):
+            if copied and (pause := pacer.pause(time.monotonic(), copied)):
                 time.sleep(pause)
         for stream in self._streams.values():
             os.close(stream.pipe)

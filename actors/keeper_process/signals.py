@@ -4,6 +4,7 @@ import os
 import signal
 
 from actors.keeper_process.attempt import Attempt
+from actors.keeper_process.marks import mark_of
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, describe, read_process
 
@@ -14,7 +15,7 @@ def terminate(attempt: Attempt, members: list[Process]) -> None:
     """TERM to the leader's group and to those who left it; who is stopped is continued, so that it can obey."""
     attempt.close_stdin()
     grouped = _leads_group(attempt)
-    outside = [process for process in members if not (grouped and process.pgrp == attempt.pid)]
+    outside = [process for process in members if not grouped or _is_ours_to_tell(attempt, process)]
     for signo in (signal.SIGTERM, signal.SIGCONT):
         if grouped:
             _signal_group(attempt.pid, signo)
@@ -52,6 +53,14 @@ def _signal_member(attempt: Attempt, process: Process, signo: int) -> bool:
     if sent and process.pid != attempt.pid and signo != signal.SIGCONT:
         attempt.hit(process, description)
     return True
+
+
+def _is_ours_to_tell(attempt: Attempt, process: Process) -> bool:
+    """The leader's group has been told. The workers of a callboard inside this attempt are stopped by that one."""
+    if process.pgrp == attempt.pid:
+        return False
+    parts = (mark_of(process.pid) or "").split(":")
+    return not any(part.endswith(f"/{attempt.id}") for part in parts[:-1])
 
 
 def _leads_group(attempt: Attempt) -> bool:

@@ -20,7 +20,8 @@ def check(plan: Path, /, *, json: bool = False) -> None:
 
     from supervisor.plans import load_plan  # noqa: PLC0415
     from supervisor.survey import render, survey  # noqa: PLC0415
+    from supervisor.table import terminal_width  # noqa: PLC0415
 
     loaded = load_plan(plan, Path.cwd())
     found = survey(loaded.plan, str(plan), os.environ)
-    print(msgspec.json.encode(found).decode() if json else render(found))
+    print(msgspec.json.encode(found).decode() if json else render(found, min(terminal_width() or 100, 100)))

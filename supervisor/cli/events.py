@@ -22,7 +22,7 @@ def events(
     run
         The beginning of its id (default: the run that started last).
     after
-        Begin behind the record of this number.
+        Begin behind the record of this number (default: with the first one).
     follow
         Go on until the run ends.
     json

@@ -44,16 +44,24 @@ def logs(
     """
     import sys  # noqa: PLC0415 - `--help` need not wait for these
 
+    from protocols.errors import JournalError  # noqa: PLC0415
     from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log  # noqa: PLC0415
+    from supervisor.salvage import find_output, read_part  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
     start, length = _parse_range(part)
     fleet = find_fleet(open_settings(state, config).state, run)
     log = Log(fleet, TaskId(task), "stderr" if stderr else "stdout", attempt)
-    log.check(follow=follow)
-    for chunk in log.read(start, length, follow=follow):
+    try:
+        log.check(follow=follow)
+        chunks = log.read(start, length, follow=follow)
+    except JournalError as error:
+        path = find_output(fleet.folder, log.task, log.stream, attempt)
+        print(f"warning: {error}; what follows is all of {path}", file=sys.stderr)
+        chunks = read_part(path, start, length)
+    for chunk in chunks:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 

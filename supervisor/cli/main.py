@@ -1,5 +1,6 @@
 """The command ``callboard``: its subcommands, and what an error looks like to a user."""
 
+import logging
 import os
 import platform
 import re
@@ -30,6 +31,8 @@ _COMMANDS = {
 
 def main() -> None:
     """Entry point of the distribution."""
+    if logging.lastResort is not None:  # where nothing else was set up, a log line is a warning to the user
+        logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     sys.exit(_refuse() or _run(sys.argv[1:]))
 
 
@@ -45,23 +48,31 @@ def _refuse() -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from cyclopts import App, CycloptsError  # noqa: PLC0415 - after the check of the system
+    from cyclopts import App, CycloptsError, Parameter  # noqa: PLC0415 - after the check of the system
 
-    from protocols.errors import FleetError, InputError, StateError, UnreachableError  # noqa: PLC0415
+    from protocols.errors import (  # noqa: PLC0415
+        FleetError,
+        InputError,
+        JournalError,
+        StateError,
+        UnreachableError,
+    )
+    from supervisor.cli.usage import explain_usage  # noqa: PLC0415
 
     app = App(
         name="callboard",
         help="Supervise fleets of coding agents and other command-line workers.",
         version=version("callboard"),
         help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
     )
     for name, text in _COMMANDS.items():
         app.command(f"supervisor.cli.{name}:{name}", name=name, help=text)
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _fail(f"{str(error).strip().rstrip('.')}; see callboard --help", BAD_INPUT)
-    except (InputError, StateError) as error:
+        return _fail(explain_usage(error, _COMMANDS), BAD_INPUT)
+    except (InputError, StateError, JournalError) as error:
         return _fail(str(error), BAD_INPUT)
     except UnreachableError as error:
         return _fail(str(error), UNREACHABLE)

@@ -25,13 +25,12 @@ def report(
 
     from protocols.errors import InputError  # noqa: PLC0415
     from protocols.wording import printable  # noqa: PLC0415
-    from supervisor.cli.terminal import terminal_width  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.report import build_report, read_report  # noqa: PLC0415
     from supervisor.report_text import summary_table  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.sweep import conclude  # noqa: PLC0415
-    from supervisor.table import one_line  # noqa: PLC0415
+    from supervisor.table import one_line, terminal_width  # noqa: PLC0415
     from supervisor.views import read_view  # noqa: PLC0415
 
     fleet = find_fleet(open_settings(state, config).state, run)

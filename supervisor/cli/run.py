@@ -24,7 +24,7 @@ def run(
     plan
         The TOML file of the plan.
     output
-        plain: one line for each change of state. json: one record a line.
+        plain (default): one line for each change of state. json: one record a line.
     show_output
         Print the workers' lines too, behind the names of their tasks.
     state

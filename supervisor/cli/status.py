@@ -25,6 +25,7 @@ def status(
 
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.standing import read_status, render_status  # noqa: PLC0415
+    from supervisor.table import terminal_width  # noqa: PLC0415
 
     found = read_status(open_settings(state, config).state, run)
-    print(msgspec.json.encode(found).decode() if json else render_status(found))
+    print(msgspec.json.encode(found).decode() if json else render_status(found, terminal_width()))

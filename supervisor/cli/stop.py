@@ -1,6 +1,9 @@
 """``callboard stop``: end a run that somebody else started."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 __all__ = ["stop"]
 
@@ -11,7 +14,7 @@ def stop(
     *,
     force: bool = False,
     grace: str | None = None,
-    wait: bool = True,
+    wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
     state: Path | None = None,
     config: Path | None = None,
 ) -> None:
@@ -38,6 +41,8 @@ def stop(
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.standing import stop_run  # noqa: PLC0415
 
+    if force and grace is not None:
+        raise InputError("--force and --grace: one excludes the other; leave one of them out")
     try:
         seconds = 0.0 if force else None if grace is None else parse_duration(grace)
     except ValueError as error:

@@ -1,0 +1,60 @@
+"""Output is found and read without a journal."""
+
+from pathlib import Path
+
+import pytest
+
+from protocols.errors import InputError
+from protocols.ids import TaskId
+from protocols.layout import FleetFolder
+from supervisor.salvage import find_output, read_part
+
+A = TaskId("a")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FleetFolder:
+    for name in ("a/1", "a/2", "a/10", "a/notes", "empty"):
+        (tmp_path / "spool" / name).mkdir(parents=True)
+    (tmp_path / "spool/linked").symlink_to("a")
+    return FleetFolder(tmp_path)
+
+
+def test_the_last_attempt_is_meant_unless_one_is_named(folder: FleetFolder) -> None:
+    assert find_output(folder, A, "stdout", None) == folder.root / "spool/a/10/stdout"
+    assert find_output(folder, A, "stderr", 2) == folder.root / "spool/a/2/stderr"
+
+
+@pytest.mark.parametrize(
+    ("task", "number", "what"),
+    [
+        ("aa", None, 'has no output of it; did you mean "a"?'),
+        ("../spool/a", None, "has no output of it; it has a, empty"),
+        ("linked", None, "has no output of it; it has a, empty"),
+        ("a", 3, "has no output of attempt 3; it has 1, 2, 10"),
+        ("a", 0, "has no output of attempt 0; it has 1, 2, 10"),
+        ("empty", None, "has no output of attempt 1; it has none at all"),
+    ],
+)
+def test_what_is_not_there_is_an_error_with_what_there_is(
+    folder: FleetFolder, task: str, number: int | None, what: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        find_output(folder, TaskId(task), "stdout", number)
+
+    assert str(caught.value) == f'task "{task}": {folder.root}/spool {what}'
+
+
+def test_without_a_spool_there_is_no_output(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no output of it; it has none at all"):
+        find_output(FleetFolder(tmp_path), A, "stdout", None)
+
+
+def test_a_part_is_read_as_far_as_the_file_goes(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"0123456789")
+
+    assert b"".join(read_part(tmp_path / "x")) == b"0123456789"
+    assert b"".join(read_part(tmp_path / "x", 2, 3)) == b"234"
+    assert b"".join(read_part(tmp_path / "x", 8, 100)) == b"89"
+    assert b"".join(read_part(tmp_path / "x", 20)) == b""
+    assert b"".join(read_part(tmp_path / "none")) == b""
