@@ -4,7 +4,6 @@ import errno
 import os
 import select
 import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -31,8 +30,8 @@ _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})  # a closed pipe, a ter
 class JsonText:
     """Each record as one line of JSON."""
 
-    async def of(self, record: Record) -> AsyncIterator[bytes]:
-        yield encode_record(record) + b"\n"
+    async def show(self, record: Record, outbox: trio.MemorySendChannel[bytes]) -> None:
+        await outbox.send(encode_record(record) + b"\n")
 
 
 @dataclass(slots=True)
@@ -45,24 +44,23 @@ class PlainText:
     _lines: PlainLines = field(default_factory=PlainLines)
     _splitters: dict[tuple[WorkerId, int, Stream], LineSplitter] = field(default_factory=dict)
 
-    async def of(self, record: Record) -> AsyncIterator[bytes]:
+    async def show(self, record: Record, outbox: trio.MemorySendChannel[bytes]) -> None:
         match record.event:
             case WorkerOutput() as output if self.show_output:
-                async for text in self._output(output):
-                    yield text
+                await self._show_output(output, outbox)
             case WorkerExited() as exited if self.show_output:
-                yield self._rest(exited)
+                await outbox.send(self._rest(exited))
         for line in self._lines.feed(record):
-            yield line.encode() + b"\n"
+            await outbox.send(line.encode() + b"\n")
 
-    async def _output(self, output: WorkerOutput) -> AsyncIterator[bytes]:
+    async def _show_output(self, output: WorkerOutput, outbox: trio.MemorySendChannel[bytes]) -> None:
         key = (output.worker, output.attempt, output.stream)
         splitter = self._splitters.setdefault(key, LineSplitter(self.max_line))
         path = self.folder.spool(*key)
         end = output.offset + output.length
         for offset in range(output.offset, end, _CHUNK):
             data = await trio.to_thread.run_sync(_read, os.fspath(path), offset, min(_CHUNK, end - offset))
-            yield _prefixed(output.worker, splitter.feed(data))
+            await outbox.send(_prefixed(output.worker, splitter.feed(data)))
 
     def _rest(self, exited: WorkerExited) -> bytes:
         streams: tuple[Stream, ...] = ("stdout", "stderr")
@@ -87,8 +85,7 @@ class Display:
             task_status.started()
             async with outbox, aclosing(follow_records(self.folder.journal, self.subscribe)) as records:
                 async for record in records:
-                    async for data in self.text.of(record):
-                        await outbox.send(data)
+                    await self.text.show(record, outbox)
 
     async def _write(self, inbox: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope) -> None:
         limiter = trio.CapacityLimiter(1)

@@ -30,6 +30,7 @@ _RECEIVE = 256 * 1024
 _ANCILLARY = socket.CMSG_SPACE(16 * 4)
 _START_DEADLINE = 10.0  # an interpreter on a busy machine; usually 50 ms
 _EXIT_DEADLINE = 5.0
+_DEATH_DEADLINE = 5.0  # what SIGKILL does not end by then waits for a disk that hangs
 
 
 @dataclass(slots=True)
@@ -65,19 +66,20 @@ class KeeperLink:
         return message, tuple(self._fds.popleft() for _ in range(count))
 
     async def finish(self) -> None:
-        """Return when the process is gone; end it by force when it does not go by itself."""
+        """Return when the process is gone; end it by force when it does not go by itself. Raise KeeperError."""
         self.close()
-        with trio.move_on_after(_EXIT_DEADLINE, shield=True) as scope:
-            await trio.lowlevel.wait_readable(self.pidfd)
-        if scope.cancelled_caught:
+        if not await self._ends_within(_EXIT_DEADLINE):
             await self.kill()
         _reap(self.pid)
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until its children are ours."""
+        """SIGKILL, and wait until its children are ours. Raise KeeperError when it does not die."""
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        with trio.CancelScope(shield=True):  # the kernel does not keep us waiting
-            await trio.lowlevel.wait_readable(self.pidfd)
+        if not await self._ends_within(_DEATH_DEADLINE):
+            raise KeeperError(
+                f"keeper (pid {self.pid}): SIGKILL was sent but it does not die, nor do its workers; "
+                "see to the disk of the state folder"
+            )
 
     def close(self) -> None:
         """Let the keeper know that nobody commands it any more."""
@@ -85,13 +87,21 @@ class KeeperLink:
         while self._fds:
             os.close(self._fds.popleft())
 
+    async def _ends_within(self, seconds: float) -> bool:
+        with trio.move_on_after(seconds, shield=True):
+            await trio.lowlevel.wait_readable(self.pidfd)
+            return True
+        return False
+
     async def _read(self) -> bool:
         try:
-            data, ancillary, _, _ = await self.socket.recvmsg(_RECEIVE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = await self.socket.recvmsg(_RECEIVE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:
             return False
         for _, _, raw in ancillary:
             self._fds.extend(int.from_bytes(raw[i : i + 4], sys.byteorder) for i in range(0, len(raw), 4))
+        if flags & socket.MSG_CTRUNC:
+            raise KeeperError(f"keeper (pid {self.pid}): too many open files; raise 'ulimit -n' or lower concurrency")
         self._buffer += data
         if b"\n" in data:
             *lines, rest = self._buffer.split(b"\n")

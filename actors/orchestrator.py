@@ -198,7 +198,8 @@ class Orchestrator:
         step: Step = course.graph.finish(task, verdict.status == "succeeded")
         for skip in step.skipped:
             status = course.statuses[skip.cause]
-            self._change(course, skip.task, "skipped", f'needs "{skip.need}" ("{skip.cause}" {status})')
+            why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
+            self._change(course, skip.task, "skipped", f'needs "{skip.need}", {why}')
         return step.ready
 
     async def _stop(self, course: _Course, stop: StopRun) -> None:
@@ -213,7 +214,7 @@ class Orchestrator:
     async def _conclude(self, course: _Course) -> None:
         for task in course.graph.unfinished:
             if course.statuses.get(task) != "stopped":
-                self._change(course, task, "stopped", "the run was stopped before")
+                self._change(course, task, "stopped", "not started: the run was stopped")
         await self.roster.send(EndFleet())
         async for decision in self.inbox:
             if isinstance(decision, FleetEmpty):

@@ -1,5 +1,6 @@
 """The life of one attempt: recorded, started, followed, stopped on command, concluded."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,17 @@ from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker, StopWor
 from actors.streamer import Notice, Streamer
 from protocols import keeper as wire
 from protocols.environment import worker_environment
-from protocols.events import AttemptStarting, EndReason, Event, Stream, WorkerExited, WorkerStarted
+from protocols.errors import SpawnError
+from protocols.events import (
+    AttemptStarting,
+    EndReason,
+    Event,
+    SpoolBlocked,
+    SpoolResumed,
+    Stream,
+    WorkerExited,
+    WorkerStarted,
+)
 from protocols.ids import FleetId, TaskId, WorkerId
 from protocols.layout import FleetFolder
 from protocols.plan import Stdin
@@ -23,6 +34,7 @@ __all__ = ["Surroundings", "Worker"]
 
 _MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
 _STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
+_FULL = frozenset({"ENOSPC", "EDQUOT"})
 _INBOX = 64  # an attempt has some ten reports; a notice that finds it full is not needed
 
 
@@ -44,6 +56,8 @@ class Surroundings:
     attached: bool = True
     linger: float = 2.0
     heartbeat: float = 5.0
+    retry: float = 1.0
+    """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time
 
 
@@ -73,12 +87,9 @@ class Worker:
         notices: trio.MemorySendChannel[Notice],
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
-        if self.commands.statistics().current_buffer_used:
-            return self._not_started("stopped before its start", (await self.commands.receive()).reason)
-        try:
-            answer = await self._spawn(notices)
-        except OSError as error:  # no folder for the output: the disk is full, or somebody took it away
-            return self._not_started(f"{error.filename}: {error.strerror}")
+        answer = await self._start(notices)
+        if isinstance(answer, StopWorker):
+            return self._not_started("stopped before its start", answer.reason)
         if answer.error is not None:
             return self._not_started(str(answer.error))
         nursery.start_soon(self._obey)  # a stop does not wait for the journal
@@ -86,8 +97,30 @@ class Worker:
         await self.around.outbox.send(Append(started))
         return self._exited(started, await self._streamer(notices, inbox).run())
 
+    async def _start(self, notices: trio.MemorySendChannel[Notice]) -> Answer | StopWorker:
+        """Ask for the start, again and again while the disk is full, unless a stop comes first."""
+        if self.commands.statistics().current_buffer_used:
+            return await self.commands.receive()
+        answer = await self._spawn(notices)
+        if not _is_full(answer):
+            return answer
+        worker, attempt, now = self._worker, self.order.attempt, self.around.now
+        blocked = SpoolBlocked(at=now(), worker=worker, attempt=attempt, stream="stdout", error=str(answer.error))
+        await self.around.outbox.send(Append(blocked))
+        while _is_full(answer):
+            with trio.move_on_after(self.around.retry):
+                return await self.commands.receive()
+            answer = await self._spawn(notices)
+        resumed = SpoolResumed(at=now(), worker=worker, attempt=attempt, stream="stdout")
+        await self.around.outbox.send(Append(resumed))
+        return answer
+
     async def _spawn(self, notices: trio.MemorySendChannel[Notice]) -> Answer:
-        await trio.to_thread.run_sync(self._make_folders)  # a slow disk delays nobody else
+        try:
+            await trio.to_thread.run_sync(self._make_folders)  # a slow disk delays nobody else
+        except OSError as error:  # the disk is full, or somebody took the folder away
+            code = errno.errorcode.get(error.errno or 0, "")
+            return Answer(error=SpawnError(f"{error.filename}: {error.strerror}", code))
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
             await self.around.keeper.send(AskSpawn(self._request(), send, notices))
@@ -211,6 +244,10 @@ class Worker:
             stderr_bytes=0,
             error=error,
         )
+
+
+def _is_full(answer: Answer) -> bool:
+    return isinstance(answer.error, SpawnError) and answer.error.code in _FULL
 
 
 def _os(text: str | Path) -> str:

@@ -105,5 +105,5 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
         "fraction": None if attempt.progress is None else attempt.progress.fraction,
         "label": "" if attempt.progress is None else attempt.progress.label,
         "stopping": attempt.stopping.reason if attempt.stopping is not None and runs else "",
-        "blocked": attempt.blocked,
+        "blocked": next(iter(attempt.blocked.values()), ""),
     }

@@ -9,6 +9,7 @@ from protocols.events import (
     FleetSwept,
     JournalResumed,
     KeeperLost,
+    KeeperStarted,
     ProcessUnattributed,
     Record,
     RunEnded,
@@ -60,8 +61,7 @@ class PlainLines:
             case WorkerStarted():
                 return f"{event.worker}: {self._started(event)}"
             case RunStopping():
-                how = f"TERM now, KILL after {format_duration(event.grace)}" if event.grace else "KILL now"
-                return f"stopping ({event.reason}): {how}"
+                return f"stopping ({event.reason}): {_how(event.grace)}"
             case RunEnded():
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
@@ -70,8 +70,8 @@ class PlainLines:
                 return _of_fleet(event)
 
     def _started(self, event: WorkerStarted) -> str:
-        attempt = self.view.tasks[TaskId(event.worker)].attempts[-1]
-        command = " ".join(attempt.argv)
+        attempt = self.view.tasks[TaskId(event.worker)].attempt(event.attempt)
+        command = "" if attempt is None else " ".join(attempt.argv)
         shown = command if len(command) <= _COMMAND else command[: _COMMAND - 1] + "…"
         return f"started{_nth(event.attempt)}, pid {event.pid}: {shown}"
 
@@ -98,7 +98,7 @@ def _of_worker(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBloc
                 else None
             )
         case WorkerStopping() if event.reason != "stop":
-            return f"{event.worker}: {event.reason}: TERM now, KILL after {format_duration(event.grace)}"
+            return f"{event.worker}: {event.reason}: {_how(event.grace)}"
         case WorkerMismatch():
             sizes = f"{event.written} bytes copied, {event.spooled} in the spool, {event.recorded} recorded"
             return f"{event.worker}: MISMATCH in {event.stream}: {sizes}"
@@ -115,7 +115,9 @@ def _of_worker(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBloc
 def _of_fleet(event: Event) -> str | None:
     match event:
         case KeeperLost():
-            return f"the keeper (pid {event.pid}) is lost: {event.reason}; a new one takes over"
+            return f"the keeper (pid {event.pid}) is lost: {event.reason}"
+        case KeeperStarted() if event.generation > 1:
+            return f"a new keeper (pid {event.pid}) takes over"
         case ProcessUnattributed():
             return f"a process of no known worker: {event.pid} {event.command}; it ends with the run"
         case FleetSwept():
@@ -128,6 +130,10 @@ def _of_fleet(event: Event) -> str | None:
             return f"the journal could not be written for {format_elapsed(event.seconds)}: {event.error}"
         case _:
             return None
+
+
+def _how(grace: float) -> str:
+    return f"TERM now, KILL after {format_duration(grace)}" if grace else "KILL now"
 
 
 def _nth(attempt: int) -> str:

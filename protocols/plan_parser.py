@@ -12,7 +12,7 @@ from protocols.plan import Plan, Task
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.section import Problems, Section
 from protocols.toml_text import parse_toml
-from protocols.wording import printable, quote
+from protocols.wording import escaped, quote
 
 __all__ = ["parse_plan"]
 
@@ -134,7 +134,7 @@ def _check_needs(drafts: Sequence[_Draft]) -> None:
 
 
 def _draw(cycle: Sequence[str]) -> str:
-    shown = [printable(task) for task in cycle]
+    shown = [escaped(task) for task in cycle]
     if len(shown) > _SHOWN:
         shown[_SHOWN - 2 : -1] = [f"… ({len(shown) - _SHOWN + 1} more)"]
     return " → ".join(shown)
@@ -143,7 +143,7 @@ def _draw(cycle: Sequence[str]) -> str:
 def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
     level = draft.level
     if draft.role is not None and draft.role not in roles:
-        guess = draft.section.guess(draft.role, roles) or f"; add [roles.{printable(draft.role)}]"
+        guess = draft.section.guess(draft.role, roles) or f"; add [roles.{escaped(draft.role)}]"
         draft.section.reject("role", f"no role {quote(draft.role)}{guess}")
     elif draft.role is not None:
         level = level.over(roles[draft.role].level)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from protocols.durations import parse_duration
-from protocols.wording import did_you_mean, printable, quote
+from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["Problems", "Section"]
 
@@ -16,7 +16,7 @@ class Problems:
     """The mistakes of one file, each once, as ``FILE: path.to.key: what; what to do``."""
 
     def __init__(self, file: str) -> None:
-        self._file = printable(file)
+        self._file = escaped(file)
         self._lines: dict[str, None] = {}
 
     @property

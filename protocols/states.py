@@ -63,8 +63,8 @@ class AttemptView:
     output: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
     """Bytes that records cover, for each stream."""
     last_output_at: float | None = None
-    blocked: str = ""
-    """Why the disk takes no more of its output; empty while it does."""
+    blocked: dict[str, str] = field(default_factory=dict)
+    """Why the disk takes no more of a stream, for each of which that is so."""
 
     def apply(self, event: _OfAttempt) -> None:
         match event:
@@ -81,10 +81,11 @@ class AttemptView:
                 self.stopping = event
             case WorkerExited():
                 self.exited = event
+                self.blocked.clear()
             case SpoolBlocked():
-                self.blocked = event.error
+                self.blocked[event.stream] = event.error
             case SpoolResumed():
-                self.blocked = ""
+                self.blocked.pop(event.stream, None)
             case _:
                 assert_never(event)
 
@@ -152,7 +153,9 @@ class RunView:
                 self._task(TaskId(event.worker)).attempts.append(
                     AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, event.timeout)
                 )
-            case WorkerMismatch() | JournalResumed() | KeeperStarted() | KeeperLost():
+            case KeeperLost():
+                self._forget_blocked()  # the next keeper says it again
+            case WorkerMismatch() | JournalResumed() | KeeperStarted():
                 pass
             case ProcessUnattributed() | ActorFailed() | FleetSwept():
                 pass
@@ -160,6 +163,11 @@ class RunView:
                 attempt = self._task(TaskId(event.worker)).attempt(event.attempt)
                 if attempt is not None:
                     attempt.apply(event)
+
+    def _forget_blocked(self) -> None:
+        for task in self.tasks.values():
+            for attempt in task.attempts:
+                attempt.blocked.clear()
 
     def _task(self, task: TaskId) -> TaskView:
         return self.tasks.setdefault(task, TaskView(task))

@@ -4,7 +4,7 @@ import re
 import tomllib
 
 from protocols.errors import InputError
-from protocols.wording import printable
+from protocols.wording import escaped
 
 __all__ = ["parse_toml"]
 
@@ -19,12 +19,12 @@ def parse_toml(text: str, file: str, error: type[InputError]) -> dict[str, objec
         problem = "nested too deeply; make it flatter"
     except ValueError:  # Python's own limit of digits
         problem = "not valid TOML: a number has too many digits; shorten it"
-    raise error(f"{printable(file)}: {problem}")
+    raise error(f"{escaped(file)}: {problem}")
 
 
 def _explain(message: str, text: str) -> str:
     match = re.fullmatch(r"(.*) \(at (?:(line \d+, column \d+)|end of document)\)", message, re.DOTALL)
     if match is None:
-        return f"not valid TOML: {printable(message)}; correct it"
+        return f"not valid TOML: {escaped(message)}; correct it"
     end = f"line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}, the end"
-    return f"{match[2] or end}: not valid TOML: {printable(match[1])}; correct it"
+    return f"{match[2] or end}: not valid TOML: {escaped(match[1])}; correct it"

@@ -3,20 +3,20 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["did_you_mean", "printable", "quote"]
+__all__ = ["did_you_mean", "escaped", "quote"]
 
 _LONGEST = 200
 
 
-def printable(text: str) -> str:
+def escaped(text: str) -> str:
     """The text with everything escaped that could move a cursor, hide, or not be encoded."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def quote(text: str) -> str:
-    """The text in double quotes, printable, and cut where it is long."""
+    """The text in double quotes, escaped, and cut where it is long."""
     cut = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    return f'"{printable(cut)}"'
+    return f'"{escaped(cut)}"'
 
 
 def did_you_mean(word: str, candidates: Iterable[str], prefix: str = "") -> str:

@@ -30,18 +30,33 @@ _KILLED = "callboard was killed"
 
 
 def closing_events(folder: FleetFolder, view: RunView, swept: tuple[str, ...], at: float) -> list[Event]:
-    """The missing events, ``run.ended`` last; they are applied to the view as well. Empty where it has ended."""
+    """The missing events, ``run.ended`` last; they are applied to the view as well. Empty where it has ended.
+
+    Where nothing was left to be swept at ``at``, the run ended when it was last seen alive.
+    """
     if view.outcome is not None:
         return []
-    events = [*_worker_events(folder, view, at)]
+    ended_at = at if swept else _last_evidence(folder, view, at)
+    events = [*_worker_events(folder, view, at, ended_at)]
     if swept:
         events.append(FleetSwept(at=at, processes=swept))
     _apply(view, events)
     changes = [_conclude_task(task, at) for task in view.tasks.values() if task.status in _OPEN]
     _apply(view, changes)
-    end = RunEnded(at=at, outcome="interrupted", counts=view.counts())
+    end = RunEnded(at=ended_at, outcome="interrupted", counts=view.counts())
     _apply(view, [end])
     return [*events, *changes, end]
+
+
+def _last_evidence(folder: FleetFolder, view: RunView, now: float) -> float:
+    """When something of the run was last seen alive: it may be long before anybody looks."""
+    seen = [view.last_at or now]
+    for task in view.tasks.values():
+        for attempt in task.attempts:
+            status = _read_status(folder, attempt)
+            if status is not None and status.exited_at is not None:
+                seen.append(status.exited_at)
+    return min(max(seen), now)
 
 
 def _apply(view: RunView, events: Sequence[Event]) -> None:
@@ -49,14 +64,16 @@ def _apply(view: RunView, events: Sequence[Event]) -> None:
         view.apply(Record(view.last_seq + 1, event))
 
 
-def _worker_events(folder: FleetFolder, view: RunView, at: float) -> Iterator[Event]:
+def _worker_events(folder: FleetFolder, view: RunView, at: float, seen_at: float) -> Iterator[Event]:
     for task in view.tasks.values():
         for attempt in task.attempts:
             if attempt.exited is None:
-                yield from _attempt_events(folder, task.id, attempt, at)
+                yield from _attempt_events(folder, task.id, attempt, at, seen_at)
 
 
-def _attempt_events(folder: FleetFolder, task: TaskId, attempt: AttemptView, at: float) -> Iterator[Event]:
+def _attempt_events(
+    folder: FleetFolder, task: TaskId, attempt: AttemptView, at: float, seen_at: float
+) -> Iterator[Event]:
     """Ranges of output that no record covers, what does not agree, and the end of the attempt."""
     worker = WorkerId(task)
     status = _read_status(folder, attempt)
@@ -78,14 +95,14 @@ def _attempt_events(folder: FleetFolder, task: TaskId, attempt: AttemptView, at:
                 spooled=size,
                 recorded=max(covered, size),
             )
-    yield _exit(worker, attempt, status, spooled, at)
+    yield _exit(worker, attempt, status, spooled, at, seen_at)
 
 
 def _exit(
-    worker: WorkerId, attempt: AttemptView, status: Status | None, spooled: dict[Stream, int], at: float
+    worker: WorkerId, attempt: AttemptView, status: Status | None, spooled: dict[Stream, int], at: float, seen_at: float
 ) -> WorkerExited:
-    """What the keeper's status file tells; where it tells nothing, nobody knows."""
-    code, signal, ended_at = None, None, at
+    """What the keeper's status file tells; where it tells nothing, nobody knows, and it ends when it was last seen."""
+    code, signal, ended_at = None, None, seen_at
     reason: EndReason = "lost"
     error = "callboard and its keeper were killed; nobody saw how it ended"
     if status is not None and status.exited_at is not None:

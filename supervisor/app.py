@@ -164,6 +164,7 @@ class Run:
             async with layer(drain=0) as serving:
                 await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
                 await decided.wait()
+        self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
 
     def _port(self) -> ControlPort:

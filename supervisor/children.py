@@ -120,6 +120,8 @@ async def _tell(report: Report, event: ActorFailed, failure: Exception) -> None:
 
 
 def _exhausted(child: Child, failure: Exception) -> RestartLimitError:
+    if not child.limit:
+        return RestartLimitError(f'actor "{child.name}": failed with {_text(failure)}; the log has the details')
     return RestartLimitError(
         f'actor "{child.name}": failed after {child.limit} restarts within {child.window:g} s, the last time with '
         f"{_text(failure)}; the log has the others"

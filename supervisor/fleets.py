@@ -16,7 +16,7 @@ from protocols.errors import InputError
 from protocols.ids import RunId
 from protocols.layout import FleetFolder
 from supervisor.files import make_folder, replace_file
-from supervisor.identity import Identity, identify
+from supervisor.identity import Identity, identify, is_run_name
 from supervisor.locks import hold_lock, is_locked, lock_owner
 from supervisor.state import check_state, state_error
 
@@ -110,7 +110,7 @@ def find_fleets(state: Path) -> list[Fleet]:
     if found is None:
         return []
     try:
-        entries = [entry for entry in os.scandir(found) if not entry.name.startswith(".")]
+        entries = [entry for entry in os.scandir(found) if is_run_name(entry.name)]
         fleets = [_read(Path(entry.path)) for entry in entries if entry.is_dir() or entry.is_symlink()]
     except OSError as exc:
         raise state_error(state, exc) from exc

@@ -1,6 +1,7 @@
 """Which fleet this is: what ``fleet.json`` says of it for ever."""
 
 import os
+import re
 import secrets
 import uuid
 from base64 import b32encode
@@ -14,16 +15,17 @@ from protocols.errors import StateError
 from protocols.ids import FleetId, RunId
 from supervisor.machine import boot_id, pid_namespace
 
-__all__ = ["Identity", "identify"]
+__all__ = ["Identity", "identify", "is_run_name"]
 
 _Natural = Annotated[int, msgspec.Meta(gt=0)]
+_RUN = r"\A[a-z2-7]{8}\Z"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """What ``fleet.json`` holds: what never changes."""
 
     fleet: Annotated[FleetId, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-    run: Annotated[RunId, msgspec.Meta(pattern=r"\A[a-z2-7]{8}\Z")]
+    run: Annotated[RunId, msgspec.Meta(pattern=_RUN)]
     plan: str
     cwd: str
     started_at: float
@@ -40,6 +42,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     def is_local(self) -> bool:
         """Whether a pid means the same to us as it did to this fleet."""
         return self.boot_id == boot_id() and self.pid_namespace == pid_namespace()
+
+
+def is_run_name(name: str) -> bool:
+    """Whether a folder of this name may be that of a fleet."""
+    return re.search(_RUN, name) is not None
 
 
 def identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Identity:

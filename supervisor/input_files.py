@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from protocols.errors import InputError
-from protocols.wording import printable
+from protocols.wording import escaped
 
 __all__ = ["decode_input", "read_input"]
 
@@ -27,7 +27,7 @@ def read_input(path: Path, file: str, error: type[InputError]) -> bytes:
         if len(source) <= _LONGEST:
             return source
         problem = "larger than 4 MiB; make it smaller"
-    raise error(f"{printable(file)}: {problem}")
+    raise error(f"{escaped(file)}: {problem}")
 
 
 def decode_input(source: bytes, file: str, error: type[InputError]) -> str:
@@ -36,4 +36,4 @@ def decode_input(source: bytes, file: str, error: type[InputError]) -> str:
         return source.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = source.count(b"\n", 0, exc.start) + 1
-    raise error(f"{printable(file)}: line {line}: not UTF-8; save the file as UTF-8")
+    raise error(f"{escaped(file)}: line {line}: not UTF-8; save the file as UTF-8")

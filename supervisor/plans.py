@@ -12,7 +12,7 @@ from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.plan import Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
-from protocols.wording import printable, quote
+from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
 
 __all__ = ["LoadedPlan", "load_plan"]
@@ -41,7 +41,7 @@ def load_plan(path: Path, start: Path, *, base: Mapping[str, str] | None = None,
     tasks = tuple(_place(task, start) for task in plan.tasks)
     executables, problems = _look_up(tasks, base)
     if problems:
-        raise PlanError(*(f"{printable(str(path))}: {problem}" for problem in problems))
+        raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     return LoadedPlan(plan=msgspec.structs.replace(plan, tasks=tasks), executables=executables, source=source)
 
 

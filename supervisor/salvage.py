@@ -8,7 +8,7 @@ from protocols.errors import InputError
 from protocols.events import Stream
 from protocols.ids import TaskId, WorkerId
 from protocols.layout import FleetFolder
-from protocols.wording import did_you_mean, printable, quote
+from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["find_output", "read_part"]
 
@@ -53,4 +53,4 @@ def _names(folder: Path) -> Sequence[str]:
 
 
 def _list(names: Sequence[str]) -> str:
-    return f"; it has {', '.join(map(printable, names))}" if names else "; it has none at all"
+    return f"; it has {', '.join(map(escaped, names))}" if names else "; it has none at all"

@@ -19,7 +19,7 @@ from pydantic_settings import (
 from protocols.durations import parse_duration
 from protocols.errors import SettingsError
 from protocols.toml_text import parse_toml
-from protocols.wording import did_you_mean, printable
+from protocols.wording import did_you_mean, escaped
 from supervisor.input_files import decode_input, read_input
 from supervisor.settings import PREFIX, STATE, RetentionSettings, Settings, StopSettings, StreamSettings
 
@@ -83,7 +83,7 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
     sources = (
         _Source(dict(flags), lambda name: f"flag {name}"),
         _Source(_read_environment(), _variable),
-        _Source(_flatten(document), lambda name: f"{printable(str(file))}: {name}"),
+        _Source(_flatten(document), lambda name: f"{escaped(str(file))}: {name}"),
     )
     unknown = [_explain_unknown(source, name) for source in sources for name in source.values if name not in _NAMES]
     if unknown:
@@ -163,7 +163,7 @@ def _explain_unknown(source: _Source, name: str) -> str:
         problem = f"no such key{did_you_mean(key, _SECTIONS[section].model_fields) or '; remove it'}"
     else:
         problem = f"no such key{did_you_mean(name, (*_NAMES, *_SECTIONS)) or '; remove it'}"
-    return f"{source.place(printable(name))}: {problem}"
+    return f"{source.place(escaped(name))}: {problem}"
 
 
 def _explain(details: ErrorDetails, sources: Iterable[_Source]) -> str:

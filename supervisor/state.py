@@ -8,6 +8,7 @@ from pathlib import Path
 
 from protocols.errors import StateError
 from supervisor.files import make_folder, replace_file
+from supervisor.identity import is_run_name
 
 __all__ = ["check_state", "open_state", "state_error"]
 
@@ -34,6 +35,8 @@ def open_state(path: Path) -> Path:
         found = check_state(path)
     if found is None:
         raise StateError(f"{path}: the state folder was removed just after it was made; try again")
+    if not _is_ours(found):
+        raise StateError(f"{path}: this folder holds other things than runs; name one that is empty or not there yet")
     if not os.access(found, os.W_OK | os.X_OK, effective_ids=True):
         raise StateError(f"{path}: the state folder is not writable; {_ADVICE[errno.EACCES]}")
     _ignore_in_git(found)
@@ -71,6 +74,15 @@ def _problem(path: Path, found: os.stat_result) -> str:
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return f"other users can write in the state folder; run: chmod go-w {path}"
     return ""
+
+
+def _is_ours(path: Path) -> bool:
+    """Nothing but runs lies in it: a project's folder must not be hidden from git, nor its folders be damaged runs."""
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except OSError as exc:
+        raise state_error(path, exc) from exc
+    return ".git" not in names and all(is_run_name(name) or name.startswith(".") for name in names)
 
 
 def _make(path: Path) -> None:

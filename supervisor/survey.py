@@ -10,7 +10,7 @@ from protocols.environment import withheld_environment, worker_environment
 from protocols.graph import critical_path, waves
 from protocols.ids import TaskId
 from protocols.plan import Plan, Task
-from protocols.wording import printable
+from protocols.wording import escaped
 
 __all__ = ["Survey", "render", "survey"]
 
@@ -49,7 +49,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
     """Look at a plan that would run under the environment ``base``."""
     needs = plan.needs()
     return Survey(
-        plan=printable(file),
+        plan=escaped(file),
         tasks=len(plan.tasks),
         concurrency=plan.concurrency,
         role_concurrency=plan.role_concurrency,
@@ -86,7 +86,7 @@ def _describe_environment(group: list[Task], base: Mapping[str, str]) -> Environ
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(printable(name) for name in sorted(names))
+    return tuple(escaped(name) for name in sorted(names))
 
 
 def render(found: Survey, width: int = 100) -> str:

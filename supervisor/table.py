@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from protocols.wording import printable
+from protocols.wording import escaped
 
 __all__ = ["one_line", "render_table", "terminal_width"]
 
@@ -44,7 +44,7 @@ def terminal_width() -> int | None:
 
 def one_line(text: str) -> str:
     """What a terminal shows without doing anything else: single spaces, control characters escaped."""
-    return printable(" ".join(text.split()))
+    return escaped(" ".join(text.split()))
 
 
 def _column(cells: Iterable[str], size: int, right: bool) -> list[str]:

@@ -99,6 +99,15 @@ async def test_over_the_limit_the_error_ends_the_nursery_around(autojump_clock: 
     assert reports.events[-1].restart_in is None
 
 
+async def test_an_actor_that_is_never_restarted_is_not_said_to_have_been(autojump_clock: MockClock) -> None:
+    actor = Actor((1, FAILURE))
+
+    message = 'actor "it": failed with ValueError: broken; the log has the details'
+    with pytest.RaisesGroup(pytest.RaisesExc(RestartLimitError, match=f"^{message}$")):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervise, Child("it", actor.run, limit=0))
+
+
 async def test_over_the_limit_an_actor_can_be_parked_and_the_others_go_on(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -222,7 +222,7 @@ def test_a_damaged_fleet_is_listed_with_what_is_wrong(
 
 def test_a_fleet_under_a_foreign_name_is_damaged(state: Path) -> None:
     fleet = add_fleet(state)
-    fleet.folder.root.rename(state / "renamed")
+    fleet.folder.root.rename(state / "renamedx")
 
     [found] = find_fleets(state)
 

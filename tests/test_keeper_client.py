@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -44,7 +45,7 @@ from protocols.keeper import (
 from protocols.layout import FleetFolder
 from tests.process_trees import open_trees
 
-FLEET = FleetId("f" * 32)
+FLEET = FleetId(uuid.uuid4().hex)  # a run of these tests beside this one has processes of its own
 
 
 class ScriptedLink(KeeperLink):

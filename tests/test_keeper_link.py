@@ -10,12 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 import trio
-from trio.testing import MockClock
 
+from actors import keeper_link
 from actors.keeper_link import KeeperLink
+from actors.keeper_process.procfs import read_process
 from protocols.errors import KeeperError
-from protocols.keeper import MAX_MESSAGE, Message, Reply, Resumed
 from protocols.ids import AttemptId
+from protocols.keeper import MAX_MESSAGE, Message, Reply, Resumed
 
 _REPLY = b'{"type":"reply","re":%d,"ok":{},"fds":%d}\n'
 
@@ -102,30 +103,38 @@ async def _pour(keeper: socket.socket) -> None:
     await trio.to_thread.run_sync(keeper.sendall, b"x" * (MAX_MESSAGE + 1))
 
 
-async def test_a_keeper_that_does_not_go_is_killed_and_reaped(autojump_clock: MockClock) -> None:
+@pytest.fixture
+def sleeper() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process that ends for SIGKILL only, and its pidfd."""
     with subprocess.Popen(["sleep", "1000"]) as process:
         pidfd = os.pidfd_open(process.pid)
-        with _linked(process.pid, pidfd) as (link, _):
-            await link.finish()
-
-        with pytest.raises(ChildProcessError):
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG)
-        process.returncode = -signal.SIGKILL
+        yield process, pidfd
+        process.kill()
         os.close(pidfd)
+
+
+async def test_a_keeper_that_does_not_go_is_killed_and_reaped(
+    sleeper: tuple[subprocess.Popen[bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pidfd = sleeper
+    monkeypatch.setattr(keeper_link, "_EXIT_DEADLINE", 0.01)
+    with _linked(process.pid, pidfd) as (link, _):
+        await link.finish()
+
+    assert read_process(process.pid) is None
 
 
 async def test_a_keeper_that_does_not_even_die_is_not_waited_for_for_ever(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    sleeper: tuple[subprocess.Popen[bytes], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing dies in the middle of a write to a disk that hangs."""
-    with subprocess.Popen(["sleep", "1000"]) as process:
-        pidfd = os.pidfd_open(process.pid)
-        monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)
-        with _linked(process.pid, pidfd) as (link, _):
-            with pytest.raises(KeeperError, match="does not die"):
-                await link.kill()
-            with pytest.raises(KeeperError, match="does not die"):
-                await link.finish()
+    process, pidfd = sleeper
+    monkeypatch.setattr(keeper_link, "_EXIT_DEADLINE", 0.01)
+    monkeypatch.setattr(keeper_link, "_DEATH_DEADLINE", 0.01)
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)
 
-        process.kill()
-        os.close(pidfd)
+    with _linked(process.pid, pidfd) as (link, _):
+        with pytest.raises(KeeperError, match="does not die"):
+            await link.kill()
+        with pytest.raises(KeeperError, match="does not die"):
+            await link.finish()

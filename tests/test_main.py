@@ -87,6 +87,47 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    text = f"PATH={CALLBOARD.parent}:$PATH; {command}"
+    return subprocess.run(["bash", "-c", text], cwd=cwd, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.mark.parametrize("command", ["--help", "runs", "doctor"])
+def test_output_on_a_full_disk_is_one_error(command: str, tmp_path: Path) -> None:
+    result = shell(f"callboard {command} > /dev/full", tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr == "error: standard output: No space left on device; make room, or send it elsewhere\n"
+
+
+def test_closed_streams_disturb_nothing(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text('[[tasks]]\nid = "a"\ncommand = ["echo", "hi"]\n')
+
+    assert shell("callboard run plan.toml <&- >&- 2>&-", tmp_path).returncode == 0
+    assert shell("callboard runs >&-", tmp_path).stderr == ""
+    assert shell("callboard zzz 2>&-", tmp_path).returncode == 2
+    (run,) = shell("callboard runs --json", tmp_path).stdout.splitlines()
+    assert '"counts":{"succeeded":1}' in run
+    assert (tmp_path / ".callboard").is_dir()
+
+
+def test_what_the_encoding_of_the_terminal_lacks_is_escaped(tmp_path: Path) -> None:
+    plan = 'tasks = [{ id = "a", command = ["true"] }, { id = "b", command = ["true"], needs = ["a"] }]'
+    (tmp_path / "plan.toml").write_text(plan)
+
+    result = shell("PYTHONIOENCODING=ascii callboard check plan.toml", tmp_path)
+
+    assert result.returncode == 0
+    assert "critical path: a \\u2192 b\n" in result.stdout
+
+
+def test_in_a_folder_that_was_removed_there_is_one_error(tmp_path: Path) -> None:
+    result = shell("mkdir gone && cd gone && rmdir ../gone && callboard runs", tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == "error: the current folder: No such file or directory; change to another one\n"
+
+
 @pytest.mark.parametrize(
     ("system", "release"), [("linux", "5.4.0-150-generic"), ("linux", "4.19"), ("darwin", "24.1.0")]
 )

@@ -126,8 +126,8 @@ async def test_dependents_of_a_failure_are_skipped_with_the_reason(autojump_cloc
 
     changes = {event.task: event for event in stage.events if isinstance(event, TaskStatusChanged)}
     assert changes[TaskId("a")].reason == "exit code 3"
-    assert changes[TaskId("b")].reason == 'needs "a" ("a" failed)'
-    assert changes[TaskId("c")].reason == 'needs "b" ("a" failed)'
+    assert changes[TaskId("b")].reason == 'needs "a", which failed'
+    assert changes[TaskId("c")].reason == 'needs "b", skipped because "a" failed'
     assert stage.statuses() == {"a": "failed", "b": "skipped", "c": "skipped", "d": "succeeded"}
     assert stage.outcome() == "failed"
 

@@ -1,5 +1,7 @@
 """What the end of an attempt means for its task."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 
@@ -45,6 +47,20 @@ def test_an_end_has_one_meaning(exited: WorkerExited, status: TaskStatus, reason
     verdict = judge(exited, 90.0)
 
     assert (verdict.status, verdict.reason, verdict.retry) == (status, reason, retry)
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+@pytest.mark.parametrize("end", [0, 1, "SIGTERM", "SIGSEGV", None])
+@pytest.mark.parametrize("reason", get_args(EndReason))
+def test_every_end_has_a_verdict_and_only_a_failure_is_worth_another_try(
+    reason: EndReason, end: int | str | None, stopping: bool
+) -> None:
+    verdict = judge(_exited(reason, end), None, stopping=stopping)
+
+    assert verdict.status in {"succeeded", "failed", "timed-out", "stopped"}
+    assert verdict.retry == (verdict.status in {"failed", "timed-out"})
+    assert (verdict.reason == "") == (verdict.status == "succeeded")
+    assert (verdict.status == "succeeded") == (reason == "exit" and end == 0)
 
 
 @pytest.mark.parametrize(

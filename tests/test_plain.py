@@ -2,11 +2,13 @@
 
 import msgspec
 import pytest
+from hypothesis import given
 
 from protocols.events import (
     ActorFailed,
     Event,
     FleetSwept,
+    JournalResumed,
     KeeperLost,
     KeeperStarted,
     ProcessUnattributed,
@@ -19,6 +21,7 @@ from protocols.events import (
 )
 from protocols.ids import WorkerId
 from protocols.plain import PlainLines, format_counts
+from tests.made_events import records
 from tests.made_fleets import AT, exited, output, run_ended, run_started, started, starting, status
 
 A = WorkerId("a")
@@ -93,7 +96,10 @@ def test_a_failure_that_is_allowed_is_told_as_such() -> None:
             ProcessUnattributed(at=AT, pid=7, command="sleep 9"),
             "a process of no known worker: 7 sleep 9; it ends with the run",
         ),
-        (KeeperLost(at=AT, pid=7, reason="killed"), "the keeper (pid 7) is lost: killed; a new one takes over"),
+        (WorkerStopping(at=AT, worker=A, attempt=1, reason="timeout", grace=0.0), "a: timeout: KILL now"),
+        (KeeperLost(at=AT, pid=7, reason="killed"), "the keeper (pid 7) is lost: killed"),
+        (KeeperStarted(at=AT, pid=8, generation=2), "a new keeper (pid 8) takes over"),
+        (JournalResumed(at=AT, seconds=61.2, error="full"), "the journal could not be written for 1m1s: full"),
         (
             SpoolBlocked(at=AT, worker=A, attempt=1, stream="stdout", error="No space left on device"),
             "a: stdout waits, its spool cannot be written: No space left on device; tried each second",
@@ -109,6 +115,21 @@ def test_a_failure_that_is_allowed_is_told_as_such() -> None:
 )
 def test_what_else_a_person_has_to_know_is_a_line(event: Event, text: str) -> None:
     assert last(msgspec.structs.replace(event, at=AT)) == text
+
+
+def test_a_worker_that_goes_with_its_run_needs_no_line_of_its_own() -> None:
+    stopping = WorkerStopping(at=AT, worker=A, attempt=1, reason="stop", grace=2.0)
+
+    assert last(stopping) == last()
+
+
+@given(records)
+def test_no_sequence_of_records_raises_and_a_line_is_one_line_that_can_be_encoded(found: list[Record]) -> None:
+    plain = PlainLines()
+    for record in found:
+        for line in plain.feed(record):
+            line.encode()
+            assert len(line.splitlines()) == 1 and "\x1b" not in line
 
 
 def test_a_line_is_one_line_whatever_a_worker_is_called_with() -> None:

@@ -189,8 +189,7 @@ def test_a_run_in_a_worker_goes_with_the_run_around_it(tmp_path: Path) -> None:
 
         _kill(run)
 
-        wait_until(lambda: not find_marked(outer_fleet.fleet))
-        assert not living(tmp_path / "pids")
+        wait_until(lambda: not living(tmp_path / "pids") and not find_marked(outer_fleet.fleet))
         assert "interrupted" in callboard(tmp_path, "runs", "--state", "inner").stdout
 
 

@@ -99,6 +99,18 @@ def test_a_journal_that_cannot_be_written_is_told_at_once_and_resumed_later(tmp_
         assert "Traceback" not in run.stderr
 
 
+def test_tasks_for_which_the_disk_has_no_room_start_when_it_has(tmp_path: Path, state: Path) -> None:
+    ballast = _fill(state, leave=24 * _PAGE)  # enough to begin, too little for the files of all
+    with running(tmp_path, *(task(f"t{number}", "echo out") for number in range(8))) as run:
+        run.wait_until(lambda: "the journal waits for its disk" in run.stderr)
+
+        ballast.unlink()
+        run.finish()
+
+        assert {run.spool(f"t{number}") for number in range(8)} == {b"out\n"}
+        assert {each.status for each in run.report.tasks} == {"succeeded"}
+
+
 def test_a_stop_ends_all_workers_while_the_disk_is_full(tmp_path: Path, state: Path) -> None:
     ballast = _fill(state, leave=2 * 1024 * 1024)
     with running(tmp_path, writer("a", size=_LARGE), task("b", "trap '' TERM; while :; do sleep 0.1; done")) as run:

@@ -139,3 +139,14 @@ def test_a_full_disk_is_named_and_nothing_is_left_on_it(tmp_path: Path) -> None:
 def open_unprivileged(path: Path) -> str:
     command = [*UNPRIVILEGED, sys.executable, "-c", OPEN, str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+@pytest.mark.parametrize("name", ["src", "README.md", ".git"])
+def test_a_folder_that_holds_other_things_is_refused_and_stays_as_it_is(state: Path, name: str) -> None:
+    (state / name).mkdir(parents=True)
+    state.chmod(0o700)
+
+    with pytest.raises(StateError, match="holds other things than runs; name one that is empty or not there yet"):
+        open_state(state)
+
+    assert [path.name for path in state.iterdir()] == [name]

@@ -23,6 +23,7 @@ from supervisor.machine import boot_id
 from supervisor.state import open_state
 from supervisor.sweep import conclude, conclude_all, find_end
 from tests.made_fleets import (
+    AT,
     add_records,
     exited,
     fill_spool,
@@ -122,7 +123,7 @@ def test_the_run_of_a_dead_fleet_is_interrupted(state: Path) -> None:
     assert conclude(fleet, now=lambda: NOW)
 
     assert tags(fleet)[4:] == ["worker.exited", "task.status_changed", "run.ended"]
-    assert find_end(fleet) == RunEnded(at=NOW, outcome="interrupted", counts={"stopped": 1})
+    assert find_end(fleet) == RunEnded(at=AT, outcome="interrupted", counts={"stopped": 1})
     assert json.loads(fleet.folder.report_json.read_bytes())["outcome"] == "interrupted"
     assert "interrupted" in fleet.folder.report_markdown.read_text()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocols.wording import did_you_mean, printable, quote
+from protocols.wording import did_you_mean, escaped, quote
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from protocols.wording import did_you_mean, printable, quote
     ],
 )
 def test_what_could_move_a_cursor_hide_or_not_be_encoded_is_escaped(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert escaped(text) == shown
 
 
 def test_a_long_quote_is_cut() -> None:

@@ -1,8 +1,9 @@
 """The life of one attempt, with everything around it played by the test."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ from actors.orders import Answer, StartWorker, StopWorker
 from actors.worker import Worker
 from protocols import keeper as wire
 from protocols.errors import SpawnError
-from protocols.events import AttemptStarting, JournalResumed, WorkerExited, WorkerOutput, WorkerStarted
+from protocols.events import (
+    AttemptStarting,
+    JournalResumed,
+    SpoolBlocked,
+    SpoolResumed,
+    WorkerExited,
+    WorkerOutput,
+    WorkerStarted,
+)
 from protocols.ids import WorkerId
 from protocols.keeper import Forget, Stop, from_os, to_os
 from protocols.plan import Stdin
@@ -157,6 +166,30 @@ async def test_without_a_folder_for_its_output_nothing_is_started(tmp_path: Path
 
     (exited,) = life.result
     assert exited.reason == "not-started" and exited.error.endswith("spool/a/1: Not a directory")
+
+
+async def test_a_start_for_which_the_disk_has_no_room_is_asked_for_again(tmp_path: Path) -> None:
+    async with living(tmp_path) as life:
+        life.stage.around = replace(life.stage.around, retry=0.001)
+        for _ in range(30):
+            spawn = await life.stage.next_spawn()
+            await spawn.answer.send(Answer(error=SpawnError("no room", "ENOSPC")))
+        await life.stage.end(await life.stage.spawned())
+        await life.stage.next_request()
+
+    assert life.kinds() == [AttemptStarting, SpoolBlocked, SpoolResumed, WorkerStarted, WorkerExited]
+    assert [end.reason for end in life.result] == ["exit"]
+
+
+async def test_a_start_that_waits_for_the_disk_can_be_stopped(tmp_path: Path) -> None:
+    async with living(tmp_path) as life:
+        life.stage.around = replace(life.stage.around, retry=math.inf)
+        spawn = await life.stage.next_spawn()
+        await spawn.answer.send(Answer(error=SpawnError("no room", "EDQUOT")))
+        await life.stop()
+        await life.stage.next_request()
+
+    assert [(end.reason, end.error) for end in life.result] == [("stop", "stopped before its start")]
 
 
 async def test_an_end_of_which_nobody_knows_is_lost_whatever_the_keeper_calls_it(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ __all__ = ["main"]
 _FIRST_CONNECTION_WAIT = 10.0
 _LOCK_WAIT = 5.0  # for an earlier keeper of this folder that is just leaving
 _LAST_WORDS_WAIT = 2.0  # for the supervisor to read the last replies
-_SWEEP_PAUSE = 0.002
+_FIRST_SWEEP_PAUSE = 0.002
+_LONGEST_SWEEP_PAUSE = 0.1  # what does not die waits for a disk
 _PR_SET_CHILD_SUBREAPER = 36
 _IGNORED = (
     signal.SIGINT,
@@ -59,6 +60,7 @@ class Keeper:
 
     def run(self) -> None:
         """Live until nobody is connected and no worker lives, or until all has been shut down."""
+        pause = _FIRST_SWEEP_PAUSE
         while True:
             self._fleet.settle()
             now = boottime()
@@ -66,7 +68,7 @@ class Keeper:
             if self._unwanted(now):
                 if self._fleet.rest.sweep():
                     break
-                wait = _SWEEP_PAUSE
+                wait, pause = pause, min(pause * 2, _LONGEST_SWEEP_PAUSE)
             elif self._never_wanted:
                 wait = min(wait, self._give_up_at - now)
             self._loop.wait(wait)

@@ -1,12 +1,16 @@
 """The command ``callboard``: its subcommands, and what an error looks like to a user."""
 
+import errno
+import io
 import logging
 import os
 import platform
 import re
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 __all__ = ["main"]
 
@@ -14,6 +18,7 @@ OK, FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes: fine, some task failed, bad input, no supervisor reached, interrupted."""
 
 _KERNEL = (5, 10)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _COMMANDS = {
     "run": "Run a plan in the foreground.",
     "check": "Say whether a plan can run here, in which order, and with which environment.",
@@ -31,24 +36,47 @@ _COMMANDS = {
 
 def main() -> None:
     """Entry point of the distribution."""
+    _prepare_streams()
     if logging.lastResort is not None:  # where nothing else was set up, a log line is a warning to the user
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
-    sys.exit(_refuse() or _run(sys.argv[1:]))
+    try:
+        code = _refuse() or _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: an interrupt changes nothing any more
+    sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Open what was closed: else the next file gets its number and all that is printed. Any encoding will do."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for as long as we live
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _refuse() -> int:
-    """Linux from 5.10 on: there is no pidfd, subreaper or /proc elsewhere."""
+    """Linux from 5.10 on: there is no pidfd, subreaper or /proc elsewhere. And a folder that is still there."""
     release = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
-    if sys.platform == "linux" and release >= _KERNEL:
-        return OK
-    here = f"{platform.system()} {platform.release()}"
-    print(f"error: callboard needs Linux 5.10 or later, this is {here}; use a container or a virtual machine",
-          file=sys.stderr)  # fmt: skip
-    return BAD_INPUT
+    if sys.platform != "linux" or release < _KERNEL:
+        here = f"{platform.system()} {platform.release()}"
+        text = f"callboard needs Linux 5.10 or later, this is {here}; use a container or a virtual machine"
+        return _fail(text, BAD_INPUT)
+    try:
+        Path.cwd()
+    except OSError as error:
+        return _fail(f"the current folder: {error.strerror}; change to another one", BAD_INPUT)
+    return OK
 
 
 def _run(arguments: list[str]) -> int:
-    from cyclopts import App, CycloptsError, Parameter  # noqa: PLC0415 - after the check of the system
+    from cyclopts import CycloptsError  # noqa: PLC0415 - after the check of the system
 
     from protocols.errors import (  # noqa: PLC0415
         FleetError,
@@ -59,17 +87,10 @@ def _run(arguments: list[str]) -> int:
     )
     from supervisor.cli.usage import explain_usage  # noqa: PLC0415
 
-    app = App(
-        name="callboard",
-        help="Supervise fleets of coding agents and other command-line workers.",
-        version=version("callboard"),
-        help_format="plaintext",
-        default_parameter=Parameter(negative=(), show_default=False),
-    )
-    for name, text in _COMMANDS.items():
-        app.command(f"supervisor.cli.{name}:{name}", name=name, help=text)
+    app = _app()
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         return _fail(explain_usage(error, _COMMANDS), BAD_INPUT)
     except (InputError, StateError, JournalError) as error:
@@ -79,11 +100,33 @@ def _run(arguments: list[str]) -> int:
     except FleetError as error:
         return _fail(str(error), FAILED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more when it ends
+        _drop_output()
         return 128 + signal.SIGPIPE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _drop_output()
+        return _fail(f"standard output: {error.strerror}; make room, or send it elsewhere", FAILED)
     return code if isinstance(code, int) else OK
+
+
+def _app() -> Callable[..., object]:
+    from cyclopts import App, Parameter  # noqa: PLC0415 - after the check of the system
+
+    app = App(
+        name="callboard",
+        help="Supervise fleets of coding agents and other command-line workers.",
+        version=version("callboard"),
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+    )
+    for name, text in _COMMANDS.items():
+        app.command(f"supervisor.cli.{name}:{name}", name=name, help=text)
+    return app
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more when it ends
 
 
 def _fail(text: str, code: int) -> int:

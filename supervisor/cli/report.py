@@ -24,7 +24,7 @@ def report(
     import msgspec  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.errors import InputError  # noqa: PLC0415
-    from protocols.wording import printable  # noqa: PLC0415
+    from protocols.wording import escaped  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.report import build_report, read_report  # noqa: PLC0415
     from supervisor.report_text import summary_table  # noqa: PLC0415
@@ -45,4 +45,4 @@ def report(
         return
     print(f"run {found.run} of {one_line(found.plan)}\n\n{summary_table(found, terminal_width())}")
     if fleet.folder.report_markdown.exists():
-        print(f"report: {printable(str(fleet.folder.report_markdown))}")
+        print(f"report: {escaped(str(fleet.folder.report_markdown))}")

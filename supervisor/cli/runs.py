@@ -23,7 +23,7 @@ def runs(*, json: bool = False, state: Path | None = None, config: Path | None =
 
     import msgspec  # noqa: PLC0415
 
-    from protocols.wording import printable  # noqa: PLC0415
+    from protocols.wording import escaped  # noqa: PLC0415
     from supervisor.listing import list_runs, render_runs  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.table import terminal_width  # noqa: PLC0415
@@ -36,4 +36,4 @@ def runs(*, json: bool = False, state: Path | None = None, config: Path | None =
     elif found:
         print(render_runs(found, time.time(), terminal_width()))
     else:
-        print(f"no runs in {printable(str(folder))}; start one with: callboard run PLAN.toml")
+        print(f"no runs in {escaped(str(folder))}; start one with: callboard run PLAN.toml")

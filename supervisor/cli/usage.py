@@ -10,7 +10,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from protocols.wording import did_you_mean, printable, quote
+from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["explain_usage"]
 
@@ -36,5 +36,5 @@ def _problem(error: CycloptsError, commands: Collection[str]) -> str:
         case MissingArgumentError() if error.argument is not None:
             name = error.argument.name
             return f"{name} needs a value" if name.startswith("-") else f"{name} is missing"
-    text = printable(str(error).strip().rstrip("."))
+    text = escaped(str(error).strip().rstrip("."))
     return text[:1].lower() + text[1:]

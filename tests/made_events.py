@@ -1,0 +1,42 @@
+"""Any event at all, for Hypothesis: a few tasks, a few attempts, everything else as wild as its type allows."""
+
+from typing import get_args
+
+import msgspec
+from hypothesis import strategies as st
+
+from protocols.events import Event, Record
+
+__all__ = ["events", "records"]
+
+_FEW = {
+    "task": st.sampled_from(["a", "b", "c"]),
+    "worker": st.sampled_from(["a", "b", "c"]),
+    "tasks": st.lists(st.sampled_from(["a", "b", "c", "d"])).map(tuple),
+    "attempt": st.integers(0, 4),
+    "offset": st.integers(0, 2**40),
+    "length": st.integers(0, 2**40),
+}
+"""What has to name the same things now and then."""
+_MOMENTS = st.floats(0, 4e9)
+
+
+def _of_type(kind: object) -> st.SearchStrategy[object]:
+    """Moments and durations are numbers: nobody writes an infinity down."""
+    if kind == float | None:
+        return st.none() | _MOMENTS
+    return _MOMENTS if kind is float else st.from_type(kind)  # type: ignore[arg-type] # the type of a field
+
+
+def _of_kind(kind: type[Event]) -> st.SearchStrategy[Event]:
+    fields = msgspec.structs.fields(kind)
+    return st.builds(
+        kind, **{each.name: _FEW[each.name] if each.name in _FEW else _of_type(each.type) for each in fields}
+    )
+
+
+events: st.SearchStrategy[Event] = st.one_of([_of_kind(kind) for kind in get_args(Event)])
+records: st.SearchStrategy[list[Record]] = st.lists(events, max_size=30).map(
+    lambda found: [Record(seq, event) for seq, event in enumerate(found, 1)]
+)
+"""A journal from its first record on, in an order that no run would ever write."""

@@ -1,0 +1,207 @@
+"""What supervisor and keeper say to each other: each side understands what the other one writes."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.keeper_process import requests as keeper_side
+from actors.keeper_process.requests import fds_of, parse_message, parse_request
+from actors.keeper_process.wire import MAX_LINE
+from protocols.ids import AttemptId, FleetId
+from protocols.keeper import (
+    MAX_MESSAGE,
+    VERSION,
+    Adopt,
+    Blocked,
+    CloseStdin,
+    Ended,
+    Exited,
+    Finished,
+    Forget,
+    Hello,
+    Message,
+    Ping,
+    Reaped,
+    Refusal,
+    Reply,
+    Request,
+    Resumed,
+    Shutdown,
+    Spawn,
+    Spawned,
+    Stdin,
+    Stop,
+    Stopping,
+    Unattributed,
+    Welcome,
+    decode_message,
+    encode_request,
+    from_os,
+    to_os,
+)
+
+A = AttemptId("0" * 32)
+_EVERY_BYTE = bytes(range(1, 256))
+_NONE = Stdin("none")
+
+
+@given(st.binary())
+def test_every_string_of_the_operating_system_passes(data: bytes) -> None:
+    assert from_os(to_os(data)) == data
+
+
+@given(st.binary().map(lambda data: data.replace(b"\0", b"")))
+def test_the_keeper_gets_the_very_bytes_of_arguments_and_paths(data: bytes) -> None:
+    request = _heard(_spawn(argv=(to_os(data),), cwd=to_os(b"/" + data), env=(to_os(b"A=" + data),)))
+
+    assert isinstance(request, keeper_side.Spawn)
+    assert (request.argv, request.cwd, request.env) == ([data], b"/" + data, {b"A": data})
+
+
+def _spawn(argv: tuple[str, ...] = ("x",), cwd: str = "/", env: tuple[str, ...] = (), stdin: Stdin = _NONE) -> Spawn:
+    return Spawn(
+        attempt=A,
+        executable="/bin/x",
+        argv=argv,
+        cwd=cwd,
+        env=env,
+        stdin=stdin,
+        stdout="/out",
+        stderr="/err",
+        status="/status",
+        attached=True,
+        timeout=None,
+        grace=0.0,
+        linger=2.0,
+    )
+
+
+def _heard(request: Request) -> keeper_side.Request:
+    """What the keeper makes of it."""
+    line = encode_request(request)
+    assert line.endswith(b"\n") and line.count(b"\n") == 1
+    return parse_request(parse_message(line))
+
+
+_TERMS = keeper_side.Terms(A, b"/out", b"/err", b"/status", True, float("inf"), 0.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (Hello(versions=(VERSION,), fleet=FleetId("f"), generation=1), keeper_side.Hello([1], "f", 1)),
+        (
+            _spawn(stdin=Stdin("text", to_os(_EVERY_BYTE + b"\0"))),
+            keeper_side.Spawn(_TERMS, b"/bin/x", [b"x"], b"/", {}, keeper_side.Stdin("text", _EVERY_BYTE + b"\0")),
+        ),
+        (
+            Adopt(
+                attempt=A,
+                pid=7,
+                start_ticks=9,
+                stdout="/out",
+                stderr="/err",
+                status="/status",
+                attached=True,
+                timeout=1.5,
+                grace=0.0,
+                linger=2.0,
+            ),
+            keeper_side.Adopt(_TERMS._replace(timeout=1.5), 7, 9),
+        ),
+        (Reaped(attempt=A, code=None, signal=9, at=1.0), keeper_side.Reaped(A, None, 9, 1.0)),
+        (Reaped(attempt=A, code=0, signal=None, at=1.0), keeper_side.Reaped(A, 0, None, 1.0)),
+        (Stop(attempt=A, grace=0.0, reason="stop"), keeper_side.Stop(A, 0.0, "stop")),
+        (CloseStdin(attempt=A), keeper_side.CloseStdin(A)),
+        (Forget(attempt=A), keeper_side.Forget(A)),
+        (Ping(), keeper_side.Ping()),
+        (Shutdown(), keeper_side.Shutdown()),
+    ],
+)
+def test_the_keeper_understands_each_request(said: Request, heard: keeper_side.Request) -> None:
+    assert _heard(said) == heard
+
+
+def test_an_adoption_comes_with_two_descriptors_and_nothing_else_with_any() -> None:
+    adopt = msgspec.convert(
+        {
+            **msgspec.to_builtins(_spawn()),
+            "op": "adopt",
+            "pid": 1,
+            "start_ticks": 1,
+        },
+        Adopt,
+    )
+
+    assert fds_of(parse_message(encode_request(adopt))) == 2
+    assert fds_of(parse_message(encode_request(_spawn()))) == 0
+
+
+def test_a_request_carries_its_number_only_where_a_reply_is_wanted() -> None:
+    assert "id" not in parse_message(encode_request(Ping()))
+    assert parse_message(encode_request(Ping(id=4)))["id"] == 4
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Exited(attempt=A, code=0, signal=None, at=1.0),
+        Ended(
+            attempt=A,
+            code=None,
+            signal="SIGKILL",
+            exited_at=1.0,
+            at=2.0,
+            reason="timeout",
+            stdout_bytes=1,
+            stderr_bytes=2,
+            swept=("7 sleep",),
+        ),
+        Stopping(attempt=A, reason="stop", grace=1.0),
+        Blocked(attempt=A, stream="stdout", error="full"),
+        Resumed(attempt=A, stream="stderr"),
+        Unattributed(pid=7, command="sleep"),
+    ],
+)
+def test_each_message_is_read_as_it_was_written(message: Message) -> None:
+    assert decode_message(msgspec.json.encode(message)) == message
+
+
+@pytest.mark.parametrize(
+    ("line", "ok", "error", "fds"),
+    [
+        (b'{"type":"reply","re":3,"ok":{"pid":1},"fds":2}', b'{"pid":1}', None, 2),
+        (b'{"type":"reply","re":3,"error":{"code":"ENOENT","message":"no"}}', b"", Refusal("ENOENT", "no"), 0),
+    ],
+)
+def test_a_reply_holds_a_result_or_a_refusal(line: bytes, ok: bytes, error: Refusal | None, fds: int) -> None:
+    reply = decode_message(line)
+
+    assert isinstance(reply, Reply)
+    assert (reply.re, bytes(reply.ok), reply.error, reply.fds) == (3, ok, error, fds)
+
+
+def test_the_results_of_replies_are_read_as_they_were_written() -> None:
+    for result in (Welcome(1, 2, "boot", 3, ()), Spawned(1, 2, 3.0), Finished(("7 sleep",))):
+        assert msgspec.json.decode(msgspec.json.encode(result), type=type(result)) == result
+
+
+def test_fields_of_a_later_keeper_are_left_aside() -> None:
+    line = b'{"type":"resumed","attempt":"a","stream":"stdout","since":1}'
+
+    assert decode_message(line) == Resumed(attempt=AttemptId("a"), stream="stdout")
+
+
+@pytest.mark.parametrize("line", [b"{}", b'{"type":"news"}', b'{"type":"resumed","attempt":"a"}', b"[]"])
+def test_what_no_keeper_says_is_an_error(line: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode_message(line)
+
+
+def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
+    assert MAX_MESSAGE == MAX_LINE
+    said = {each.__struct_config__.tag for each in get_args(Request)}
+    assert len(said) == len(get_args(keeper_side.Request)) == 9
