@@ -197,7 +197,7 @@ class Orchestrator:
             return ()
         step: Step = course.graph.finish(task, verdict.status == "succeeded")
         for skip in step.skipped:
-            status = course.statuses[skip.cause]
+            status = course.statuses[skip.cause].replace("-", " ")
             why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
             self._change(course, skip.task, "skipped", f'needs "{skip.need}", {why}')
         return step.ready

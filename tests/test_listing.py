@@ -88,6 +88,7 @@ def test_what_is_damaged_is_listed_among_the_others(state: Path) -> None:
     broken.folder.journal.write_bytes(b"no database" * 1000)
     torn = make_fleet(state, None, at=1.0)
     torn.folder.identity.write_bytes(b"{")
+    (state / "notesabc").mkdir()
     (state / "notes").mkdir()
 
     found = {run.run: run for run in list_runs(state)}
@@ -96,7 +97,8 @@ def test_what_is_damaged_is_listed_among_the_others(state: Path) -> None:
     assert found[newer.name].status == "damaged" and "format 99" in found[newer.name].problem
     assert found[broken.name].status == "damaged" and "journal" in found[broken.name].problem
     assert found[torn.name].status == "damaged" and found[torn.name].problem.startswith("fleet.json: ")
-    assert (found["notes"].status, found["notes"].problem) == ("damaged", "fleet.json is missing")  # type: ignore[index]
+    assert (found["notesabc"].status, found["notesabc"].problem) == ("damaged", "fleet.json is missing")  # type: ignore[index]
+    assert "notes" not in found
 
 
 def test_a_run_is_a_line_that_fits_the_terminal_and_a_problem_a_line_below(state: Path) -> None:

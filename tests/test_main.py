@@ -1,8 +1,10 @@
 """The command ``callboard`` as a user meets it: help, errors, exit codes."""
 
 import platform
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ from supervisor.cli import main as command
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
 COMMANDS = ("run", "check", "status", "stop", "runs", "report", "logs", "events", "prune", "doctor")
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """The command ignores interrupts when all is done; what runs in our own process must not do so for us."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def callboard(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -85,8 +85,8 @@ def test_a_task_that_fails_to_the_last_skips_what_needs_it(tmp_path: Path) -> No
 
         assert [(each.status, each.reason) for each in run.report.tasks] == [
             ("failed", "exit code 7"),
-            ("skipped", 'needs "a" ("a" failed)'),
-            ("skipped", 'needs "b" ("a" failed)'),
+            ("skipped", 'needs "a", which failed'),
+            ("skipped", 'needs "b", skipped because "a" failed'),
             ("succeeded", ""),
         ]
         assert [run.spool("a", number, "stderr") for number in (1, 2)] == [b"try\n", b"try\n"]

@@ -46,7 +46,7 @@ def test_a_worker_that_ignores_term_is_killed_after_its_grace(tmp_path: Path) ->
         (exited,) = run.events(WorkerExited)
         assert (exited.reason, exited.signal) == ("stop", "SIGKILL")
         assert (run.task("a").status, run.task("a").reason) == ("stopped", "killed by SIGKILL")
-        assert (run.task("b").status, run.task("b").reason) == ("stopped", "the run was stopped before")
+        assert (run.task("b").status, run.task("b").reason) == ("stopped", "not started: the run was stopped")
         assert run.events(RunEnded)[0].outcome == "interrupted"
 
 

@@ -81,7 +81,7 @@ def test_a_worker_that_runs_longer_than_its_timeout_is_ended_with_its_tree(tmp_p
         assert (exited.reason, exited.signal) == ("timeout", "SIGKILL")
         assert run.task("a").status == "timed-out"
         assert run.task("a").reason == "timed out after 1s, killed by SIGKILL"
-        assert run.task("b").reason == 'needs "a" ("a" timed-out)'
+        assert run.task("b").reason == 'needs "a", which timed out'
         assert run.spool("a") == b"up\n"
         assert not is_alive(int((tmp_path / "pid").read_text()))
 
