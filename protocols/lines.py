@@ -79,7 +79,8 @@ class LineSplitter:
 
 # ECMA-48: control sequences (colours, cursor), then control strings (titles, links, images), then
 # everything else that begins with ESC. A control string without an end hides nothing but its
-# introducer: all that follows would be lost otherwise. The possessive quantifiers keep it linear.
+# introducer: all that follows would be lost otherwise. The possessive quantifiers keep it linear; they stand
+# behind single characters only, as Python before 3.11.5 gets those behind groups wrong.
 _ANSI = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]?"
     r"|(?:\x1b[P\]X^_]|[\x90\x9d\x98\x9e\x9f])[^\x00-\x07\n\r\x18\x1a\x1b\x80-\x9f]*+(?:\x07|\x1b\\|\x9c)"
@@ -87,8 +88,8 @@ _ANSI = re.compile(
 )
 _ANSI_BYTES = re.compile(
     rb"(?:\x1b\[|\xc2\x9b)[0-?]*+[ -/]*+[@-~]?"
-    rb"|(?:\x1b[P\]X^_]|\xc2[\x90\x9d\x98\x9e\x9f])(?:[^\x00-\x07\n\r\x18\x1a\x1b\xc2]|\xc2(?![\x80-\x9f]))*+"
-    rb"(?:\x07|\x1b\\|\xc2\x9c)"
+    rb"|(?:\x1b[P\]X^_]|\xc2[\x90\x9d\x98\x9e\x9f])[^\x00-\x07\n\r\x18\x1a\x1b\xc2]*+"
+    rb"(?:\xc2(?![\x80-\x9f])[^\x00-\x07\n\r\x18\x1a\x1b\xc2]*+)*(?:\x07|\x1b\\|\xc2\x9c)"
     rb"|\x1b[ -/]*+[0-~]?"
 )
 

@@ -24,7 +24,7 @@ _ORDER = ("failed", "timed-out", "stopped", "skipped", "running", "retrying", "p
 _FAILURES = ("failed", "timed-out", "stopped")
 _RIGHT = ("attempts", "time", "lines", "output")
 _SPARE = ("lines", "output", "exit", "attempts")
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~&$.:@])")
+_PUNCTUATION = re.compile(r"([\\`*_\[\]<>#|~&$]|://|@)")
 
 
 def summary_table(report: Report, width: int | None) -> str:
@@ -100,7 +100,8 @@ def _failure(folder: FleetFolder, task: TaskReport) -> str:
 
 
 def _account(attempt: AttemptReport) -> str:
-    parts = [_end(attempt) or "did not end", _elapsed(attempt.seconds), attempt.error]
+    end = f"exit code {attempt.code}" if attempt.code is not None else _end(attempt)
+    parts = [end or "did not end", _elapsed(attempt.seconds), attempt.error]
     parts.extend(f"left behind and ended: {process}" for process in attempt.swept)
     return "; ".join(part for part in parts if part)
 
