@@ -21,10 +21,13 @@ from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop, from_os
 
 __all__ = ["Held", "end_marked", "may_have_started"]
 
+_OUTPUTS = 2
+
 
 @dataclass(slots=True)
 class Held:
-    """A running attempt, with dups of the read ends of its output: what it takes to go on without its keeper."""
+    """A running attempt, with dups of the read ends of its output and of the write end of a stdin that is a pipe: what
+    it takes to go on without its keeper."""
 
     spawn: Spawn
     reports: trio.MemorySendChannel[Report]
@@ -45,6 +48,7 @@ class Held:
 
     def stopping(self, stop: Stop) -> None:
         self.stop, self.kill_at = stop, boottime() + stop.grace
+        self.close_stdin()
 
     def remaining_stop(self) -> Stop | None:
         """The stop that was under way, with the grace that is left of it."""
@@ -84,6 +88,7 @@ class Held:
             timeout=None if self.not_after is None else max(0.0, self.not_after - boottime()),
             grace=spawn.grace,
             linger=spawn.linger,
+            fds=len(self.fds),
         )
 
     async def wait(self, now: Callable[[], float] = time.time) -> Reaped:
@@ -106,6 +111,12 @@ class Held:
             return reap(self.pid)
         finally:
             os.close(pidfd)
+
+    def close_stdin(self) -> None:
+        """The keeper closes its own: only both together are an end of input for the worker."""
+        for fd in self.fds[_OUTPUTS:]:
+            os.close(fd)
+        self.fds = self.fds[:_OUTPUTS]
 
     def close(self) -> None:
         for fd in self.fds:

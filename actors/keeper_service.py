@@ -192,8 +192,9 @@ class KeeperService:
         if held is None:
             return  # told twice: the old keeper's last words came through its status file
         match report:
-            case Stopping() if not held.leader_gone:
-                held.begun = report.reason
+            case Stopping():
+                held.close_stdin()
+                held.begun = held.begun if held.leader_gone else report.reason
             case Exited():
                 held.leader_gone = True
             case Ended():

@@ -42,8 +42,8 @@ class Stdin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
-    """Start a worker. Answered with `Spawned` and two descriptors, the read ends of stdout and
-    stderr. Asked again for the same attempt, the keeper gives the same answer and starts nothing."""
+    """Start a worker. Answered with `Spawned` and descriptors: the read ends of stdout and stderr and, where stdin is a
+    pipe, its write end. Asked again for the same attempt, the keeper gives the same answer and starts nothing."""
 
     attempt: AttemptId
     executable: str
@@ -67,8 +67,8 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
 
 
 class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
-    """Take over a running worker of a keeper that died, with the read ends of its output as
-    descriptors. It is no child of this keeper: the supervisor reaps it and says `Reaped`."""
+    """Take over a running worker of a keeper that died, with the descriptors that its `Spawned` brought. It is no child
+    of this keeper: the supervisor reaps it and says `Reaped`."""
 
     attempt: AttemptId
     pid: int

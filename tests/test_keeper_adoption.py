@@ -118,8 +118,9 @@ def test_a_worker_that_ended_before_its_adoption_is_concluded(
     request = client.spawn_request("/bin/sh", "-c", "echo ready; read line; echo last; exit 3", stdin={"kind": "pipe"})
     started = client.ask(request)
     client.wait_for_output(request["attempt"], b"ready")
-    client.keeper.process.kill()  # its stdin ends with the keeper: it goes on at once
+    client.keeper.process.kill()
     client.keeper.process.wait()
+    os.close(client.fds.pop())  # now its stdin ends, and it goes on
     _, status = os.waitpid(started["pid"], 0)
 
     second = replace_keeper()
@@ -129,6 +130,24 @@ def test_a_worker_that_ended_before_its_adoption_is_concluded(
 
     assert (ended["code"], ended["stdout_bytes"]) == (3, len(b"ready\nlast\n"))
     assert second.stdout(request["attempt"]) == b"ready\nlast\n"
+
+
+def test_an_adopted_worker_that_reads_from_us_gets_its_end_of_input_from_the_next_keeper(
+    client: Client, replace_keeper: Callable[[], Client]
+) -> None:
+    request = client.spawn_request("/bin/sh", "-c", "echo ready; read line; exit 3", stdin={"kind": "pipe"})
+    started = client.ask(request)
+    client.wait_for_output(request["attempt"], b"ready")
+
+    second = replace_keeper()
+    second.ask({**adoption(request, started), "fds": 3}, client.fds)
+    client.drop_fds()
+    assert is_alive(started["pid"])
+    second.ask({"op": "close_stdin", "attempt": request["attempt"]})
+    _, status = os.waitpid(started["pid"], 0)
+    second.ask(reaped(request, status))
+
+    assert second.report("ended")["code"] == 3
 
 
 def test_the_timeout_of_an_adopted_worker_goes_on(client: Client, replace_keeper: Callable[[], Client]) -> None:
@@ -159,6 +178,7 @@ def test_what_an_adopted_leader_leaves_behind_is_ended_and_listed(
     client.wait_for_output(request["attempt"], b"ready")
 
     second = replace_keeper()
+    os.close(client.fds.pop())  # its stdin ends
     second.ask(adoption(request, started), client.fds)
     _, status = os.waitpid(started["pid"], 0)
     second.ask(reaped(request, status))

@@ -177,6 +177,22 @@ def test_what_workers_left_behind_under_the_lost_keeper_ends_with_the_run(tmp_pa
         assert isinstance(run.records()[-1].event, RunEnded)
 
 
+def test_a_worker_that_waits_for_input_does_not_hear_of_the_death_of_its_keeper(tmp_path: Path) -> None:
+    reading = "import sys\nprint('up', flush=True)\nsys.stdin.read()\nprint('end of input', flush=True)\n"
+    with running(tmp_path, python("a", reading, stdin="pipe", grace="20s")) as run:
+        run.wait_for_output("a", b"up\n")
+        for number in (1, 2):
+            _kill_keeper(run, number)
+            run.wait_for(KeeperStarted, count=number + 1)
+        assert run.spool("a") == b"up\n"
+        assert is_alive(run.wait_for(WorkerStarted, "a").pid)
+
+        run.signal(signal.SIGINT)
+        run.finish(130)
+
+        assert run.events(WorkerExited, "a")[0].reason == "stop"
+
+
 def test_a_timeout_holds_across_keepers(tmp_path: Path) -> None:
     with running(tmp_path, python("a", _SAY + "time = __import__('time'); time.sleep(1000)", timeout="1s")) as run:
         run.wait_for_output("a", b"ready\n")

@@ -67,12 +67,14 @@ def test_a_spawn_asked_again_gives_the_same_answer_and_starts_nothing(client: Cl
 
     first, second = client.ask(request), client.ask(request)
     descriptors = len(client.fds)
+    for stdin in (5, 2):
+        os.close(client.fds.pop(stdin))
     client.ask({"op": "close_stdin", "attempt": request["attempt"]})
     client.report("ended", request["attempt"])
     third = client.ask(request)
 
     assert first == second == third
-    assert descriptors == 4
+    assert descriptors == 6
     assert client.stdout(request["attempt"]) == b"once\n"
     assert [os.read(fd, 10) for fd in client.fds[4:]] == [b"", b""]
 
@@ -139,6 +141,7 @@ def test_the_status_file_tells_what_happened(client: Client) -> None:
     started = client.ask(request)
 
     running = read_status(request["status"])
+    client.drop_fds()
     client.ask({"op": "close_stdin", "attempt": request["attempt"]})
     report = client.report("ended")
     ended = read_status(request["status"])

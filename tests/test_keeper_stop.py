@@ -261,6 +261,7 @@ def test_a_pipe_that_a_stranger_holds_is_closed_when_its_time_is_over(client: Cl
     stranger = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY)
 
     os.write(stranger, b"and this\n")
+    client.drop_fds()
     client.ask({"op": "close_stdin", "attempt": request["attempt"]})
     ended = client.report("ended")
     os.close(stranger)

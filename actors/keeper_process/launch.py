@@ -13,7 +13,7 @@ from actors.keeper_process.requests import Adopt, Spawn, Terms
 from actors.keeper_process.spawn import FileLimit, StartError, spawn
 from actors.keeper_process.status import Status, StatusFile
 
-__all__ = ["BOOT_ID", "Launched", "launch", "take_over"]
+__all__ = ["BOOT_ID", "Launched", "launch", "stdin_of", "take_over"]
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
@@ -27,7 +27,12 @@ class Launched:
         self.streams = list(zip(STREAMS, pipes, spools, strict=True))
         self.inodes = frozenset(os.fstat(pipe).st_ino for pipe in pipes)
         attempt.readers = {stream: os.dup(pipe) for stream, pipe, _ in self.streams}
-        self.for_supervisor = [os.dup(pipe) for pipe in pipes]
+        self.for_supervisor = [os.dup(pipe) for pipe in (*pipes, *stdin_of(attempt))]
+
+
+def stdin_of(attempt: Attempt) -> list[int]:
+    """The write end that we hold, if it reads from us: the supervisor gets it too, or our death would be its EOF."""
+    return [] if attempt.stdin is None else [attempt.stdin]
 
 
 def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
@@ -59,7 +64,8 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
 
 
 def take_over(request: Adopt, pipes: list[int], now: float) -> Launched:
-    """Go on with a worker of a keeper that died; ``pipes`` are ours. Raise `StartError`; they are then closed."""
+    """Go on with a worker of a keeper that died; ``pipes`` are ours: the read ends of its output and, if it reads from
+    us, the write end of its input. Raise `StartError`; they are then closed."""
     try:
         status, spools = _open_files(request.terms)
     except StartError:
@@ -69,8 +75,9 @@ def take_over(request: Adopt, pipes: list[int], now: float) -> Launched:
         request.terms, request.pid, request.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
     )
     attempt.adopted = True
+    attempt.stdin = pipes[len(STREAMS)] if len(pipes) > len(STREAMS) else None
     attempt.pidfd = _open_pidfd(request)
-    return Launched(attempt, pipes, spools)
+    return Launched(attempt, pipes[: len(STREAMS)], spools)
 
 
 def _open_pidfd(request: Adopt) -> int:

@@ -10,7 +10,7 @@ from typing import TypeAlias, assert_never
 from actors.keeper_process.attempt import STREAMS, Attempt
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fleet import Fleet
-from actors.keeper_process.launch import BOOT_ID
+from actors.keeper_process.launch import BOOT_ID, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
     BadRequestError,
@@ -135,8 +135,8 @@ class Operations:
 
     def _adopt(self, request: Adopt, fds: list[int] | None) -> _Answer:
         self._check_open()
-        if fds is None or len(fds) != len(STREAMS):
-            raise BadRequestError("fds: adopt needs the read ends of stdout and stderr")
+        if fds is None or len(fds) not in {len(STREAMS), len(STREAMS) + 1}:
+            raise BadRequestError("fds: adopt needs the read ends of stdout and stderr, and the write end of a stdin")
         known = self._fleet.attempts.get(request.terms.attempt)
         if known is None:
             pipes = fds.copy()
@@ -189,7 +189,7 @@ def _started(attempt: Attempt) -> dict[str, object]:
 
 def _readers(attempt: Attempt) -> list[int]:
     """The read ends once more; for a stream that is complete, a pipe that is at its end."""
-    return [_again(attempt.readers.get(stream)) for stream in STREAMS]
+    return [*(_again(attempt.readers.get(stream)) for stream in STREAMS), *map(os.dup, stdin_of(attempt))]
 
 
 def _again(reader: int | None) -> int:

@@ -1,7 +1,7 @@
 """From a worker's write to a subscriber of the hub: what a busy fleet and a quiet one make of a line."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -36,14 +36,6 @@ class _Told(NamedTuple):
     output: WorkerOutput
 
 
-class _Nothing:
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        raise StopAsyncIteration
-
-
 class _Arrivals(JsonText):
     """Shows nothing; notes when records come. What they say is looked at afterwards."""
 
@@ -52,13 +44,12 @@ class _Arrivals(JsonText):
         self.keeper = 0
         self.began = trio.Event()
 
-    def of(self, record: Record) -> AsyncIterator[bytes]:
+    async def show(self, record: Record, outbox: trio.MemorySendChannel[bytes]) -> None:
         if isinstance(record.event, WorkerOutput):
             self.told.append(_Told(time.monotonic_ns(), record.event))
         elif isinstance(record.event, KeeperStarted):
             self.keeper = record.event.pid
             self.began.set()
-        return _Nothing()
 
 
 class _Observed(NamedTuple):
