@@ -127,9 +127,10 @@ class Worker:
             return await receive.receive()
 
     def _make_folders(self) -> None:
-        folder = self.around.folder
-        folder.attempt(self._worker, self.order.attempt).mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.status(self.order.id).parent.mkdir(mode=0o700, exist_ok=True)
+        attempt = self.around.folder.attempt(self._worker, self.order.attempt)
+        status = self.around.folder.status(self.order.id)
+        for folder in (attempt.parent.parent, attempt.parent, attempt, status.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     async def _obey(self) -> None:
         """Pass commands to the keeper. It only lets a stop become more urgent."""

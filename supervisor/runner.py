@@ -1,11 +1,12 @@
 """A foreground run as a whole: checks before, the run, its report after, the exit code."""
 
 import logging
+import os
 import select
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.sweep import conclude, conclude_all
 from supervisor.table import terminal_width
+from supervisor.version import VERSION
 
 __all__ = ["run_plan"]
 
@@ -39,7 +41,7 @@ def run_plan(path: Path, settings: Settings, *, output: Literal["plain", "json"]
     loaded = load_plan(path, Path.cwd(), grace=settings.stop.grace)
     state = open_state(settings.state)
     conclude_all(state)
-    with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=version("callboard")) as fleet:
+    with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=VERSION) as fleet:
         _prepare(fleet.folder, loaded.source)
         text = JsonText() if output == "json" else PlainText(fleet.folder, show_output, settings.stream.max_line)
         haste, failure = _supervise(Run(fleet=fleet, loaded=loaded, settings=settings, text=text))
@@ -108,6 +110,10 @@ def _shown(path: Path) -> Path:
 
 
 class _LogFile(logging.FileHandler):
+    def _open(self) -> TextIOWrapper:
+        fd = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.fdopen(fd, "a", encoding="utf-8")
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in the standard library
         """On a full disk the log goes without."""
 

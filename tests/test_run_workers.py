@@ -196,3 +196,13 @@ def test_checkboxes_count_more_than_numbers_in_the_output_and_are_read_when_all_
 
         assert run.events(WorkerProgress, "a")[-1].label == "1/1"
         assert run.events(WorkerProgress, "b")[-1].fraction == 0.3
+
+
+def test_nobody_else_can_read_what_a_run_leaves_behind(tmp_path: Path) -> None:
+    with running(tmp_path, task("a", "echo hello"), task("b", "exit 3")) as run:
+        run.finish(1)
+
+        modes = {path.relative_to(run.folder.root): path.stat().st_mode & 0o7777 for path in run.folder.root.rglob("*")}
+
+    assert {path: mode for path, mode in modes.items() if mode & 0o077} == {}
+    assert not any(path.suffix == ".sock" for path in modes)

@@ -165,7 +165,7 @@ async def test_without_a_folder_for_its_output_nothing_is_started(tmp_path: Path
         await life.stage.next_request()
 
     (exited,) = life.result
-    assert exited.reason == "not-started" and exited.error.endswith("spool/a/1: Not a directory")
+    assert exited.reason == "not-started" and exited.error.endswith("spool: File exists")
 
 
 async def test_a_start_for_which_the_disk_has_no_room_is_asked_for_again(tmp_path: Path) -> None:

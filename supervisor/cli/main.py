@@ -9,8 +9,9 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
+
+from supervisor.version import VERSION
 
 __all__ = ["main"]
 
@@ -116,7 +117,7 @@ def _app() -> Callable[..., object]:
     app = App(
         name="callboard",
         help="Supervise fleets of coding agents and other command-line workers.",
-        version=version("callboard"),
+        version=VERSION,
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=False),
     )

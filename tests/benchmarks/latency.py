@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from supervisor.fleets import create_fleet
 from supervisor.plans import load_plan
 from supervisor.settings import load_settings
 from supervisor.state import open_state
+from supervisor.version import VERSION
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.processes import cpu_seconds
 from tests.benchmarks.programs import Programs
@@ -100,7 +100,7 @@ def _run(plan: Path, state: Path, seconds: float) -> _Observed:
     arrivals = _Arrivals()
     settings = load_settings(state.parent, overrides={"state": str(state)})
     loaded = load_plan(plan, state.parent)
-    with create_fleet(open_state(state), plan=str(plan), cwd=str(state.parent), version=version("callboard")) as fleet:
+    with create_fleet(open_state(state), plan=str(plan), cwd=str(state.parent), version=VERSION) as fleet:
         run = Run(fleet=fleet, loaded=loaded, settings=settings, text=arrivals)
         cpu = trio.run(_host, run, arrivals, seconds)
         return _Observed(_delays(arrivals.told, fleet.folder), cpu)
