@@ -217,7 +217,8 @@ def _open_checked(path: Path, mode: str) -> sqlite3.Connection:
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION_ID:
-            raise JournalError(f"journal {path}: is the database of another program; move it away")
+            what = "the database of another program" if path.stat().st_size else "empty"
+            raise JournalError(f"journal {path}: is {what}; move it away")
         if version != _FORMAT:
             raise JournalError(
                 f"journal {path}: has format {version}, this version of callboard knows {_FORMAT}; use the version "

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from actors.journal_file import read_records
-from protocols.errors import InputError
+from protocols.errors import InputError, JournalError
 from protocols.events import Record, RunEnded, Stream
 from protocols.ids import TaskId, WorkerId
 from protocols.states import AttemptView, RunView
@@ -45,11 +45,16 @@ def _batches(fleet: Fleet, after: int) -> Iterator[list[Record]]:
     if not fleet.folder.journal.exists():  # it has just begun
         return
     batch: list[Record] = []
-    for record in read_records(fleet.folder.journal, after):
-        batch.append(record)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
+    try:
+        for record in read_records(fleet.folder.journal, after):
+            batch.append(record)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    except JournalError:
+        if batch:
+            yield batch  # what comes before a record that cannot be read is not lost with it
+        raise
     if batch:
         yield batch
 

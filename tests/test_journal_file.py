@@ -234,7 +234,7 @@ def spoil_length(path: Path) -> None:
         (spoil_version, "has format 2, this version of callboard knows 1; use the version that wrote it"),
         (spoil_application, "is the database of another program; move it away"),
         (spoil_header, "file is not a database; move it away"),
-        (spoil_all, "is the database of another program; move it away"),
+        (spoil_all, "is empty; move it away"),
         (spoil_length, "malformed; move it away"),
     ],
 )

@@ -56,7 +56,7 @@ _KINDS: dict[Callable[[Path], None], str] = {
     _foreign: "is the database of another program; move it away",
     _damaged: "malformed; move it away, or save what is left with: sqlite3 FILE .recover",
     _cut: "malformed; move it away, or save what is left with: sqlite3 FILE .recover",
-    _empty: "is the database of another program; move it away",
+    _empty: "is empty; move it away",
     _missing: "is gone; put it back, or read what is left beside it",
 }
 
@@ -114,6 +114,7 @@ def test_a_record_of_a_newer_version_is_told_with_its_number(tmp_path: Path, end
     assert "record 5 (" in said and "is not known to this version" in said
     assert said.endswith("; read it with the version of callboard that wrote it\n")
     assert callboard(tmp_path, "logs", folder.root.name, "b", "--stderr", "--range", "1:2").stdout == "op"
+    assert len(callboard(tmp_path, "events", "--json", code=2).stdout.splitlines()) == 4
 
 
 def test_a_journal_that_cannot_be_read_stops_no_other_run(tmp_path: Path, ended: Path) -> None:
