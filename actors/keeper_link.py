@@ -148,15 +148,15 @@ async def open_keeper(folder: FleetFolder, fleet: FleetId, generation: int) -> A
 def _spawn(listener: socket.socket, folder: FleetFolder, fleet: FleetId) -> int:
     log = os.open(folder.keeper_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        with users_open_files():
+        with users_open_files(listener.fileno(), log) as (socket_fd, log_fd):
             return os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", "-c", _BOOT, str(folder.root), fleet],
                 os.environ,
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
+                    (os.POSIX_SPAWN_DUP2, socket_fd, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
+                    (os.POSIX_SPAWN_DUP2, log_fd, 2),
                 ],
                 setsid=True,
                 setsigmask=[],

@@ -1,12 +1,20 @@
 """What a worker is given, and how its end is told: exits, signals, timeouts, commands that cannot start."""
 
+import os
 import resource
 import signal
 from pathlib import Path
 
 import pytest
 
-from protocols.events import TaskStatusChanged, WorkerExited, WorkerProgress, WorkerStarted, WorkerStopping
+from protocols.events import (
+    KeeperStarted,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerProgress,
+    WorkerStarted,
+    WorkerStopping,
+)
 from tests.keeper_client import is_alive
 from tests.require import needs
 from tests.running import python, running, task
@@ -50,6 +58,25 @@ print(len([os.open("/dev/null", os.O_RDONLY) for _ in range(3000)]))
 
         assert run.spool("a").decode().split() == [str(_SOFT), str(_HARD), "3000"]
         assert run.spool("b").decode().split() == [str(_SOFT)]
+
+
+@pytest.mark.parametrize("kills", [0, 1])
+def test_more_workers_than_the_users_limit_of_open_files_allows_for_one_process(tmp_path: Path, kills: int) -> None:
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    names = [f"t{number}" for number in range(80)]
+    wait = "echo up; until [ -e go ]; do sleep 0.05; done; ulimit -n"
+    plan = ["[defaults]\nconcurrency = 80", *(task(name, wait) for name in names)]
+    with running(tmp_path, *plan, prepare=few) as run:
+        run.wait_for(WorkerStarted, count=80)
+        for _ in range(kills):
+            os.kill(run.wait_for(KeeperStarted).pid, signal.SIGKILL)
+            run.wait_for(KeeperStarted, count=2)
+        (tmp_path / "go").touch()
+        run.finish()
+
+        assert {run.spool(name) for name in names} == {b"up\n100\n"}
 
 
 def test_a_script_without_its_first_line_is_a_clear_error_and_works_in_a_shell(tmp_path: Path) -> None:

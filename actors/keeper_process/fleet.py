@@ -147,6 +147,7 @@ class Fleet:
 
     def close(self) -> None:
         self._copier.close()
+        self._limit.low.close()
 
     def _register(self, launched: Launched) -> Launched:
         attempt = launched.attempt

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
+from actors.keeper_process.low import LowDescriptors
 from actors.keeper_process.requests import Spawn, Stdin
 
 __all__ = ["Child", "FileLimit", "StartError", "spawn"]
@@ -44,6 +45,7 @@ class FileLimit:
 
     def __init__(self) -> None:
         self._original = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.low = LowDescriptors(3)
         self.raise_own()
 
     def raise_own(self) -> None:
@@ -75,15 +77,16 @@ def _execute(request: Spawn, streams: tuple[int, int, int], limit: FileLimit) ->
     _enter(request.cwd)
     limit.give_back()
     try:
-        return os.posix_spawn(
-            request.executable,
-            request.argv,
-            request.env,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(streams)],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_ALL_SIGNALS,
-        )
+        with limit.low.hold(streams) as places:
+            return os.posix_spawn(
+                request.executable,
+                request.argv,
+                request.env,
+                file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(places)],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_ALL_SIGNALS,
+            )
     except OSError as exc:
         raise _explain(request.executable, exc) from exc
     finally:
