@@ -84,7 +84,8 @@ def test_ctrl_c_in_tmux_stops_the_run_gracefully(tmp_path: Path) -> None:
     needs("tmux", "install tmux")
     (tmp_path / "plan.toml").write_text(python("a", _TELLTALE))
     tmux = ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
-    command = f"{CALLBOARD} run plan.toml; echo $? > code; exec sleep 1000"
+    script = f"{CALLBOARD} run plan.toml; echo $? > code; exec sleep 1000"
+    command = f"exec bash -c '{script}'"  # another shell may go with the run
     with subprocess.Popen([*tmux, "-D"], cwd=tmp_path) as server:
         wait_until((tmp_path / "tmux").exists)
         subprocess.run([*tmux, "new-session", "-d", "-s", "s", command], cwd=tmp_path, check=True)
