@@ -87,33 +87,36 @@ class Worker:
         notices: trio.MemorySendChannel[Notice],
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
-        answer = await self._start(notices)
+        answer, waited = await self._start(notices)
         if isinstance(answer, StopWorker):
             return self._not_started("stopped before its start", answer.reason)
         if answer.error is not None:
             return self._not_started(str(answer.error))
         nursery.start_soon(self._obey)  # a stop does not wait for the journal
+        if waited:
+            await self.around.outbox.send(Append(self._resumed()))
         started = self._started(msgspec.json.decode(answer.ok, type=wire.Spawned))
         await self.around.outbox.send(Append(started))
         return self._exited(started, await self._streamer(notices, inbox).run())
 
-    async def _start(self, notices: trio.MemorySendChannel[Notice]) -> Answer | StopWorker:
-        """Ask for the start, again and again while the disk is full, unless a stop comes first."""
+    async def _start(self, notices: trio.MemorySendChannel[Notice]) -> tuple[Answer | StopWorker, bool]:
+        """Ask for the start, again and again while the disk is full, unless a stop comes first.
+
+        Return the last answer, and whether there were others before.
+        """
         if self.commands.statistics().current_buffer_used:
-            return await self.commands.receive()
+            return await self.commands.receive(), False
         answer = await self._spawn(notices)
         if not _is_full(answer):
-            return answer
+            return answer, False
         worker, attempt, now = self._worker, self.order.attempt, self.around.now
         blocked = SpoolBlocked(at=now(), worker=worker, attempt=attempt, stream="stdout", error=str(answer.error))
         await self.around.outbox.send(Append(blocked))
         while _is_full(answer):
             with trio.move_on_after(self.around.retry):
-                return await self.commands.receive()
+                return await self.commands.receive(), True
             answer = await self._spawn(notices)
-        resumed = SpoolResumed(at=now(), worker=worker, attempt=attempt, stream="stdout")
-        await self.around.outbox.send(Append(resumed))
-        return answer
+        return answer, True
 
     async def _spawn(self, notices: trio.MemorySendChannel[Notice]) -> Answer:
         try:
@@ -201,6 +204,9 @@ class Worker:
             cwd=task.cwd,
             timeout=task.timeout,
         )
+
+    def _resumed(self) -> SpoolResumed:
+        return SpoolResumed(at=self.around.now(), worker=self._worker, attempt=self.order.attempt, stream="stdout")
 
     def _started(self, spawned: wire.Spawned) -> WorkerStarted:
         return WorkerStarted(
