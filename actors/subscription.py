@@ -11,7 +11,7 @@ from actors.journal_file import read_records
 from actors.messages import Lagged, Subscribe
 from protocols.events import Record
 
-__all__ = ["follow_records", "poll_records"]
+__all__ = ["follow_records"]
 
 _PAGE = 1000
 
@@ -39,16 +39,6 @@ async def follow_records(
                             yield record
                             after = record.seq
             messages = await receive_batch(inbox, buffer)
-
-
-async def poll_records(path: Path, after: int = 0, *, every: float = 0.2) -> AsyncGenerator[Record, None]:
-    """The same for another process, which has no hub to ask: it looks each ``every`` seconds and does not end."""
-    while True:
-        async with aclosing(_replay(path, after)) as replayed:
-            async for record in replayed:
-                yield record
-                after = record.seq
-        await trio.sleep(every)
 
 
 async def _subscribe(

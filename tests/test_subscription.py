@@ -14,7 +14,7 @@ from actors.hub import Hub
 from actors.journal import Journal
 from actors.journal_file import open_journal
 from actors.messages import Append, Subscribe
-from actors.subscription import follow_records, poll_records
+from actors.subscription import follow_records
 from protocols.events import KeeperStarted, Record
 
 
@@ -151,14 +151,3 @@ async def test_following_after_the_end_reads_what_is_there(path: Path) -> None:
     await rig.collect(seen)
 
     assert seen == numbers(1, 3)
-
-
-async def test_another_process_finds_new_records_by_looking_again(path: Path) -> None:
-    with closing(open_journal(path)) as file:
-        file.append([keeper(1), keeper(2)])
-        async with aclosing(poll_records(path, 1, every=0.001)) as records:
-            seen = [await anext(records)]
-            file.append([keeper(3)])
-            seen.append(await anext(records))
-
-    assert seen == numbers(2, 3)
