@@ -147,6 +147,7 @@ class Orchestrator:
                 tasks=tuple(tasks),
                 pid=self.pid,
                 version=self.version,
+                roles={task: role for task, role in roles.items() if role is not None},
             )
         )
         return _Course(tasks, graph, Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency), tell)

@@ -13,7 +13,10 @@ from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, describe, read_process
 from protocols.ids import FleetId
 
-__all__ = ["Strays", "reap"]
+__all__ = ["BESIDE", "Strays", "reap"]
+
+BESIDE = "beside"
+"""The mark of a child that is no worker's: it has no children, and ends when we do."""
 
 _REAP_EVERY = 1.0
 _GRACE = 0.5  # between TERM and KILL
@@ -27,7 +30,12 @@ def _key(process: Process) -> _Key:
 
 
 def _children() -> list[Process]:
-    return [process for pid in children_of(os.getpid()) if (process := read_process(pid)) is not None]
+    found = [process for pid in children_of(os.getpid()) if (process := read_process(pid)) is not None]
+    return [process for process in found if not (process.alive and BESIDE in _marks(process))]
+
+
+def _marks(process: Process) -> list[str]:
+    return (mark_of(process.pid) or "").split(":")
 
 
 @dataclass(slots=True)
@@ -74,7 +82,7 @@ class Strays:
         """Where we had children before, what comes to us may descend from those."""
         if not self._before or not process.alive:
             return True
-        return any(part.startswith(f"{self.fleet}/") for part in (mark_of(process.pid) or "").split(":"))
+        return any(part.startswith(f"{self.fleet}/") for part in _marks(process))
 
     def _reap(self, others: Iterable[int]) -> None:
         for process in self._ours(others):

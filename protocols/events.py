@@ -34,6 +34,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     tasks: tuple[TaskId, ...]
     pid: int
     version: str
+    roles: dict[TaskId, str] = {}
+    """Of the tasks that have one."""
 
 
 class RunStopping(_Event, frozen=True, kw_only=True, tag="run.stopping"):

@@ -27,7 +27,7 @@ from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.states import RunView
 
-__all__ = ["PlainLines", "format_counts"]
+__all__ = ["PlainLines", "fleet_text", "format_counts", "worker_text"]
 
 _COMMAND = 100
 _ORDER = ("succeeded", "failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending")
@@ -65,9 +65,9 @@ class PlainLines:
             case RunEnded():
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
-                return _of_worker(event)
+                return worker_text(event)
             case _:
-                return _of_fleet(event)
+                return fleet_text(event)
 
     def _started(self, event: WorkerStarted) -> str:
         attempt = self.view.tasks[TaskId(event.worker)].attempt(event.attempt)
@@ -88,7 +88,8 @@ class PlainLines:
         return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out"} else "")
 
 
-def _of_worker(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBlocked | SpoolResumed) -> str | None:
+def worker_text(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBlocked | SpoolResumed) -> str | None:
+    """What happened to a worker beside its status; None where it is not worth a line. May hold control characters."""
     match event:
         case WorkerExited():
             left = ", ".join(event.swept)
@@ -112,7 +113,8 @@ def _of_worker(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBloc
             return None
 
 
-def _of_fleet(event: Event) -> str | None:
+def fleet_text(event: Event) -> str | None:
+    """What happened to a fleet as a whole; None where it is not worth a line. May hold control characters."""
     match event:
         case KeeperLost():
             return f"the keeper (pid {event.pid}) is lost: {event.reason}"

@@ -95,6 +95,7 @@ class TaskView:
     """One task of a run. ``attempts`` are in order, the last is the current one."""
 
     id: TaskId
+    role: str = ""
     status: TaskStatus = "pending"
     reason: str = ""
     allowed: bool = False
@@ -140,7 +141,7 @@ class RunView:
             case RunStarted():
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
                 self.started_at = event.at
-                self.tasks = {task: TaskView(task) for task in event.tasks}
+                self.tasks = {task: TaskView(task, event.roles.get(task, "")) for task in event.tasks}
             case RunStopping():
                 self.stopping = event
             case RunEnded():

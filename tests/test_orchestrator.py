@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from actors.messages import Append
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
-from protocols.events import EndReason, Event, RunEnded, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.events import EndReason, Event, RunEnded, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.plan import Plan, Task
 
@@ -100,6 +100,17 @@ async def conducted(*tasks: Task, concurrency: int = 16) -> AsyncIterator[Stage]
 
 def task(name: str, *needs: str, **fields: object) -> Task:
     return Task(id=TaskId(name), command=("true",), needs=tuple(TaskId(need) for need in needs), **fields)  # type: ignore[arg-type] # the test names the field
+
+
+async def test_the_first_record_names_all_tasks_and_their_roles(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", role="checker"), task("b")) as stage:
+        await stage.end(await stage.next_start())
+        await stage.end(await stage.next_start())
+        await stage.empty_the_fleet()
+
+    first = stage.events[0]
+    assert isinstance(first, RunStarted)
+    assert (first.tasks, first.roles) == (("a", "b"), {"a": "checker"})
 
 
 async def test_a_task_starts_the_moment_its_last_need_is_done(autojump_clock: MockClock) -> None:

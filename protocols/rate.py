@@ -1,0 +1,30 @@
+"""How fast something goes right now, from amounts and the times at which they came."""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Rate"]
+
+_MEMORY = 2.0  # seconds after which an amount counts for a third
+_LEAST = 1.0
+
+
+@dataclass(slots=True)
+class Rate:
+    """Amounts per second, of which the latest count most. Times are seconds of any clock."""
+
+    _value: float = 0.0
+    _since: float = -math.inf
+
+    def add(self, at: float, amount: float) -> None:
+        """``amount`` came at this moment. One that is earlier than the last counts as if it came with it."""
+        self._value = self._faded(at) + amount / _MEMORY
+        self._since = max(self._since, at)
+
+    def at(self, now: float) -> float:
+        """0 where it is below one a second."""
+        value = self._faded(now)
+        return value if value >= _LEAST else 0.0
+
+    def _faded(self, now: float) -> float:
+        return self._value * math.exp(min(self._since - now, 0.0) / _MEMORY)

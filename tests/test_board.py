@@ -1,0 +1,170 @@
+"""What a live display makes of records, and whom it shows first."""
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from protocols.board import QUIET_AFTER, Board, OutputRange
+from protocols.events import (
+    Event,
+    KeeperLost,
+    Record,
+    SpoolBlocked,
+    SpoolResumed,
+    WorkerMismatch,
+    WorkerOutput,
+    WorkerStopping,
+)
+from protocols.ids import TaskId, WorkerId
+from tests.made_events import records
+from tests.made_fleets import AT, exited, output, run_started, started, starting, status
+
+A = TaskId("a")
+
+
+def board(*events: Event) -> Board:
+    made = Board()
+    for seq, event in enumerate(events, 1):
+        made.apply(Record(seq, event))
+    return made
+
+
+def running(task: str, at: float = AT) -> tuple[Event, ...]:
+    return (status(task, "running"), starting(task, at=at), started(task, at=at))
+
+
+@given(records)
+def test_no_sequence_of_records_raises_and_every_task_has_its_place(found: list[Record]) -> None:
+    made = Board()
+    for record in found:
+        made.apply(record)
+
+    assert sorted(made.ordered(AT)) == sorted(made.view.tasks)
+
+
+@given(records)
+def test_the_ranges_are_the_end_of_what_was_recorded_and_neighbours_differ(found: list[Record]) -> None:
+    made = Board()
+    for record in found:
+        made.apply(record)
+
+    outputs = [record.event for record in found if isinstance(record.event, WorkerOutput)]
+    assert made.size == sum(event.length for event in outputs)
+    for activity in made.activities.values():
+        ranges = list(activity.latest)
+        assert all(one.stream != other.stream for one, other in pairwise(ranges))
+
+
+def test_output_of_both_streams_is_kept_in_the_order_in_which_it_came() -> None:
+    made = board(
+        run_started("a"),
+        *running("a"),
+        output("a", length=5),
+        output("a", offset=5, length=5),
+        output("a", stream="stderr", length=3),
+        output("a", offset=10, length=1),
+    )
+
+    assert list(made.activities[A].latest) == [
+        OutputRange("stdout", 0, 10),
+        OutputRange("stderr", 0, 3),
+        OutputRange("stdout", 10, 11),
+    ]
+    assert made.size == 14
+
+
+def test_a_new_attempt_begins_with_nothing() -> None:
+    made = board(run_started("a"), *running("a"), output("a", length=5), exited("a"), starting("a", 2))
+
+    assert not made.activities[A].latest
+    assert made.activities[A].rate.at(AT) == 0
+    assert made.size == 5
+
+
+def test_those_that_need_attention_come_first_and_the_others_as_in_the_plan() -> None:
+    names = (
+        "ok",
+        "waiting",
+        "again",
+        "busy",
+        "quiet",
+        "bad",
+        "late",
+        "full",
+        "torn",
+        "ending",
+        "given-up",
+        "cut",
+        "left",
+    )
+    now = AT + QUIET_AFTER
+    made = board(
+        run_started(*names),
+        *running("quiet"),
+        *(event for name in ("busy", "full", "torn", "ending") for event in running(name, now - 1)),
+        SpoolBlocked(at=now, worker=WorkerId("full"), attempt=1, stream="stdout", error="disk full"),
+        WorkerMismatch(at=now, worker=WorkerId("torn"), attempt=1, stream="stdout", written=3, spooled=2, recorded=2),
+        WorkerStopping(at=now, worker=WorkerId("ending"), attempt=1, reason="timeout", grace=3),
+        status("ok", "succeeded"),
+        status("again", "retrying"),
+        status("bad", "failed"),
+        status("late", "timed-out"),
+        msgspec.structs.replace(status("given-up", "failed"), allowed=True),
+        status("cut", "stopped"),
+        status("left", "skipped"),
+    )
+
+    assert made.ordered(now) == [
+        *("full", "torn", "ending", "bad", "late", "quiet", "busy", "again", "waiting", "cut", "given-up", "left", "ok")
+    ]
+
+
+def test_a_worker_whose_disk_has_room_again_needs_no_attention() -> None:
+    made = board(
+        run_started("a", "b"),
+        *running("a"),
+        *running("b"),
+        SpoolBlocked(at=AT, worker=WorkerId("b"), attempt=1, stream="stdout", error="disk full"),
+    )
+    before = made.ordered(AT)
+    made.apply(Record(99, SpoolResumed(at=AT, worker=WorkerId("b"), attempt=1, stream="stdout")))
+
+    assert before == ["b", "a"]
+    assert made.ordered(AT) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("events", "quiet"),
+    [
+        ((), None),
+        ((starting("a", at=AT),), 10.0),
+        ((starting("a", at=AT), started("a", at=AT + 2)), 8.0),
+        ((starting("a", at=AT), started("a", at=AT + 2), output("a", length=1, at=AT + 9)), 1.0),
+        ((starting("a", at=AT), started("a", at=AT + 20)), 0.0),
+        ((starting("a", at=AT), started("a"), exited("a")), None),
+    ],
+)
+def test_silence_counts_from_the_last_sign_of_what_runs(events: tuple[Event, ...], quiet: float | None) -> None:
+    made = board(run_started("a"), *events)
+
+    assert made.quiet_for(made.view.tasks[A], AT + 10) == quiet
+
+
+def test_what_concerns_the_whole_run_is_a_notice_and_old_ones_go() -> None:
+    made = board(
+        run_started("a"),
+        *(KeeperLost(at=AT + number, pid=number, reason="killed") for number in range(20)),
+        exited("a", swept=("7 sleep 99",)),
+    )
+
+    assert len(made.notices) == 8
+    assert made.notices[-2].text == "the keeper (pid 19) is lost: killed"
+    assert made.notices[-1].text == "a: ended 1 process left behind: 7 sleep 99"
+
+
+def test_what_happens_to_one_task_alone_is_no_notice() -> None:
+    made = board(run_started("a"), *running("a"), exited("a"), status("a", "failed"))
+
+    assert not made.notices
