@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench soak clean
+.PHONY: help venv demo test check bench soak picture clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -29,6 +29,9 @@ bench: venv ## measure, and print a table
 
 soak: venv ## run the tests that take minutes
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600
+
+picture: venv ## draw configs/showcase.svg again, from the real screen in tmux
+	$(BIN)/python -m tests.picture
 
 clean: ## remove .venv and what tools left, but not .callboard, which holds your runs
 	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .ruff_cache

@@ -18,7 +18,7 @@ from protocols.layout import FleetFolder
 from protocols.lines import Line, LineSplitter, printable
 from protocols.plain import PlainLines
 
-__all__ = ["Display", "JsonText", "PlainText"]
+__all__ = ["Display", "JsonText", "LiveText", "PlainText", "write_all"]
 
 _CHUNK = 256 * 1024
 _CHUNKS = 16
@@ -67,6 +67,18 @@ class PlainText:
         keys = [(exited.worker, exited.attempt, stream) for stream in streams]
         splitters = [self._splitters.pop(key) for key in keys if key in self._splitters]
         return b"".join(_prefixed(exited.worker, splitter.finish()) for splitter in splitters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveText:
+    """A picture of the run as it goes; `actors.live.screen` draws it."""
+
+    colour: bool = True
+    ascii_only: bool = False
+    leaves: bool = False
+    """Ctrl-C ends the looking, not the run."""
+    warnings: trio.MemoryReceiveChannel[str] | None = None
+    """What no record tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from protocols.events import (
     RunStopping,
     SpoolBlocked,
     SpoolResumed,
+    Stream,
     TaskStatus,
     TaskStatusChanged,
     WorkerExited,
@@ -60,7 +61,7 @@ class AttemptView:
     exited: WorkerExited | None = None
     progress: WorkerProgress | None = None
     heartbeat: WorkerHeartbeat | None = None
-    output: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
+    output: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
     """Bytes that records cover, for each stream."""
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from functools import partial
 import trio
 
 from actors.control_port import ControlPort
-from actors.display import Display, JsonText, PlainText
+from actors.display import JsonText, LiveText, PlainText
 from actors.follower import Follower
 from actors.hub import Hub
 from actors.journal import Journal
@@ -22,6 +22,7 @@ from actors.roster import Roster
 from actors.worker import Surroundings
 from protocols.events import ActorFailed, Outcome, Record
 from supervisor.children import Child, supervise
+from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
 from supervisor.layers import layer
 from supervisor.plans import LoadedPlan
@@ -73,7 +74,7 @@ class Run:
     fleet: NewFleet
     loaded: LoadedPlan
     settings: Settings
-    text: JsonText | PlainText
+    text: JsonText | PlainText | LiveText
     fd: int = 1
     """Where ``text`` goes."""
     _channels: _Channels = field(default_factory=_open_channels, init=False)
@@ -115,12 +116,12 @@ class Run:
         channels, folder = self._channels, self.fleet.folder
         hub = Hub(inbox=channels.to_hub, requests=channels.to_admit)
         journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records)
-        display = Display(text=self.text, folder=folder, subscribe=channels.requests, fd=self.fd)
+        display = display_child(self.text, folder, channels.requests, self.fd)
         async with layer(drain=math.inf) as publishing:
             await self._start(publishing, Child("hub", hub.run))
             async with layer(channels.records, drain=_DRAIN) as keeping:
                 await self._start(keeping, Child("journal", journal.run))
-                await self._start(publishing, Child("display", display.run, when_exhausted="park", limit=0))
+                await self._start(publishing, display)
                 outcome = await self._work()
             if outcome == "interrupted":
                 everything.deadline = trio.current_time() + _LAST_LINES

@@ -17,7 +17,7 @@ import msgspec
 from actors.journal_file import open_journal, read_records
 from protocols.errors import FleetError, StateError
 from protocols.events import FleetSwept
-from supervisor.report_text import format_bytes
+from protocols.sizes import format_bytes
 from supervisor.state import check_state, open_state
 
 __all__ = ["Finding", "examine"]

@@ -11,11 +11,12 @@ from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
 from protocols.plain import format_counts
+from protocols.sizes import format_bytes
 from supervisor.files import replace_file
 from supervisor.report import AttemptReport, Report, TaskReport
 from supervisor.table import one_line, render_table
 
-__all__ = ["format_bytes", "render_markdown", "summary_table", "write_markdown"]
+__all__ = ["render_markdown", "summary_table", "write_markdown"]
 
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 20
@@ -48,16 +49,6 @@ def render_markdown(folder: FleetFolder, report: Report) -> str:
         *(_failure(folder, task) for task in report.tasks if task.status in _FAILURES),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def format_bytes(count: int) -> str:
-    """Three digits and a unit at most: 999 B, 1.2 kB, 34 MB."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.1f} {unit}" if size < 9.95 and unit != "B" else f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _facts(report: Report) -> Iterator[str]:

@@ -11,9 +11,9 @@ from actors.unix_socket import is_listening
 from protocols.control import RunStatus, StopParams, TaskLine, run_status
 from protocols.durations import format_duration, format_elapsed
 from protocols.errors import UnreachableError
+from protocols.sizes import format_bytes
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet
-from supervisor.report_text import format_bytes
 from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
 from supervisor.views import read_view

@@ -4,8 +4,7 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 
-from rich.cells import cell_len, set_cell_size
-
+from actors import cells
 from protocols.wording import escaped
 
 __all__ = ["one_line", "render_table", "terminal_width"]
@@ -27,9 +26,9 @@ def render_table(
     Where ``width`` is too small, the columns ``spare`` are left out, one after the other, until the others have room
     for a few characters each. Then the widest are cut, down to these, but no figures.
     """
-    cells = [list(titles), *([one_line(cell) for cell in row] for row in rows)]
-    columns = dict(zip(titles, zip(*cells, strict=True), strict=True))
-    widths = {title: max(map(cell_len, column)) for title, column in columns.items()}
+    texts = [list(titles), *([one_line(cell) for cell in row] for row in rows)]
+    columns = dict(zip(titles, zip(*texts, strict=True), strict=True))
+    widths = {title: max(map(cells.width, column)) for title, column in columns.items()}
     if width is not None:
         _leave_out(widths, right, spare, width)
         _shrink(widths, right, width)
@@ -47,15 +46,8 @@ def one_line(text: str) -> str:
     return escaped(" ".join(text.split()))
 
 
-def _column(cells: Iterable[str], size: int, right: bool) -> list[str]:
-    return [_fit(cell, size, right) for cell in cells]
-
-
-def _fit(text: str, size: int, right: bool) -> str:
-    length = cell_len(text)
-    if length > size:
-        return set_cell_size(text, size - 1) + "…"
-    return " " * (size - length) + text if right else text + " " * (size - length)
+def _column(texts: Iterable[str], size: int, right: bool) -> list[str]:
+    return [cells.fit(text, size, right=right) for text in texts]
 
 
 def _leave_out(widths: dict[str, int], right: Collection[str], spare: Iterable[str], width: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from supervisor.cli import main as command
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
-COMMANDS = ("run", "check", "status", "stop", "runs", "report", "logs", "events", "prune", "doctor")
+COMMANDS = ("run", "watch-run", "check", "status", "stop", "runs", "report", "logs", "events", "prune", "doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_every_command_explains_its_parameters(name: str, tmp_path: Path) -> Non
         ("run a.toml --state", "--state needs a value; see: callboard run --help"),
         (
             "run a.toml --output xml",
-            'invalid value "xml" for --output. Choose from: "plain", "json"; see: callboard run --help',
+            'invalid value "xml" for --output. Choose from: "live", "plain", "json"; see: callboard run --help',
         ),
         ("logs a", "TASK is missing; see: callboard logs --help"),
         (

@@ -6,10 +6,11 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from protocols.events import Event, Record
+from protocols.sizes import format_bytes
 from protocols.states import RunView
 from supervisor.fleets import Fleet
 from supervisor.report import Report, build_report
-from supervisor.report_text import format_bytes, render_markdown, summary_table, write_markdown
+from supervisor.report_text import render_markdown, summary_table, write_markdown
 from supervisor.state import open_state
 from tests.made_fleets import exited, fill_spool, make_fleet, run_ended, run_started, started, starting, status
 

@@ -54,7 +54,7 @@ def test_ctrl_z_and_fg_change_nothing_for_the_workers(tmp_path: Path) -> None:
         terminal.wait_for(b"is stopped")
         terminal.wait_for(b"\r\ncode=3\r\n")
         terminal.type("fg\n")
-        terminal.wait_for(b"b: succeeded")
+        terminal.wait_for(b"1 succeeded")
         terminal.type("\x03")
         terminal.wait_for(b"interrupted in ")
         terminal.wait_for(b"ready> ")

@@ -74,7 +74,7 @@ def test_the_last_word_on_a_run_and_on_each_task_counts(found: list[Record]) -> 
 @given(records)
 def test_attempts_are_those_that_were_starting_and_their_output_never_shrinks(found: list[Record]) -> None:
     view = RunView()
-    before: dict[tuple[TaskId, int, str], int] = {}
+    before: dict[tuple[TaskId, int, Stream], int] = {}
     for record in found:
         view.apply(record)
         if isinstance(record.event, RunStarted):

@@ -22,6 +22,7 @@ _KERNEL = (5, 10)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _COMMANDS = {
     "run": "Run a plan in the foreground.",
+    "watch-run": "Show a run that somebody else started.",
     "check": "Say whether a plan can run here, in which order, and with which environment.",
     "status": "Show how a run stands.",
     "stop": "Stop a run and wait for its end.",
@@ -32,7 +33,7 @@ _COMMANDS = {
     "prune": "Remove old runs.",
     "doctor": "Examine this machine for what callboard needs.",
 }
-"""Each is the function of its name in the module of its name, imported when it is used."""
+"""Each is the function of its name, with ``_`` for ``-``, in the module of its name, imported when it is used."""
 
 
 def main() -> None:
@@ -122,7 +123,8 @@ def _app() -> Callable[..., object]:
         default_parameter=Parameter(negative=(), show_default=False),
     )
     for name, text in _COMMANDS.items():
-        app.command(f"supervisor.cli.{name}:{name}", name=name, help=text)
+        function = name.replace("-", "_")
+        app.command(f"supervisor.cli.{function}:{function}", name=name, help=text)
     return app
 
 

@@ -36,7 +36,7 @@ def prune(
     import msgspec  # noqa: PLC0415
 
     from protocols.errors import InputError  # noqa: PLC0415
-    from supervisor.report_text import format_bytes  # noqa: PLC0415
+    from protocols.sizes import format_bytes  # noqa: PLC0415
     from supervisor.retention import prune_runs  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.table import one_line  # noqa: PLC0415

@@ -23,23 +23,15 @@ def report(
     """
     import msgspec  # noqa: PLC0415 - `--help` need not wait for these
 
-    from protocols.errors import InputError  # noqa: PLC0415
     from protocols.wording import escaped  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
-    from supervisor.report import build_report, read_report  # noqa: PLC0415
     from supervisor.report_text import summary_table  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
-    from supervisor.sweep import conclude  # noqa: PLC0415
+    from supervisor.summary import find_report  # noqa: PLC0415
     from supervisor.table import one_line, terminal_width  # noqa: PLC0415
-    from supervisor.views import read_view  # noqa: PLC0415
 
     fleet = find_fleet(open_settings(state, config).state, run)
-    if fleet.identity is None:
-        raise InputError(f'run "{fleet.name}": damaged: {fleet.problem}; see what is left in {fleet.folder.root}')
-    conclude(fleet)
-    found = read_report(fleet.folder)
-    if found is None:
-        found = build_report(fleet.folder, fleet.identity, read_view(fleet.folder.journal))
+    found = find_report(fleet)
     if json:
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
         return

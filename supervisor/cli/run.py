@@ -10,7 +10,7 @@ def run(
     plan: Path,
     /,
     *,
-    output: Literal["plain", "json"] = "plain",
+    output: Literal["live", "plain", "json"] | None = None,
     show_output: bool = False,
     state: Path | None = None,
     config: Path | None = None,
@@ -24,9 +24,10 @@ def run(
     plan
         The TOML file of the plan.
     output
-        plain (default): one line for each change of state. json: one record a line.
+        live (default on a terminal): a picture of all workers. plain (default elsewhere): one line for each change of
+        state. json: one record a line.
     show_output
-        Print the workers' lines too, behind the names of their tasks.
+        Print the workers' lines too, behind the names of their tasks. Plain only.
     state
         The folder of all runs (default .callboard).
     config

@@ -1,0 +1,93 @@
+"""What is said of a worker in words: its state, what is wrong with it, what comes next, how it ended."""
+
+from typing import NamedTuple
+
+from actors.cells import Style
+from actors.live.figures import whole_seconds
+from protocols.board import Activity
+from protocols.events import WorkerStopping
+from protocols.states import AttemptView, TaskView
+
+__all__ = ["Condition", "condition", "is_failure", "remark"]
+
+_WORD = 10  # cells of a state
+_STYLES: dict[str, Style] = {
+    "running": "cyan",
+    "retrying": "yellow",
+    "pending": "dim",
+    "succeeded": "green",
+    "failed": "red",
+    "timed-out": "red",
+    "skipped": "dim",
+    "stopped": "magenta",
+}
+
+
+class Condition(NamedTuple):
+    """The state of a worker."""
+
+    status: str
+    word: str
+    style: Style
+    trouble: str = ""
+    """What a person should know at once. May hold control characters."""
+
+
+def condition(task: TaskView, activity: Activity | None, now: float) -> Condition:
+    """The state that a person sees: that of the task, with what its attempt tells besides."""
+    attempt = task.attempts[-1] if task.attempts else None
+    word, style = task.status, _STYLES[task.status]
+    mismatch = activity.mismatch if activity is not None else ""
+    if attempt is not None and attempt.exited is None and task.status == "running":
+        troubles = [mismatch, *_troubles(attempt, now)]
+        trouble = "; ".join(text for text in troubles if text)
+        return Condition(task.status, _running(attempt), "bold yellow" if trouble else style, trouble)
+    if is_failure(task) and task.allowed:
+        style = "yellow"
+    return Condition(task.status, word, "bold red" if mismatch else style, mismatch)
+
+
+def is_failure(task: TaskView) -> bool:
+    return task.status in {"failed", "timed-out"}
+
+
+def remark(task: TaskView, now: float) -> str:
+    """Why a task is as it is, and what comes next. May hold control characters."""
+    if task.status == "retrying" and task.retry_at is not None:
+        left = task.retry_at - now
+        when = f"in {whole_seconds(left)}" if left > 0 else "now"
+        return f"attempt {len(task.attempts) + 1} {when}: {task.reason}"
+    if task.status == "running":
+        return ""
+    parts = [f"{task.reason} (allowed)" if task.allowed and is_failure(task) else task.reason]
+    if len(task.attempts) > 1:
+        parts.append(f"attempt {len(task.attempts)}")
+    return ", ".join(part for part in parts if part)
+
+
+def _running(attempt: AttemptView) -> str:
+    if attempt.stopping is not None:
+        return "stopping"
+    if attempt.blocked:
+        return "blocked"
+    if attempt.started is None:
+        return "starting"
+    word = "running" if attempt.number == 1 else f"running #{attempt.number}"
+    return word if len(word) <= _WORD else f"run #{attempt.number}"
+
+
+def _troubles(attempt: AttemptView, now: float) -> list[str]:
+    troubles = [] if attempt.stopping is None else [_stopping(attempt.stopping, now)]
+    return troubles + [f"waits for the disk: {error}" for error in dict.fromkeys(attempt.blocked.values())]
+
+
+def _stopping(stopping: WorkerStopping, now: float) -> str:
+    left = stopping.at + stopping.grace - now
+    kill = f"KILL in {whole_seconds(left)}" if stopping.grace and left > 0 else "KILL sent"
+    match stopping.reason:
+        case "stop":
+            return kill  # of the run, which says why
+        case "timeout":
+            return f"timed out, {kill}"
+        case _:
+            return f"{stopping.reason}, {kill}"
