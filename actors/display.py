@@ -41,8 +41,13 @@ class PlainText:
     folder: FleetFolder
     show_output: bool = False
     max_line: int = 2048
-    _lines: PlainLines = field(default_factory=PlainLines)
+    leaves: bool = False
+    """As for `LiveText`."""
+    _lines: PlainLines = field(init=False)
     _splitters: dict[tuple[WorkerId, int, Stream], LineSplitter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._lines = PlainLines(leaves=self.leaves)
 
     async def show(self, record: Record, outbox: trio.MemorySendChannel[bytes]) -> None:
         match record.event:

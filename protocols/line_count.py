@@ -53,7 +53,7 @@ def total_lines(
         return counted, True
     estimate = sum(count.estimate(size) for count, size in found)
     number = max(_rounded(estimate), counted)
-    if before is not None and not before[1] and number < before[0] and estimate >= before[0] * _HOLD:
+    if before is not None and number < before[0] and estimate >= before[0] * _HOLD:
         number = before[0]
     return number, False
 

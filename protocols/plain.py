@@ -39,10 +39,14 @@ def format_counts(counts: Mapping[str, int]) -> str:
 
 
 class PlainLines:
-    """Feed records, get lines without their line ends. Safe to print: no control characters of a worker."""
+    """Feed records, get lines without their line ends. Safe to print: no control characters of a worker.
 
-    def __init__(self) -> None:
+    ``leaves``: it is somebody else's run, and Ctrl-C does nothing to it.
+    """
+
+    def __init__(self, *, leaves: bool = False) -> None:
         self.view = RunView()
+        self._leaves = leaves
 
     def feed(self, record: Record) -> list[str]:
         self.view.apply(record)
@@ -61,13 +65,18 @@ class PlainLines:
             case WorkerStarted():
                 return f"{event.worker}: {self._started(event)}"
             case RunStopping():
-                return f"stopping ({event.reason}): {_how(event.grace)}"
+                return f"stopping ({event.reason}): {_how(event.grace)}{self._next_interrupt(event)}"
             case RunEnded():
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
                 return worker_text(event)
             case _:
                 return fleet_text(event)
+
+    def _next_interrupt(self, event: RunStopping) -> str:
+        if self._leaves or not event.reason.startswith("SIGINT"):
+            return ""
+        return "; a second Ctrl-C kills at once" if event.grace else "; a third Ctrl-C leaves at once"
 
     def _started(self, event: WorkerStarted) -> str:
         attempt = self.view.tasks[TaskId(event.worker)].attempt(event.attempt)

@@ -25,7 +25,7 @@ def display_child(
     from actors.live.screen import Screen  # noqa: PLC0415 - who does not look need not have it in memory
 
     screen = Screen(text=text, folder=folder, subscribe=subscribe, fd=fd)
-    lines = Display(text=PlainText(folder), folder=folder, subscribe=subscribe, fd=fd)
+    lines = Display(text=PlainText(folder, leaves=text.leaves), folder=folder, subscribe=subscribe, fd=fd)
     actors: Iterator[Screen | Display] = iter((screen, lines))
 
     async def show(*, task_status: trio.TaskStatus[None]) -> None:

@@ -42,12 +42,12 @@ def make_text(
     warnings: trio.MemoryReceiveChannel[str] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> JsonText | PlainText | LiveText:
-    """``leaves`` and ``warnings`` are for a picture, see `LiveText`."""
+    """``leaves`` and ``warnings``: see `LiveText`."""
     match output:
         case "json":
             return JsonText()
         case "plain":
-            return PlainText(folder, show_output, max_line)
+            return PlainText(folder, show_output, max_line, leaves)
         case "live":
             colour = not environ.get("NO_COLOR")
             return LiveText(colour=colour, ascii_only=not is_utf8(environ), leaves=leaves, warnings=warnings)

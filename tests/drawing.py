@@ -18,15 +18,16 @@ from pathlib import Path
 from tests.keeper_client import DEADLINE
 from tests.terminal import Terminal
 
-__all__ = ["ENTER", "LEAVE", "Drawer", "Line", "drawing", "drawing_in_shell", "ignores"]
+__all__ = ["ENTER", "LEAVE", "Drawer", "drawing", "drawing_in_shell"]
 
 ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = b"\x1b[?2026l\x1b[m\x1b[?7h\x1b[?25h\x1b[999H\x1b[?1049l"
 _ROOT = Path(__file__).resolve().parent.parent
 _PAUSE = 0.005
+_DEADLY = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP)
 
 
-class Line:
+class _Line:
     """The line discipline of a terminal: ``fd`` is open on it."""
 
     def __init__(self, fd: int) -> None:
@@ -74,12 +75,20 @@ class Drawer:
         return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
 
     @property
+    def guard_watches(self) -> bool:
+        """It has come so far that no signal but KILL ends it."""
+        return _ignores(self.guard, signal.SIGTERM)
+
+    @property
     def parent(self) -> int:
         return int(self._stat()[1])
 
     @property
     def is_stopped(self) -> bool:
         return self._stat()[0] == "T"
+
+    def ignores(self, number: int) -> bool:
+        return _ignores(self.pid, number)
 
     def _stat(self) -> list[str]:
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -110,12 +119,14 @@ class Drawing(Drawer):
         super().__init__(folder)
         self.printed = b""
         self.master, self.slave = pty.openpty()
-        self.line = Line(self.slave)
+        self.line = _Line(self.slave)
         self.resize(80, 24)
         self.line.set_echo(on=echoes)
 
         def become_owner() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            for number in _DEADLY:  # the tests may run in the background, where some are ignored
+                signal.signal(number, signal.SIG_DFL)
             if ignored:
                 signal.signal(ignored, signal.SIG_IGN)
 
@@ -175,7 +186,7 @@ class Shell(Terminal):
 
     def __init__(self, cwd: Path) -> None:
         super().__init__(cwd)
-        self.line = Line(os.open(f"/proc/{self.shell.pid}/fd/0", os.O_RDWR | os.O_NOCTTY))
+        self.line = _Line(os.open(f"/proc/{self.shell.pid}/fd/0", os.O_RDWR | os.O_NOCTTY))
 
     def close(self) -> None:
         os.close(self.line.fd)
@@ -190,8 +201,7 @@ class Shell(Terminal):
         return before
 
 
-def ignores(pid: int, number: int) -> bool:
-    """Whether the process has the signal ignored."""
+def _ignores(pid: int, number: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     return bool(int(status.partition("SigIgn:")[2].split()[0], 16) & 1 << number - 1)
 

@@ -1,5 +1,7 @@
 """``python -m tests.picture``: run configs/showcase.toml in tmux, and keep its screen as configs/showcase.svg."""
 
+import html
+import io
 import os
 import re
 import subprocess
@@ -13,11 +15,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from actors.cells import width
+
 __all__ = ["main"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _COLUMNS, _ROWS = 118, 36
 _MOMENT = 9.5  # seconds from the start: one is being stopped, one waits for its next attempt, some have ended
+_CELL = 12.2  # of rich's picture
+_TEXT = re.compile(r'textLength="[0-9.]+"(?P<between>[^<>]*)>(?P<text>[^<]*)<')
 _FONT_FILES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture loads nothing from elsewhere
 
 
@@ -25,10 +31,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, _screen(Path(folder)) as tmux:
         time.sleep(_MOMENT)
         shown = subprocess.run([*tmux, "capture-pane", "-e", "-p"], check=True, capture_output=True, text=True).stdout
-    console = Console(record=True, width=_COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+    console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(shown.rstrip("\n")))
     svg = console.export_svg(title="callboard run configs/showcase.toml", unique_id="showcase")
-    (_ROOT / "configs" / "showcase.svg").write_text(_FONT_FILES.sub("", svg))
+    (_ROOT / "configs" / "showcase.svg").write_text(_TEXT.sub(_measured, _FONT_FILES.sub("", svg)))
+
+
+def _measured(match: re.Match[str]) -> str:
+    """Wide characters take two cells each; rich counts them as one."""
+    size = width(html.unescape(match["text"])) * _CELL
+    return f'textLength="{size:g}"{match["between"]}>{match["text"]}<'
 
 
 @contextmanager

@@ -9,12 +9,13 @@ import trio
 
 from actors.display import JsonText, LiveText, PlainText
 from actors.messages import Subscribe
+from protocols.events import Event
 from protocols.layout import FleetFolder
 from supervisor.children import supervise
 from supervisor.displays import display_child
 from tests.made_fleets import add_records, make_fleet, run_started, status
 
-_RECORDS = [run_started("a"), status("a", "succeeded")]
+_RECORDS: list[Event] = [run_started("a"), status("a", "succeeded")]
 
 
 async def _show(folder: FleetFolder, text: JsonText | PlainText | LiveText, fd: int) -> None:

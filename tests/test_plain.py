@@ -83,8 +83,15 @@ def test_a_failure_that_is_allowed_is_told_as_such() -> None:
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        (RunStopping(at=AT, reason="SIGINT", grace=10.0), "stopping (SIGINT): TERM now, KILL after 10s"),
-        (RunStopping(at=AT, reason="SIGINT again", grace=0.0), "stopping (SIGINT again): KILL now"),
+        (
+            RunStopping(at=AT, reason="SIGINT", grace=10.0),
+            "stopping (SIGINT): TERM now, KILL after 10s; a second Ctrl-C kills at once",
+        ),
+        (
+            RunStopping(at=AT, reason="SIGINT again", grace=0.0),
+            "stopping (SIGINT again): KILL now; a third Ctrl-C leaves at once",
+        ),
+        (RunStopping(at=AT, reason="SIGTERM", grace=10.0), "stopping (SIGTERM): TERM now, KILL after 10s"),
         (
             WorkerStopping(at=AT, worker=A, attempt=1, reason="timeout", grace=2.0),
             "a: timeout: TERM now, KILL after 2s",
@@ -146,3 +153,12 @@ def test_counts_come_in_one_order_and_none_are_told() -> None:
         format_counts({"skipped": 1, "pending": 0, "failed": 2, "succeeded": 3}) == "3 succeeded, 2 failed, 1 skipped"
     )
     assert format_counts({}) == "no tasks"
+
+
+def test_who_looks_on_is_not_told_what_ctrl_c_does_to_the_run() -> None:
+    plain = PlainLines(leaves=True)
+    plain.feed(Record(1, run_started("a")))
+
+    (line,) = plain.feed(Record(2, RunStopping(at=AT, reason="SIGINT", grace=10.0)))
+
+    assert line.endswith("stopping (SIGINT): TERM now, KILL after 10s")

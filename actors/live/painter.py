@@ -59,18 +59,19 @@ class Painter:
         return f"{_BEGIN}{''.join(parts)}{_END}".encode(errors="replace") if parts else b""
 
     def _painted(self, row: Row, columns: int) -> str:
-        text = "".join(self._styled(span.text, span.style) for span in row)
+        parts: list[str] = []
+        for text, style in row:
+            code = self._codes.get(style)
+            if code is None:
+                code = self._codes[style] = self._code(style)
+            parts.append(f"{code}{text}{_PLAIN}" if code else text)
+        text = "".join(parts)
         if not text.isascii():
             return _ERASE_ROW + text  # whatever cells it takes there, nothing of before is left
         # On the last column the cursor stays on what was just written: erasing would begin there.
         return text if row_width(row) >= columns else text + _ERASE_REST
 
-    def _styled(self, text: str, style: Style) -> str:
-        code = self._codes.get(style)
-        if code is None:
-            code = self._codes[style] = self._code(style)
-        return f"\x1b[{code}m{text}{_PLAIN}" if code else text
-
     def _code(self, style: Style) -> str:
-        words = style.split()
-        return ";".join(_CODES[word] for word in words if self.colour or word in _ATTRIBUTES)
+        """What begins the style; empty where nothing does."""
+        codes = [_CODES[word] for word in style.split() if self.colour or word in _ATTRIBUTES]
+        return f"\x1b[{';'.join(codes)}m" if codes else ""

@@ -24,6 +24,7 @@ from protocols.layout import FleetFolder
 __all__ = ["Screen"]
 
 _FRAME = 0.05  # seconds between two pictures: people see no more
+_SHARE = 0.03  # of a core: where pictures are large or the machine is slow, there are fewer of them
 _TICK = 1.0  # clocks go on, rates fade
 _CROWD, _BUSY = 0.02, 0.002  # seconds in which records gather, and in which they are taken then
 _LATE = 1.0  # older than that, a record belongs to what there is to catch up with
@@ -41,6 +42,9 @@ class _Scene:
     """Set when there may be something new to show."""
     epoch: int = 0
     """Of the terminal, as it was when it was painted last."""
+
+    cost: float = 0.0
+    """Seconds that the last picture took."""
 
     def wake(self) -> None:
         self.moved.set()
@@ -87,11 +91,11 @@ class Screen:
         while True:
             with trio.move_on_after(self._until_tick(scene.board)):  # either way there is something to show
                 await scene.moved.wait()
-            next_at = trio.current_time() + _FRAME
+            began = trio.current_time()
             scene.moved = trio.Event()
             if not await self._frame(scene, terminal):
                 scope.cancel(reason="nobody looks any more")
-            await trio.sleep_until(next_at)
+            await trio.sleep_until(began + max(_FRAME, scene.cost / _SHARE))
 
     def _until_tick(self, board: Board) -> float:
         """The clock of the run goes on by one, and never by two."""
@@ -108,8 +112,10 @@ class Screen:
         arrangement = arrange(board, size, now)
         texts = await scene.reader.read(_wanted(board, arrangement, size))
         hint = tell_interrupt(board.view, now, leaves=self.text.leaves)
+        before = time.thread_time()
         rows = draw(board, arrangement, texts, size, now, look=Look(self.text.ascii_only), hint=hint)
         data = scene.painter.paint(rows, size)
+        scene.cost = time.thread_time() - before
         return not data or await terminal.write(data)
 
 

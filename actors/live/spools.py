@@ -59,6 +59,18 @@ class _Known:
     shown: tuple[object, ...] = ()
     """What the lines were read for."""
     text: WorkerText = field(default_factory=WorkerText)
+    grows: bool = False
+    """It had grown between the last two rounds of counting."""
+
+    def told(self, wanted: Wanted) -> WorkerText:
+        """What is known, as of now: exact is only a number that also holds for what was written meanwhile.
+
+        While it grows no number is, else its mark would come and go with each round.
+        """
+        count = self.text.count
+        if count is None or not count[1] or (self.sizes == wanted.sizes and not self.grows):
+            return self.text
+        return WorkerText(self.text.lines, (count[0], False) if count[0] else None)
 
     def tell_lines(self, lines: tuple[str, ...], shown: tuple[object, ...]) -> None:
         self.shown = shown
@@ -125,7 +137,7 @@ class SpoolReader:
         else:
             await trio.lowlevel.checkpoint()
         self._take()
-        return {known.task: known.text for known, _ in found}
+        return {known.task: known.told(each) for known, each in found}
 
     def _know(self, wanted: Wanted) -> _Known:
         known = self._known.get(wanted.task)
@@ -146,7 +158,8 @@ class SpoolReader:
             return counts
         self._count_at = now + _COUNT_EVERY
         for known, wanted in found:
-            if known.sizes != wanted.sizes:
+            known.grows = known.sizes != wanted.sizes
+            if known.grows:
                 known.sizes = wanted.sizes
                 known.tell_count()
         tasks = {known.task for known, _ in found}

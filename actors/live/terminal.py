@@ -62,7 +62,8 @@ class Terminal:
         A terminal that is stopped takes nothing; if the wait is cancelled then, a part of it may appear later.
         """
         async with self._turn:
-            if not self.shows or not in_foreground(self.fd):
+            self.shows = self.shows and in_foreground(self.fd)
+            if not self.shows:
                 return True
             enters, self._enters = self._enters, False
             return await self._in_thread(lambda: self._write(data, enters=enters))
