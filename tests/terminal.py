@@ -16,6 +16,8 @@ from tests.running import CALLBOARD, RunningPlan
 
 __all__ = ["Terminal", "open_terminal"]
 
+_ENVIRONMENT = {"PS1": "ready> ", "ENV": "", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+
 
 class Terminal:
     """What is typed reaches whoever is in the foreground; what is printed is kept."""
@@ -26,7 +28,7 @@ class Terminal:
         self.shell = subprocess.Popen(
             ["/bin/sh", "-i"],
             cwd=cwd,
-            env={**os.environ, "PATH": f"{CALLBOARD.parent}:{os.environ['PATH']}", "PS1": "ready> ", "ENV": ""},
+            env={**os.environ, "PATH": f"{CALLBOARD.parent}:{os.environ['PATH']}", **_ENVIRONMENT},
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import trio
 
 from actors.keeper_process.ancestry import children_of
 from actors.live.guard import open_guard
@@ -78,6 +79,7 @@ def test_a_guard_that_was_killed_is_not_missed_at_an_orderly_end(tmp_path: Path)
         guard = process.guard
 
         os.kill(guard, signal.SIGKILL)
+        process.wait_until(lambda: _is_gone(guard))
         process.signal(signal.SIGTERM)
         process.finish()
 
@@ -153,5 +155,19 @@ async def test_one_that_has_nothing_to_do_is_reaped_and_has_written_nothing() ->
     os.write(slave, b"nothing.")
     assert os.read(master, 100) == b"nothing."
     assert not children_of(os.getpid())
+    os.close(master)
+    os.close(slave)
+
+
+async def test_one_that_has_something_to_do_waits_for_our_end_since_a_thread_may_still_write() -> None:
+    master, slave = os.openpty()
+    async with open_guard(slave, b"restored.") as guard:
+        guard.tell("-echo")
+
+    (pid,) = children_of(os.getpid())
+    os.write(slave, b"of a thread.")
+    os.close(guard._pipe)  # as the kernel does with all that is ours
+    await trio.to_thread.run_sync(os.waitpid, pid, 0)
+    assert os.read(master, 100) == b"of a thread.restored."
     os.close(master)
     os.close(slave)

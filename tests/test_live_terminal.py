@@ -72,6 +72,17 @@ async def test_pictures_have_modes_of_their_own_and_afterwards_all_is_as_before(
     assert _printed(pair) == ENTER + b"onetwo" + LEAVE
 
 
+async def test_an_echo_that_was_off_before_stays_off(pair: tuple[int, int]) -> None:
+    before = termios.tcgetattr(pair[1])
+    before[3] &= ~termios.ECHO
+    termios.tcsetattr(pair[1], termios.TCSANOW, before)
+
+    async with open_terminal(pair[1], _ignore) as terminal:
+        await terminal.write(b"one")
+
+    assert termios.tcgetattr(pair[1]) == before
+
+
 async def test_where_no_picture_was_written_nothing_was_changed(pair: tuple[int, int]) -> None:
     async with open_terminal(pair[1], _ignore):
         during = _modes(pair[1])
@@ -115,12 +126,54 @@ async def test_another_size_asks_for_another_picture_within_the_same_modes(pair:
     assert _printed(pair) == ENTER + b"onetwo" + LEAVE
 
 
-async def test_two_that_write_at_a_time_write_one_after_the_other(pair: tuple[int, int]) -> None:
-    async with open_terminal(pair[1], _ignore) as terminal, trio.open_nursery() as nursery:
-        for letter in (b"a", b"b"):
-            nursery.start_soon(terminal.write, letter * 1000)
+async def test_all_that_is_asked_for_at_a_time_happens_in_order(pair: tuple[int, int]) -> None:
+    async with open_terminal(pair[1], _ignore) as terminal:
+        await terminal.write(b"one")
+        termios.tcflow(pair[1], termios.TCOOFF)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(terminal.write, b"two")
+            await wait_all_tasks_blocked()
+            nursery.start_soon(terminal.restore)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(terminal.write, b"too late")
+            await wait_all_tasks_blocked()
+            termios.tcflow(pair[1], termios.TCOON)
 
-    assert _printed(pair).strip(ENTER + LEAVE) in {b"a" * 1000 + b"b" * 1000, b"b" * 1000 + b"a" * 1000}
+    assert _printed(pair) == ENTER + b"onetwo" + LEAVE
+
+
+async def test_what_would_hit_somebody_elses_screen_is_dropped(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.live.terminal._LOOK_EVERY", 0.001)
+    ours_again = trio.Event()
+
+    def wake() -> None:
+        if terminal.shows:
+            ours_again.set()
+
+    async with open_terminal(pair[1], wake) as terminal:
+        await terminal.write(b"one")
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("actors.live.terminal.in_foreground", lambda _: False)
+            dropped = await terminal.write(b"two")
+        await ours_again.wait()
+        await terminal.write(b"three")
+
+    assert dropped
+    assert _printed(pair) == ENTER + b"one" + ENTER + b"three" + LEAVE
+
+
+async def test_the_modes_of_somebody_else_in_the_foreground_are_left_alone(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_terminal(pair[1], _ignore) as terminal:
+        await terminal.write(b"one")
+        before = termios.tcgetattr(pair[1])
+        monkeypatch.setattr("actors.live.terminal.in_foreground", lambda _: False)
+
+    assert termios.tcgetattr(pair[1]) == before
+    assert _printed(pair) == ENTER + b"one" + LEAVE
 
 
 def test_a_size_that_the_terminal_does_not_know(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,6 @@ class Terminal:
     _entered: bool = False
     _echo: bool = False
     """It showed what is typed."""
-    _turn: trio.Lock = field(default_factory=trio.Lock)
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
 
     def size(self) -> Size:
@@ -61,18 +60,16 @@ class Terminal:
 
         A terminal that is stopped takes nothing; if the wait is cancelled then, a part of it may appear later.
         """
-        async with self._turn:
-            self.shows = self.shows and in_foreground(self.fd)
-            if not self.shows:
-                return True
-            enters, self._enters = self._enters, False
-            return await self._in_thread(lambda: self._write(data, enters=enters))
+        self.shows = self.shows and in_foreground(self.fd)
+        if not self.shows:
+            return True
+        enters, self._enters = self._enters, False
+        return await self._in_thread(lambda: self._write(data, enters=enters))
 
     async def restore(self) -> None:
         """Make it what it was. Return when that is done, or it is gone."""
         self.shows = False
-        async with self._turn:
-            await self._in_thread(self._leave)
+        await self._in_thread(self._leave)
 
     async def obey(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Follow what signals and shells do to the terminal. Runs until cancelled."""
