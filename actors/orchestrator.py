@@ -148,6 +148,7 @@ class Orchestrator:
                 pid=self.pid,
                 version=self.version,
                 roles={task: role for task, role in roles.items() if role is not None},
+                timeouts={task.id: task.timeout for task in plan.tasks if task.timeout is not None},
             )
         )
         return _Course(tasks, graph, Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency), tell)

@@ -10,7 +10,7 @@ from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
 from protocols.states import AttemptView, RunView, TaskView
 
-__all__ = ["Activity", "Board", "Notice", "OutputRange"]
+__all__ = ["QUIET_AFTER", "Activity", "Board", "Notice", "OutputRange", "silence"]
 
 QUIET_AFTER = 60.0
 """Seconds without output after which a worker needs attention."""
@@ -94,13 +94,6 @@ class Board:
         ranks = {name: self._rank(task, now) for name, task in tasks.items()}
         return sorted(tasks, key=ranks.__getitem__)
 
-    def quiet_for(self, task: TaskView, now: float) -> float | None:
-        """Seconds since the last output of what runs, or since it started; None where nothing does."""
-        attempt = task.attempts[-1] if task.attempts else None
-        if attempt is None or attempt.exited is not None:
-            return None
-        return max(now - _last_sign(attempt), 0.0)
-
     def _rank(self, task: TaskView, now: float) -> int:
         if task.status == "running":
             return self._rank_running(task, now)
@@ -115,7 +108,7 @@ class Board:
         activity = self.activities.get(task.id)
         if attempt.blocked or attempt.stopping or (activity is not None and activity.mismatch):
             return _TROUBLE
-        return _QUIET if now - _last_sign(attempt) >= QUIET_AFTER else _RUNNING
+        return _QUIET if silence(attempt, now) >= QUIET_AFTER else _RUNNING
 
     def _activity(self, task: TaskId) -> Activity:
         return self.activities.setdefault(task, Activity())
@@ -126,7 +119,7 @@ class Board:
             self.notices.append(Notice(event.at, text))
 
 
-def _last_sign(attempt: AttemptView) -> float:
-    if attempt.last_output_at is not None:
-        return attempt.last_output_at
-    return attempt.starting_at if attempt.started is None else attempt.started.at
+def silence(attempt: AttemptView, now: float) -> float:
+    """Seconds since the last output of an attempt, or since it started."""
+    since = attempt.starting_at if attempt.started is None else attempt.started.at
+    return max(now - (since if attempt.last_output_at is None else attempt.last_output_at), 0.0)

@@ -36,6 +36,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     version: str
     roles: dict[TaskId, str] = {}
     """Of the tasks that have one."""
+    timeouts: dict[TaskId, float] = {}
+    """Seconds that one attempt may take, of the tasks that have a limit."""
 
 
 class RunStopping(_Event, frozen=True, kw_only=True, tag="run.stopping"):

@@ -7,6 +7,7 @@ __all__ = ["Rate"]
 
 _MEMORY = 2.0  # seconds after which an amount counts for a third
 _LEAST = 1.0
+_APART = 5.0  # seconds; records of several workers come in no exact order, but not that far from it
 
 
 @dataclass(slots=True)
@@ -17,9 +18,9 @@ class Rate:
     _since: float = -math.inf
 
     def add(self, at: float, amount: float) -> None:
-        """``amount`` came at this moment. One that is earlier than the last counts as if it came with it."""
+        """``amount`` came at this moment. One that is a little earlier than the last counts as if it came with it."""
         self._value = self._faded(at) + amount / _MEMORY
-        self._since = max(self._since, at)
+        self._since = at if at < self._since - _APART else max(self._since, at)
 
     def at(self, now: float) -> float:
         """0 where it is below one a second."""
@@ -27,4 +28,6 @@ class Rate:
         return value if value >= _LEAST else 0.0
 
     def _faded(self, now: float) -> float:
+        if now < self._since - _APART:  # the clock was set back: nobody knows how long ago that was
+            return 0.0
         return self._value * math.exp(min(self._since - now, 0.0) / _MEMORY)

@@ -97,6 +97,8 @@ class TaskView:
 
     id: TaskId
     role: str = ""
+    timeout: float | None = None
+    """Seconds that one attempt may take."""
     status: TaskStatus = "pending"
     reason: str = ""
     allowed: bool = False
@@ -142,7 +144,9 @@ class RunView:
             case RunStarted():
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
                 self.started_at = event.at
-                self.tasks = {task: TaskView(task, event.roles.get(task, "")) for task in event.tasks}
+                self.tasks = {
+                    task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task)) for task in event.tasks
+                }
             case RunStopping():
                 self.stopping = event
             case RunEnded():

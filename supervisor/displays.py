@@ -1,6 +1,7 @@
 """Which actor shows a run, and what is shown where that one fails."""
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 import trio
 
@@ -26,7 +27,7 @@ def display_child(
 
     screen = Screen(text=text, folder=folder, subscribe=subscribe, fd=fd)
     lines = Display(text=PlainText(folder, leaves=text.leaves), folder=folder, subscribe=subscribe, fd=fd)
-    actors: Iterator[Screen | Display] = iter((screen, lines))
+    actors: Iterator[Screen | Display] = chain((screen,), repeat(lines))
 
     async def show(*, task_status: trio.TaskStatus[None]) -> None:
         await next(actors).run(task_status=task_status)

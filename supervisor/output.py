@@ -15,6 +15,7 @@ __all__ = ["Output", "choose_output", "make_text"]
 Output: TypeAlias = Literal["live", "plain", "json"]
 
 _STDOUT = 1
+_SILENT = frozenset({None, "", "C", "POSIX"})
 _CHARSETS = frozenset({"utf8", "utf-8"})
 
 
@@ -54,9 +55,15 @@ def make_text(
 
 
 def is_utf8(environ: Mapping[str, str]) -> bool:
-    """Whether the locale says that the terminal understands UTF-8. One that does not might obey parts of it."""
-    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
-    return locale.partition(".")[2].partition("@")[0].lower() in _CHARSETS
+    """Whether the terminal understands UTF-8. One that does not might obey parts of it.
+
+    A locale that says nothing of it (none, as in many containers, or C) is no reason to doubt it, as for Python itself;
+    ``LC_ALL=C`` asks for ASCII.
+    """
+    asked, locale = environ.get("LC_ALL"), environ.get("LC_CTYPE") or environ.get("LANG")
+    if not asked and locale in _SILENT:
+        return True
+    return (asked or locale or "").partition(".")[2].partition("@")[0].lower() in _CHARSETS
 
 
 def _obstacle(environ: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ __all__ = ["NOW", "TEXTS", "every_state", "make_board"]
 NOW = AT + 754
 """12:34 after the start."""
 _ROLES = {"tests": "checker", "types": "checker", "docs": "writer", "flaky": "checker", "lint": "checker"}
+_TIMEOUTS = {"tests": 240.0, "types": 240.0, "docs": 600.0, "slow": 60.0}
 _TASKS = (
     *("lint", "tests", "types", "docs", "translate", "flood", "slow", "full", "flaky", "compile", "package"),
     *("benchmark", "old-docs", "twice", "broken-spool", "halted", "archive"),
@@ -55,7 +56,10 @@ def make_board(events: Iterable[Event]) -> Board:
 def every_state(*more: Event) -> Board:
     """A run after 12:34 minutes, and what happens then."""
     first = msgspec.structs.replace(
-        run_started(*_TASKS), plan="configs/quickstart.toml", roles={TaskId(name): _ROLES[name] for name in _ROLES}
+        run_started(*_TASKS),
+        plan="configs/quickstart.toml",
+        roles={TaskId(name): role for name, role in _ROLES.items()},
+        timeouts={TaskId(name): seconds for name, seconds in _TIMEOUTS.items()},
     )
     return make_board((first, *_running(), *_troubled(), *_ended(), *more))
 
@@ -67,12 +71,12 @@ def _begun(task: str, attempt: int = 1, *, at: float, timeout: float | None = No
 
 def _running() -> tuple[Event, ...]:
     return (
-        *_begun("tests", at=NOW - 8, timeout=240.0),
+        *_begun("tests", at=NOW - 8, timeout=_TIMEOUTS["tests"]),
         *(output("tests", offset=at * 30_000, length=30_000, at=NOW - 8 + at) for at in range(8)),
         _progress("tests", 0.58, "collecting"),
-        *_begun("types", at=NOW - 8, timeout=240.0),
+        *_begun("types", at=NOW - 8, timeout=_TIMEOUTS["types"]),
         *_over("docs", 12.0, 300),
-        *_begun("docs", 2, at=NOW - 500, timeout=600.0),
+        *_begun("docs", 2, at=NOW - 500, timeout=_TIMEOUTS["docs"]),
         output("docs", 2, length=22, at=NOW - 75),
         _progress("docs", 0.375, "3/8 chapter 4: what every state of a worker looks like", 2),
         *_begun("translate", at=NOW - 62),
@@ -89,7 +93,7 @@ def _troubled() -> tuple[Event, ...]:
         at=NOW - 40, worker=WorkerId("full"), attempt=1, stream="stdout", error="No space left on device"
     )
     return (
-        *_begun("slow", at=NOW - 63, timeout=60.0),
+        *_begun("slow", at=NOW - 63, timeout=_TIMEOUTS["slow"]),
         output("slow", length=300, at=NOW - 3),
         stop,
         *_begun("full", at=NOW - 300),

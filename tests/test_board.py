@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from protocols.board import QUIET_AFTER, Board, OutputRange
+from protocols.board import QUIET_AFTER, Board, OutputRange, silence
 from protocols.events import (
     Event,
     KeeperLost,
@@ -138,18 +138,16 @@ def test_a_worker_whose_disk_has_room_again_needs_no_attention() -> None:
 @pytest.mark.parametrize(
     ("events", "quiet"),
     [
-        ((), None),
         ((starting("a", at=AT),), 10.0),
         ((starting("a", at=AT), started("a", at=AT + 2)), 8.0),
         ((starting("a", at=AT), started("a", at=AT + 2), output("a", length=1, at=AT + 9)), 1.0),
         ((starting("a", at=AT), started("a", at=AT + 20)), 0.0),
-        ((starting("a", at=AT), started("a"), exited("a")), None),
     ],
 )
-def test_silence_counts_from_the_last_sign_of_what_runs(events: tuple[Event, ...], quiet: float | None) -> None:
+def test_silence_counts_from_the_last_output_or_from_the_start(events: tuple[Event, ...], quiet: float) -> None:
     made = board(run_started("a"), *events)
 
-    assert made.quiet_for(made.view.tasks[A], AT + 10) == quiet
+    assert silence(made.view.tasks[A].attempts[-1], AT + 10) == quiet
 
 
 def test_what_concerns_the_whole_run_is_a_notice_and_old_ones_go() -> None:

@@ -102,15 +102,15 @@ def task(name: str, *needs: str, **fields: object) -> Task:
     return Task(id=TaskId(name), command=("true",), needs=tuple(TaskId(need) for need in needs), **fields)  # type: ignore[arg-type] # the test names the field
 
 
-async def test_the_first_record_names_all_tasks_and_their_roles(autojump_clock: MockClock) -> None:
-    async with conducted(task("a", role="checker"), task("b")) as stage:
+async def test_the_first_record_names_all_tasks_with_their_roles_and_timeouts(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", role="checker"), task("b", timeout=9.0)) as stage:
         await stage.end(await stage.next_start())
         await stage.end(await stage.next_start())
         await stage.empty_the_fleet()
 
     first = stage.events[0]
     assert isinstance(first, RunStarted)
-    assert (first.tasks, first.roles) == (("a", "b"), {"a": "checker"})
+    assert (first.tasks, first.roles, first.timeouts) == (("a", "b"), {"a": "checker"}, {"b": 9.0})
 
 
 async def test_a_task_starts_the_moment_its_last_need_is_done(autojump_clock: MockClock) -> None:

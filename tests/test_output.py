@@ -90,7 +90,7 @@ def test_each_way_of_showing_has_its_text(tmp_path: Path) -> None:
     [
         ({"LANG": "C.UTF-8", "NO_COLOR": "1"}, False, False),
         ({"LANG": "C.UTF-8", "NO_COLOR": ""}, True, False),
-        ({"LANG": "C"}, True, True),
+        ({"LC_ALL": "C"}, True, True),
     ],
 )
 def test_a_picture_obeys_the_environment(
@@ -104,14 +104,17 @@ def test_a_picture_obeys_the_environment(
 @pytest.mark.parametrize(
     ("environ", "utf8"),
     [
-        ({}, False),
+        ({}, True),
         ({"LANG": "en_US.UTF-8"}, True),
         ({"LANG": "de_DE.utf8@euro"}, True),
         ({"LANG": "de_DE.ISO-8859-1"}, False),
-        ({"LANG": "C.UTF-8", "LC_CTYPE": "C"}, False),
+        ({"LANG": "C.UTF-8", "LC_CTYPE": "C"}, True),
+        ({"LANG": "de_DE.UTF-8", "LC_CTYPE": "de_DE.ISO-8859-1"}, False),
+        ({"LANG": "de_DE"}, False),
+        ({"LC_ALL": "C", "LANG": "C.UTF-8"}, False),
         ({"LC_ALL": "C.UTF-8", "LC_CTYPE": "C", "LANG": "C"}, True),
         ({"LC_ALL": "", "LANG": "C.UTF-8"}, True),
-        ({"LANG": "POSIX"}, False),
+        ({"LANG": "POSIX"}, True),
     ],
 )
 def test_the_locale_says_whether_a_terminal_understands_utf8(environ: dict[str, str], utf8: bool) -> None:

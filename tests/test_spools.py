@@ -167,7 +167,7 @@ async def test_what_is_not_new_is_not_read_again_and_needs_no_thread(
         third = await reader.read([one.wanted(), two.wanted()])
 
     assert again == first
-    assert third == {"one": WorkerText(("a",), (1, True)), "two": WorkerText(("b", "c"), (1, False))}
+    assert third == {"one": WorkerText(("a",), (1, True)), "two": WorkerText(("b", "c"), (2, True))}
     assert set(names) == {"two/stdout"}
 
 
@@ -181,11 +181,20 @@ async def test_a_call_without_a_thread_can_be_cancelled_too(reader: SpoolReader)
 
 async def test_of_what_is_not_counted_at_all_no_number_is_told(folder: FleetFolder, reader: SpoolReader) -> None:
     worker = Worker(folder)
-    begun = await read_one(reader, worker.wanted())
+    begun = await read_one(reader, worker.wanted(lines=0))
     worker.print(b"a\n")
 
     assert begun.count == (0, True)
-    assert (await read_one(reader, worker.wanted())).count is None
+    assert (await read_one(reader, worker.wanted(lines=0))).count is None
+
+
+async def test_what_is_read_for_its_last_lines_is_counted_at_once(folder: FleetFolder, reader: SpoolReader) -> None:
+    worker = Worker(folder)
+    await read_one(reader, worker.wanted())
+
+    worker.print(b"a\nb\n")
+
+    assert (await read_one(reader, worker.wanted())).count == (2, True)
 
 
 async def test_without_lines_only_new_bytes_are_counted_and_only_each_half_second(
@@ -201,10 +210,12 @@ async def test_without_lines_only_new_bytes_are_counted_and_only_each_half_secon
         soon = await read_one(reader, worker.wanted(lines=0))
     clock.now += 0.2
     later = await read_one(reader, worker.wanted(lines=0))
-    clock.now += 0.5
+    settled = reader.unsettled
+    clock.now += 1
     at_rest = await read_one(reader, worker.wanted(lines=0))
 
-    assert (first.count, soon.count, later.count, at_rest.count) == ((1, True), (1, False), (2, False), (2, True))
+    assert (first.count, soon.count, later.count, at_rest.count) == ((1, True), (2, False), (2, False), (2, True))
+    assert settled and not reader.unsettled
     assert names == []
 
 
@@ -232,7 +243,7 @@ async def test_a_new_attempt_begins_with_nothing(folder: FleetFolder, reader: Sp
     clock.now += 1
 
     assert begun == WorkerText((), (0, True))
-    assert await read_one(reader, second.wanted()) == WorkerText(("c",), (1, False))
+    assert await read_one(reader, second.wanted()) == WorkerText(("c",), (1, True))
 
 
 async def test_a_worker_that_was_not_shown_for_a_while_is_counted_on(
@@ -246,8 +257,6 @@ async def test_a_worker_that_was_not_shown_for_a_while_is_counted_on(
     worker.print(b"b\n" * 5)
     clock.now += 1
 
-    assert (await read_one(reader, worker.wanted(lines=1))).count == (105, False)
-    clock.now += 1
     assert (await read_one(reader, worker.wanted(lines=1))).count == (105, True)
 
 
@@ -309,7 +318,7 @@ async def test_an_exact_number_becomes_an_estimate_when_counting_falls_behind(
 
     texts = await reader.read([slow.wanted(lines=0), other.wanted(lines=0)])
 
-    assert {texts[slow.task].count, texts[other.task].count} in ({(200, False), None}, {(200, False), (1, False)})
+    assert {texts[slow.task].count, texts[other.task].count} in ({(200, True), None}, {(200, False), (1, True)})
 
 
 async def test_a_file_that_is_not_there_has_no_lines_and_is_not_looked_for_again(
@@ -350,7 +359,7 @@ async def test_a_file_that_grows_after_it_was_missing_is_counted(
     worker.print(b"more\n")
     clock.now += 1
 
-    assert await read_one(reader, worker.wanted()) == WorkerText(("late", "more"), (2, False))
+    assert await read_one(reader, worker.wanted()) == WorkerText(("late", "more"), (2, True))
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "link", "nothing"])

@@ -10,13 +10,13 @@ from actors.live.columns import BAR, BYTES, GAP, LINES, RATE, STATE, Columns, ti
 from actors.live.figures import clock, count, percent, quiet, took
 from actors.live.look import Look, clipped, shown
 from actors.live.words import Condition, condition, is_failure, remark
-from protocols.board import Activity
+from protocols.board import QUIET_AFTER, Activity, silence
 from protocols.sizes import format_bytes
 from protocols.states import AttemptView, TaskView
 
 __all__ = ["Pen", "WorkerText", "head_row", "tail_rows"]
 
-_QUIET, _VERY_QUIET = 5.0, 60.0
+_QUIET = 5.0
 _LATE = 0.8  # of its timeout
 _GAP = " " * GAP
 
@@ -106,10 +106,9 @@ def _amounts(attempt: AttemptView, text: WorkerText, columns: Columns) -> str:
 def _speed(attempt: AttemptView, activity: Activity | None, pen: Pen) -> Row:
     if not pen.columns.rate or attempt.exited is not None:
         return (Span(" " * (pen.columns.at_bar - pen.columns.at_rate)),)
-    since = attempt.starting_at if attempt.started is None else attempt.started.at
-    silence = pen.now - (since if attempt.last_output_at is None else attempt.last_output_at)
-    if silence >= _QUIET:
-        return (Span(f"{quiet(silence):>{RATE}}{_GAP}", "yellow" if silence >= _VERY_QUIET else "dim"),)
+    passed = silence(attempt, pen.now)
+    if passed >= _QUIET:
+        return (Span(f"{quiet(passed):>{RATE}}{_GAP}", "yellow" if passed >= QUIET_AFTER else "dim"),)
     rate = 0.0 if activity is None else activity.rate.at(pen.now)
     return (Span(f"{f'{format_bytes(rate)}/s' if rate else '':>{RATE}}{_GAP}"),)
 

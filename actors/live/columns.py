@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 def choose_columns(board: Board, total: int, now: float, look: Look) -> Columns:
     """Columns for a screen ``total`` cells wide."""
     view = board.view
-    timeouts = frozenset(task.attempts[-1].timeout for task in view.tasks.values() if task.attempts)
+    timeouts = frozenset(task.timeout for task in view.tasks.values())
     return _choose(
         total,
         _longest(tuple(view.tasks), look),

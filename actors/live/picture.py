@@ -16,12 +16,12 @@ from protocols.states import RunView, TaskView
 
 __all__ = ["draw"]
 
-_ORDER = ("failed", "timed-out", "stopped", "skipped", "succeeded", "running", "retrying", "pending")
-_DONE = _ORDER[:5]
+_ORDER = ("failed", "timed-out", "running", "retrying", "pending", "stopped", "skipped", "succeeded")
+_DONE = ("failed", "timed-out", "stopped", "skipped", "succeeded")
 _COUNTED: dict[str, Style] = {"failed": "red", "timed-out": "red", "stopped": "magenta", "succeeded": "green"}
 _OUTCOMES: dict[str, Style] = {"succeeded": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
-_BAR, _BAR_FROM = 16, 80
-"""Cells of the bar of the whole run, and of the narrowest screen that has it."""
+_BAR = 16  # cells of the bar of the whole run
+_AMOUNTS_FROM = 70  # cells of the narrowest screen that tells more than the clock in its corner
 _NOTHING = WorkerText()
 
 
@@ -39,7 +39,7 @@ def draw(
     obeys. ``now`` in Unix time. What changed since ``arrangement`` was made changes neither."""
     room = divide(board, size.rows, now)
     pen = Pen(choose_columns(board, size.columns, now, look), look, now)
-    rows = [_title(board.view, pen)] * room.title
+    rows = [_title(board, pen)] * room.title
     rows += [_summary(board, pen)] * room.summary
     rows += [()] * room.gap
     rows += _workers(board, arrangement, texts, room.blocks, pen)
@@ -49,24 +49,32 @@ def draw(
     return [cut_row(row, size.columns, mark=look.glyphs.cut) for row in rows]
 
 
-def _title(view: RunView, pen: Pen) -> Row:
+def _title(board: Board, pen: Pen) -> Row:
+    view = board.view
     if view.run is None:
         return (Span(" the run begins", "dim"),)
     end = pen.now if view.ended_at is None else view.ended_at
     passed = "" if view.started_at is None else clock(end - view.started_at)
     left = (Span(" run "), Span(shown(view.run, pen.look), "bold"), Span("  " + shown(view.plan, pen.look)))
-    return _spread(cut_row(left, pen.columns.total - len(passed) - 3, mark=pen.look.glyphs.cut), passed, pen)
+    right = f"{_amounts(board, pen)}  {passed:>5}" if pen.columns.total >= _AMOUNTS_FROM else passed
+    return _spread(cut_row(left, pen.columns.total - len(right) - 3, mark=pen.look.glyphs.cut), right, pen)
+
+
+def _amounts(board: Board, pen: Pen) -> str:
+    """What all workers wrote, and how fast."""
+    rate = board.rate.at(pen.now)
+    return f"{format_bytes(board.size)}  {format_bytes(rate) + '/s' if rate else '':>8}"
 
 
 def _summary(board: Board, pen: Pen) -> Row:
     counts = board.view.counts()
     total, done = len(board.view.tasks), sum(counts.get(status, 0) for status in _DONE)
-    bar = pen.look.bar(done / total if total else 0.0, _BAR) + " " if pen.columns.total >= _BAR_FROM else ""
-    left = (Span(" "), Span(bar, "cyan"), *_mood(board.view, pen.look), Span(f"{done} of {total} done"))
+    row = (Span(" "), *_mood(board.view, pen.look), Span(f"{done} of {total} done"))
     if counts:
-        left = (*left, Span(": "), *_counted(counts))
-    rate = board.rate.at(pen.now)
-    return _spread(left, f"{format_bytes(board.size)}  {format_bytes(rate) + '/s' if rate else '':>8}", pen)
+        row = (*row, Span(": "), *_counted(counts))
+    if not total or row_width(row) + _BAR + 1 > pen.columns.total:
+        return row
+    return (Span(" "), Span(pen.look.bar(done / total, _BAR), "cyan"), *row)
 
 
 def _mood(view: RunView, look: Look) -> Row:

@@ -13,7 +13,7 @@ from actors.live.allotment import Arrangement, arrange
 from actors.live.look import Look
 from actors.live.painter import Painter
 from actors.live.picture import draw
-from actors.live.spools import SpoolReader, Wanted
+from actors.live.spools import COUNT_EVERY, SpoolReader, Wanted
 from actors.live.terminal import Terminal, open_terminal
 from actors.messages import Subscribe
 from actors.subscription import follow_records
@@ -89,7 +89,7 @@ class Screen:
 
     async def _show(self, scene: _Scene, terminal: Terminal, scope: trio.CancelScope) -> None:
         while True:
-            with trio.move_on_after(self._until_tick(scene.board)):  # either way there is something to show
+            with trio.move_on_after(self._until_tick(scene)):  # either way there is something to show
                 await scene.moved.wait()
             began = trio.current_time()
             scene.moved = trio.Event()
@@ -97,9 +97,10 @@ class Screen:
                 scope.cancel(reason="nobody looks any more")
             await trio.sleep_until(began + max(_FRAME, scene.cost / _SHARE))
 
-    def _until_tick(self, board: Board) -> float:
-        """The clock of the run goes on by one, and never by two."""
-        return _TICK - (self.now() - (board.view.started_at or 0.0)) % _TICK
+    def _until_tick(self, scene: _Scene) -> float:
+        """The clock of the run goes on by one, and never by two; lines are counted on before that."""
+        tick = _TICK - (self.now() - (scene.board.view.started_at or 0.0)) % _TICK
+        return min(tick, COUNT_EVERY) if scene.reader.unsettled else tick
 
     async def _frame(self, scene: _Scene, terminal: Terminal) -> bool:
         """Draw what is new. False: the terminal is gone."""
@@ -109,13 +110,16 @@ class Screen:
             scene.epoch = terminal.epoch
             scene.painter.forget()
         size, now, board = terminal.size(), self.now(), scene.board
+        began = time.thread_time()
         arrangement = arrange(board, size, now)
-        texts = await scene.reader.read(_wanted(board, arrangement, size))
+        wanted = _wanted(board, arrangement, size)
+        cost = time.thread_time() - began
+        texts = await scene.reader.read(wanted)
+        began = time.thread_time()
         hint = tell_interrupt(board.view, now, leaves=self.text.leaves)
-        before = time.thread_time()
         rows = draw(board, arrangement, texts, size, now, look=Look(self.text.ascii_only), hint=hint)
         data = scene.painter.paint(rows, size)
-        scene.cost = time.thread_time() - before
+        scene.cost = cost + time.thread_time() - began
         return not data or await terminal.write(data)
 
 

@@ -19,10 +19,12 @@ from protocols.layout import FleetFolder
 from protocols.line_count import LineCount, total_lines
 from protocols.tail import TAIL, last_lines
 
-__all__ = ["SpoolReader", "Wanted"]
+__all__ = ["COUNT_EVERY", "SpoolReader", "Wanted"]
 
 _STREAMS: tuple[Stream, ...] = get_args(Stream)
-_COUNT_EVERY = 0.5  # seconds between two rounds of counting
+COUNT_EVERY = 0.5
+"""Seconds between two rounds of counting."""
+_STEADY = 1.0  # seconds
 _BUDGET = 0.01  # seconds of counting in one round
 _CHUNK = 256 * 1024  # bytes: counting holds the GIL, for about 0.1 ms then
 _PATIENCE = 0.25  # seconds that a picture waits for a disk
@@ -52,25 +54,28 @@ class _Known:
     attempt: int
     paths: dict[Stream, str]
     sizes: Mapping[Stream, int]
-    """When it was looked at last whether there is something to count."""
     counts: dict[Stream, LineCount] = field(default_factory=lambda: dict.fromkeys(_STREAMS, LineCount()))
     stuck: dict[Stream, int] = field(default_factory=dict)
     """The size of a stream of which there was nothing more to read."""
     shown: tuple[object, ...] = ()
     """What the lines were read for."""
     text: WorkerText = field(default_factory=WorkerText)
-    grows: bool = False
-    """It had grown between the last two rounds of counting."""
+    doubtful_at: float = float("-inf")
+    """When the number of lines was an estimate last."""
 
-    def told(self, wanted: Wanted) -> WorkerText:
-        """What is known, as of now: exact is only a number that also holds for what was written meanwhile.
-
-        While it grows no number is, else its mark would come and go with each round.
-        """
+    def told(self, now: float) -> WorkerText:
+        """What is known. A number is not told as exact soon after an estimate: else its mark would come and go."""
         count = self.text.count
-        if count is None or not count[1] or (self.sizes == wanted.sizes and not self.grows):
-            return self.text
-        return WorkerText(self.text.lines, (count[0], False) if count[0] else None)
+        if count is None or not count[1]:
+            self.doubtful_at = now
+        elif now < self.doubtful_at + _STEADY:
+            return WorkerText(self.text.lines, (count[0], False))
+        return self.text
+
+    def recorded(self, sizes: Mapping[Stream, int]) -> None:
+        if sizes != self.sizes:
+            self.sizes = sizes
+            self.tell_count()
 
     def tell_lines(self, lines: tuple[str, ...], shown: tuple[object, ...]) -> None:
         self.shown = shown
@@ -120,6 +125,8 @@ class SpoolReader:
     _limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 1), init=False)
     _arrived: deque[_Tail | _Count] = field(default_factory=deque, init=False)
     """What the thread read; also when nobody waited for it any more."""
+    unsettled: bool = field(default=False, init=False)
+    """What was returned last has an estimate in it: it is worth while to call again after `COUNT_EVERY`."""
 
     async def read(self, wanted: Sequence[Wanted]) -> dict[TaskId, WorkerText]:
         """The last lines of each, and how many it has: as they were half a second ago at most, or an estimate.
@@ -130,14 +137,17 @@ class SpoolReader:
         self._take()
         found = [(self._know(each), each) for each in wanted]
         tails = [_Tail(known, each) for known, each in found if _is_new(known, each)]
-        counts = self._uncounted(found)
+        counts = self._uncounted([known for known, _ in found], [tail.known for tail in tails])
         if (tails or counts) and self._limiter.available_tokens:
             with trio.move_on_after(self.patience):  # what comes later is taken by a later call
                 await trio.to_thread.run_sync(self._work, tails, counts, limiter=self._limiter, abandon_on_cancel=True)
         else:
             await trio.lowlevel.checkpoint()
         self._take()
-        return {known.task: known.told(each) for known, each in found}
+        now = self.clock()
+        texts = {known.task: known.told(now) for known, _ in found}
+        self.unsettled = any(text.count is None or not text.count[1] for text in texts.values())
+        return texts
 
     def _know(self, wanted: Wanted) -> _Known:
         known = self._known.get(wanted.task)
@@ -146,27 +156,22 @@ class SpoolReader:
             paths: dict[Stream, str] = {stream: f"{folder}/{stream}" for stream in _STREAMS}
             known = self._known[wanted.task] = _Known(wanted.task, wanted.attempt, paths, wanted.sizes)
             known.tell_count()
+        known.recorded(wanted.sizes)
         if wanted.lines <= 0 and known.shown:
             known.tell_lines((), ())
         return known
 
-    def _uncounted(self, found: Sequence[tuple[_Known, Wanted]]) -> deque[_Count]:
-        """What has to be counted now, first those that had to wait for it longest."""
-        counts: deque[_Count] = deque()
+    def _uncounted(self, found: Sequence[_Known], read: Sequence[_Known]) -> deque[_Count]:
+        """What has to be counted now, first those that had to wait for it longest.
+
+        Between two rounds a little that is new: of those that are read anyway.
+        """
         now = self.clock()
         if now < self._count_at:
-            return counts
-        self._count_at = now + _COUNT_EVERY
-        for known, wanted in found:
-            known.grows = known.sizes != wanted.sizes
-            if known.grows:
-                known.sizes = wanted.sizes
-                known.tell_count()
-        tasks = {known.task for known, _ in found}
-        for known in self._known.values():
-            if known.task in tasks:
-                counts += _rest_of(known)
-        return counts
+            return deque(rest for known in read for rest in _rest_of(known) if rest.size - rest.done.counted <= _CHUNK)
+        self._count_at = now + COUNT_EVERY
+        tasks = {known.task for known in found}
+        return deque(rest for known in self._known.values() if known.task in tasks for rest in _rest_of(known))
 
     def _take(self) -> None:
         while self._arrived:

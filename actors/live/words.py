@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from actors.cells import Style
+from actors.live.columns import STATE
 from actors.live.figures import whole_seconds
 from protocols.board import Activity
 from protocols.events import WorkerStopping
@@ -10,7 +11,6 @@ from protocols.states import AttemptView, TaskView
 
 __all__ = ["Condition", "condition", "is_failure", "remark"]
 
-_WORD = 10  # cells of a state
 _STYLES: dict[str, Style] = {
     "running": "cyan",
     "retrying": "yellow",
@@ -73,7 +73,7 @@ def _running(attempt: AttemptView) -> str:
     if attempt.started is None:
         return "starting"
     word = "running" if attempt.number == 1 else f"running #{attempt.number}"
-    return word if len(word) <= _WORD else f"run #{attempt.number}"
+    return word if len(word) <= STATE else f"run #{attempt.number}"
 
 
 def _troubles(attempt: AttemptView, now: float) -> list[str]:
