@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import trio
 
 from actors.batches import receive_batch
-from actors.messages import Subscribe
+from actors.messages import Said, Subscribe
 from actors.subscription import follow_records
 from protocols.events import Record, Stream, WorkerExited, WorkerOutput, encode_record
 from protocols.ids import WorkerId
@@ -82,8 +82,8 @@ class LiveText:
     ascii_only: bool = False
     leaves: bool = False
     """Ctrl-C ends the looking, not the run."""
-    warnings: trio.MemoryReceiveChannel[str] | None = None
-    """What no record tells."""
+    said: trio.MemoryReceiveChannel[Said] | None = None
+    """What no record tells. Closed when the picture is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ class Journal:
             return await self._in_thread(file.append, events)
         except OSError as exc:
             error = str(exc)
-        logger.warning("the journal waits for its disk, and all senders with it: %s", error)
+        logger.warning("the journal cannot be written: %s; it is tried again, and nothing is lost", error)
         failed_at = trio.current_time()
         while True:
             await trio.sleep(self.retry)

@@ -7,7 +7,7 @@ import trio
 
 from protocols.events import Event, Record
 
-__all__ = ["Append", "Follow", "FollowRequest", "Grown", "Lagged", "Subscribe", "Unfollow"]
+__all__ = ["Append", "Follow", "FollowRequest", "Grown", "Lagged", "Said", "Subscribe", "Unfollow"]
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -68,6 +68,15 @@ class Unfollow(msgspec.Struct, frozen=True):
     key: str
     done: trio.Event
     """Set once the descriptor may be closed."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """To a live display: something that no record tells, such as that the journal cannot be written."""
+
+    about: str
+    """What is said of the same subject later takes its place."""
+    text: str
+    """May hold control characters. Empty: it is over."""
 
 
 FollowRequest: TypeAlias = Follow | Unfollow

@@ -4,18 +4,31 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from protocols.events import AttemptStarting, Event, Record, Stream, WorkerExited, WorkerMismatch, WorkerOutput
+from protocols.events import (
+    AttemptStarting,
+    Event,
+    JournalResumed,
+    Record,
+    RunStopping,
+    Stream,
+    WorkerExited,
+    WorkerMismatch,
+    WorkerOutput,
+)
 from protocols.ids import TaskId
 from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
 from protocols.states import AttemptView, RunView, TaskView
 
-__all__ = ["QUIET_AFTER", "Activity", "Board", "Notice", "OutputRange", "silence"]
+__all__ = ["JOURNAL", "QUIET_AFTER", "SIGNAL", "Activity", "Board", "Notice", "OutputRange", "silence"]
 
+JOURNAL, SIGNAL = "journal", "signal"
+"""Subjects of which records tell the end: that it cannot be written, and that one has come."""
 QUIET_AFTER = 60.0
 """Seconds without output after which a worker needs attention."""
 _RANGES = 16
 _NOTICES = 8
+_NOTICED_FOR = 60.0  # seconds
 _TROUBLE, _FAILED, _QUIET, _RUNNING = range(4)
 _LATER = {"retrying": 4, "pending": 5, "stopped": 6, "failed": 7, "timed-out": 7, "skipped": 8, "succeeded": 9}
 
@@ -63,6 +76,8 @@ class Board:
     """Of the tasks that had an attempt."""
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=_NOTICES))
     """Newest last."""
+    standing: dict[str, str] = field(default_factory=dict)
+    """What holds until it is said to be over, by subject. May hold control characters."""
     rate: Rate = field(default_factory=Rate)
     """Of all workers, in bytes per second."""
     size: int = 0
@@ -78,11 +93,27 @@ class Board:
                 self._activity(TaskId(event.worker)).add(event)
             case AttemptStarting():
                 self.activities[TaskId(event.worker)] = Activity()
+            case RunStopping():
+                self.say(SIGNAL, "")  # the record tells it now
+            case JournalResumed():
+                self.say(JOURNAL, "")
+                self._notice(event)
             case WorkerMismatch():
                 self._activity(TaskId(event.worker)).mismatch = f"MISMATCH in {event.stream}"
                 self._notice(event)
             case _:
                 self._notice(event)
+
+    def say(self, about: str, text: str) -> None:
+        """From now on this is so; where ``text`` is empty, no more."""
+        self.standing.pop(about, None)
+        if text:
+            self.standing[about] = text
+
+    def told(self, now: float) -> list[str]:
+        """What a person should know of the run as a whole, the most important last; of `SIGNAL` the hint tells."""
+        fresh = [notice.text for notice in self.notices if now - notice.at < _NOTICED_FOR]
+        return [*fresh, *(text for about, text in self.standing.items() if about != SIGNAL)]
 
     def ordered(self, now: float) -> list[TaskId]:
         """All tasks, those first that a person should look at. Within a class they stand as in the plan.

@@ -20,12 +20,15 @@ from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
 from actors.roster import Roster
 from actors.worker import Surroundings
+from protocols.board import SIGNAL
 from protocols.events import ActorFailed, Outcome, Record
+from protocols.interrupts import tell_order
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
 from supervisor.layers import layer
 from supervisor.plans import LoadedPlan
+from supervisor.run_log import Sayer
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
 
@@ -77,6 +80,8 @@ class Run:
     text: JsonText | PlainText | LiveText
     fd: int = 1
     """Where ``text`` goes."""
+    sayer: Sayer | None = None
+    """Where it is a picture: who says in it what no record tells."""
     _channels: _Channels = field(default_factory=_open_channels, init=False)
 
     async def run(self) -> str:
@@ -90,6 +95,8 @@ class Run:
         with trio.CancelScope() as everything:
 
             async def stop(order: StopRun) -> None:
+                if self.sayer is not None:  # its record may have to wait for the disk
+                    self.sayer.say(SIGNAL, tell_order(order.reason, order.grace))
                 try:
                     await self._channels.decisions.send(order)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):  # all is done but the writing

@@ -1,7 +1,7 @@
 """Following a run of another process: its journal and its spool are looked at until there is no more to come."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from actors.journal_file import read_records
@@ -15,17 +15,20 @@ from supervisor.salvage import read_part
 from supervisor.sweep import conclude
 from supervisor.views import update_view
 
-__all__ = ["Log", "read_batches"]
+__all__ = ["Log", "check_folder", "read_batches"]
 
 _PAUSE = 0.15
 _BATCH = 1000
 _SHOWN = 12  # tasks that an error names
 
 
-def read_batches(fleet: Fleet, after: int = 0, *, follow: bool = False) -> Iterator[list[Record]]:
+def read_batches(
+    fleet: Fleet, after: int = 0, *, follow: bool = False, pause: Callable[[float], object] = time.sleep
+) -> Iterator[list[Record]]:
     """The records behind number ``after``, in batches: those that are there, or, to follow, all until the run ends.
 
-    Where the supervisor was killed, the run is concluded, and that is part of it. Raise `JournalError`.
+    Where the supervisor was killed, the run is concluded, and that is part of it. While there is nothing new, ``pause``
+    is called with seconds. Raise `JournalError`, or `InputError` where the run is removed meanwhile.
     """
     living = follow
     while living:
@@ -36,9 +39,16 @@ def read_batches(fleet: Fleet, after: int = 0, *, follow: bool = False) -> Itera
             if any(isinstance(record.event, RunEnded) for record in batch):
                 return
         if living:
-            time.sleep(_PAUSE)
+            pause(_PAUSE)
+    check_folder(fleet)
     conclude(fleet)
     yield from _batches(fleet, after)
+
+
+def check_folder(fleet: Fleet) -> None:
+    """Raise `InputError` where somebody has removed the run since it was found."""
+    if not fleet.folder.root.exists():
+        raise InputError(f"run {fleet.name}: it was removed meanwhile; there is no {fleet.folder.root} any more")
 
 
 def _batches(fleet: Fleet, after: int) -> Iterator[list[Record]]:
@@ -54,6 +64,7 @@ def _batches(fleet: Fleet, after: int) -> Iterator[list[Record]]:
     except JournalError:
         if batch:
             yield batch  # what comes before a record that cannot be read is not lost with it
+        check_folder(fleet)
         raise
     if batch:
         yield batch

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import trio
 
 from actors.display import JsonText, LiveText, PlainText
+from actors.messages import Said
 from protocols.errors import InputError
 from protocols.layout import FleetFolder
 
@@ -40,10 +41,10 @@ def make_text(
     show_output: bool = False,
     max_line: int = 2048,
     leaves: bool = False,
-    warnings: trio.MemoryReceiveChannel[str] | None = None,
+    said: trio.MemoryReceiveChannel[Said] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> JsonText | PlainText | LiveText:
-    """``leaves`` and ``warnings``: see `LiveText`."""
+    """``leaves`` and ``said``: see `LiveText`."""
     match output:
         case "json":
             return JsonText()
@@ -51,7 +52,7 @@ def make_text(
             return PlainText(folder, show_output, max_line, leaves)
         case "live":
             colour = not environ.get("NO_COLOR")
-            return LiveText(colour=colour, ascii_only=not is_utf8(environ), leaves=leaves, warnings=warnings)
+            return LiveText(colour=colour, ascii_only=not is_utf8(environ), leaves=leaves, said=said)
 
 
 def is_utf8(environ: Mapping[str, str]) -> bool:
@@ -63,7 +64,8 @@ def is_utf8(environ: Mapping[str, str]) -> bool:
     asked, locale = environ.get("LC_ALL"), environ.get("LC_CTYPE") or environ.get("LANG")
     if not asked and locale in _SILENT:
         return True
-    return (asked or locale or "").partition(".")[2].partition("@")[0].lower() in _CHARSETS
+    name, _, charset = (asked or locale or "").partition("@")[0].lower().partition(".")
+    return (charset or name) in _CHARSETS
 
 
 def _obstacle(environ: Mapping[str, str]) -> str:

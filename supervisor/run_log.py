@@ -3,17 +3,20 @@
 import logging
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from io import TextIOWrapper
 
 import trio
 
 from actors.display import write_all
+from actors.messages import Said
+from protocols.board import JOURNAL
 from protocols.layout import FleetFolder
 
-__all__ = ["Warnings", "log_to", "warn"]
+__all__ = ["Sayer", "log_to", "tell_log", "warn"]
 
 _HELD = 20
 _STDERR = 2
@@ -26,32 +29,46 @@ def warn(text: str) -> None:
 
 
 @dataclass(slots=True)
-class Warnings:
-    """Warnings while a picture is shown: it shows them too, for on the terminal they would be written into it."""
+class Sayer:
+    """Says in the picture, while there is one, what would otherwise be written into it. For trio's thread."""
 
-    outbox: trio.MemorySendChannel[str]
+    outbox: trio.MemorySendChannel[Said]
     held: list[str] = field(default_factory=list)
 
-    def tell(self, text: str) -> None:
-        """To be called on trio's thread."""
-        with suppress(trio.WouldBlock, trio.BrokenResourceError):  # there is enough to read, or the picture is gone
-            self.outbox.send_nowait(text)
-        if not os.isatty(_STDERR):
+    def say(self, about: str, text: str) -> None:
+        """What is so until it is said to be over, by an empty ``text``."""
+        if text and not (self._shown(Said(about, text)) and os.isatty(_STDERR)):
             warn(text)
-        elif len(self.held) < _HELD:
+        elif not text:
+            self._shown(Said(about, text))
+
+    def warn(self, text: str) -> None:
+        """What has to be read also by those who come back when there is no picture any more."""
+        self.say(text, text)
+        if os.isatty(_STDERR) and len(self.held) < _HELD:
             self.held.append(text)
 
     def release(self) -> None:
-        """The picture is gone: what was held is told now."""
+        """The picture is gone: tell what was held."""
         for text in self.held:
             warn(text)
         self.held.clear()
 
+    def _shown(self, said: Said) -> bool:
+        """Whether there is a picture to show it."""
+        with suppress(trio.WouldBlock):  # so much is said already that nobody can read it
+            try:
+                self.outbox.send_nowait(said)
+            except trio.BrokenResourceError:
+                return False
+        return True
+
 
 @contextmanager
-def log_to(folder: FleetFolder, warnings: Warnings | None = None) -> Iterator[None]:
+def log_to(folder: FleetFolder, sayer: Sayer | None = None) -> Iterator[None]:
     """Log to the folder's file. That the journal cannot be written is told at once: no record can tell it."""
-    file, teller = _LogFile(folder.log, delay=True), _Teller(warnings)
+    file = _LogFile(folder.log, delay=True)
+    teller = _Teller(warn if sayer is None else partial(sayer.say, JOURNAL))
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, journal = logging.getLogger(), logging.getLogger("actors.journal")
     root.addHandler(file)
@@ -64,6 +81,20 @@ def log_to(folder: FleetFolder, warnings: Warnings | None = None) -> Iterator[No
         file.close()
 
 
+@contextmanager
+def tell_log(tell: Callable[[str], None]) -> Iterator[None]:
+    """For a run whose log is not ours to write: tell, from any thread, what hindered its end, and drop the rest."""
+    rest, teller = logging.NullHandler(), _Teller(tell)
+    root, sweep = logging.getLogger(), logging.getLogger("supervisor.sweep")
+    root.addHandler(rest)
+    sweep.addHandler(teller)
+    try:
+        yield
+    finally:
+        sweep.removeHandler(teller)
+        root.removeHandler(rest)
+
+
 class _LogFile(logging.FileHandler):
     def _open(self) -> TextIOWrapper:
         fd = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -74,9 +105,9 @@ class _LogFile(logging.FileHandler):
 
 
 class _Teller(logging.Handler):
-    def __init__(self, warnings: Warnings | None) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__()
-        self._tell = warn if warnings is None else warnings.tell
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         self._tell(record.getMessage())

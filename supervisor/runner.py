@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from actors.journal_file import open_journal, read_records
+from actors.messages import Said
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.layout import FleetFolder
 from protocols.states import RunView
@@ -17,7 +18,7 @@ from supervisor.output import Output, choose_output, make_text
 from supervisor.plans import load_plan
 from supervisor.report import Report, build_report, write_report
 from supervisor.report_text import write_markdown
-from supervisor.run_log import Warnings, log_to, warn
+from supervisor.run_log import Sayer, log_to, warn
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.summary import EXIT_CODES, tell_summary
@@ -28,7 +29,7 @@ __all__ = ["run_plan"]
 
 logger = logging.getLogger(__name__)
 
-_WARNINGS = 20
+_SAID = 64
 
 
 def run_plan(path: Path, settings: Settings, *, output: Output | None, show_output: bool) -> int:
@@ -39,12 +40,10 @@ def run_plan(path: Path, settings: Settings, *, output: Output | None, show_outp
     conclude_all(state)
     with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=VERSION) as fleet:
         _prepare(fleet.folder, loaded.source)
-        outbox, warnings = trio.open_memory_channel[str](_WARNINGS)
-        text = make_text(
-            output, fleet.folder, show_output=show_output, max_line=settings.stream.max_line, warnings=warnings
-        )
-        run = Run(fleet=fleet, loaded=loaded, settings=settings, text=text)
-        haste, failure = _supervise(run, Warnings(outbox) if output == "live" else None)
+        outbox, said = trio.open_memory_channel[Said](_SAID)
+        text = make_text(output, fleet.folder, show_output=show_output, max_line=settings.stream.max_line, said=said)
+        sayer = Sayer(outbox) if output == "live" else None
+        haste, failure = _supervise(Run(fleet=fleet, loaded=loaded, settings=settings, text=text, sayer=sayer))
     conclude(find_fleet(state, fleet.identity.run))  # only where the run did not come to its own end
     report = _report(fleet)
     if output != "json" and not haste:
@@ -66,18 +65,15 @@ def _prepare(folder: FleetFolder, plan: bytes) -> None:
         raise (state_error(folder.root, error) if isinstance(error, OSError) else StateError(str(error))) from error
 
 
-def _supervise(run: Run, warnings: Warnings | None) -> tuple[str, FleetError | None]:
+def _supervise(run: Run) -> tuple[str, FleetError | None]:
     """Return why the run was left in haste, empty if it was not, and the error that ended it, if one did."""
     folder = run.fleet.folder
-    with log_to(folder, warnings):
+    with log_to(folder, run.sayer):
         try:
             return trio.run(run.run), None
         except* (FleetError, OSError) as group:
             logger.exception("the run failed")
             causes = "; ".join(_causes(group))
-        finally:
-            if warnings is not None:
-                warnings.release()
     return "", FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}")
 
 

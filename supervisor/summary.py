@@ -5,13 +5,14 @@ from pathlib import Path
 from actors.display import write_all
 from protocols.errors import InputError
 from supervisor.fleets import Fleet
+from supervisor.identity import Identity
 from supervisor.report import Report, build_report, read_report
 from supervisor.report_text import summary_table
 from supervisor.sweep import conclude
 from supervisor.table import terminal_width
 from supervisor.views import read_view
 
-__all__ = ["EXIT_CODES", "find_report", "tell_summary"]
+__all__ = ["EXIT_CODES", "find_report", "read_identity", "tell_summary"]
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "interrupted": 130}
 """By outcome."""
@@ -19,11 +20,17 @@ EXIT_CODES = {"succeeded": 0, "failed": 1, "interrupted": 130}
 
 def find_report(fleet: Fleet) -> Report:
     """The report that the run wrote, or, where it did not, what it would say. Raise InputError, JournalError."""
-    if fleet.identity is None:
-        raise InputError(f'run "{fleet.name}": damaged: {fleet.problem}; see what is left in {fleet.folder.root}')
+    identity = read_identity(fleet)
     conclude(fleet)
     found = read_report(fleet.folder)
-    return found if found is not None else build_report(fleet.folder, fleet.identity, read_view(fleet.folder.journal))
+    return found if found is not None else build_report(fleet.folder, identity, read_view(fleet.folder.journal))
+
+
+def read_identity(fleet: Fleet) -> Identity:
+    """Raise InputError for a run that is damaged."""
+    if fleet.identity is None:
+        raise InputError(f'run "{fleet.name}": damaged: {fleet.problem}; see what is left in {fleet.folder.root}')
+    return fleet.identity
 
 
 def tell_summary(report: Report, path: Path) -> None:

@@ -12,10 +12,10 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.keeper_client import DEADLINE
+from tests.keeper_client import DEADLINE, is_alive
 from tests.terminal import Terminal
 
 __all__ = ["ENTER", "LEAVE", "Drawer", "drawing", "drawing_in_shell"]
@@ -95,6 +95,12 @@ class Drawer:
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    def end(self) -> None:
+        """By force, where it has begun and has not ended."""
+        if self.told and is_alive(self.pid):
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGKILL)
 
     def wait_for_word(self, text: str, count: int = 1) -> None:
         """Until it has told this so many times."""
@@ -235,3 +241,4 @@ def drawing_in_shell(folder: Path, before: str = "", around: str = "{}") -> Iter
         yield terminal, drawer
     finally:
         terminal.close()
+        drawer.end()

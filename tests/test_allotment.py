@@ -81,6 +81,8 @@ def test_a_small_screen_keeps_its_rows_for_the_workers() -> None:
     assert {rows: room.blocks for rows, room in rooms.items()} == {1: 0, 2: 0, 3: 1, 5: 2, 10: 5, 24: 16}
     assert {rows: room.notices for rows, room in rooms.items()} == {1: 0, 2: 0, 3: 0, 5: 0, 10: 0, 24: 3}
     assert divide(noticed, 24, AT + 60).notices == 0
+    noticed.say("journal", "it waits")
+    assert {rows: divide(noticed, rows, AT + 60).notices for rows in (5, 6, 24)} == {5: 0, 6: 1, 24: 1}
 
 
 @given(records, st.integers(1, 100), st.integers(1, 60))

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from protocols.board import QUIET_AFTER, Board, OutputRange, silence
+from protocols.board import JOURNAL, QUIET_AFTER, SIGNAL, Board, OutputRange, silence
 from protocols.events import (
     Event,
+    JournalResumed,
     KeeperLost,
     Record,
+    RunStopping,
     SpoolBlocked,
     SpoolResumed,
     WorkerMismatch,
@@ -166,3 +168,33 @@ def test_what_happens_to_one_task_alone_is_no_notice() -> None:
     made = board(run_started("a"), *running("a"), exited("a"), status("a", "failed"))
 
     assert not made.notices
+
+
+def test_what_holds_is_told_until_it_is_over_and_behind_what_only_happened() -> None:
+    made = board(run_started("a"), KeeperLost(at=AT, pid=1, reason="killed"))
+    made.say("journal", "the disk is full")
+    made.say("supervisor", "it is stopped")
+    made.say("journal", "the disk is still full")
+
+    soon, later = made.told(AT), made.told(AT + 3600)
+    made.say("supervisor", "")
+
+    assert soon == ["the keeper (pid 1) is lost: killed", "it is stopped", "the disk is still full"]
+    assert later == ["it is stopped", "the disk is still full"]
+    assert made.told(AT + 3600) == ["the disk is still full"]
+
+
+@pytest.mark.parametrize(
+    ("about", "event"),
+    [
+        (JOURNAL, JournalResumed(at=AT, seconds=3, error="full")),
+        (SIGNAL, RunStopping(at=AT, reason="SIGINT", grace=3)),
+    ],
+)
+def test_what_a_record_tells_to_be_over_holds_no_more(about: str, event: Event) -> None:
+    made = board(run_started("a"))
+    made.say(about, "it is so")
+
+    made.apply(Record(2, event))
+
+    assert not made.standing

@@ -100,6 +100,18 @@ def test_reading_a_killed_run_tells_its_end(state: Path) -> None:
         assert isinstance(last, RunEnded) and last.outcome == "interrupted"
 
 
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_run_that_was_removed_is_an_error_and_nothing_is_made_in_its_place(
+    living: Fleet, tmp_path: Path, follow: bool
+) -> None:
+    add_records(living, [run_started("a")])
+    living.folder.root.rename(tmp_path / "removed")
+
+    with pytest.raises(InputError, match="it was removed meanwhile"):
+        events_of(living, follow=follow)
+    assert not living.folder.root.exists()
+
+
 def text_of(log: Log, start: int = 0, length: int | None = None, *, follow: bool = False) -> bytes:
     log.check(follow=follow)
     return b"".join(log.read(start, length, follow=follow))

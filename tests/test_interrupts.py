@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.events import RunStopping
-from protocols.interrupts import tell_interrupt
+from protocols.interrupts import tell_interrupt, tell_order
 from protocols.states import RunView
 
 _TERM = "TERM was sent to all workers"
@@ -34,3 +34,8 @@ def test_whoever_only_looks_on_can_leave_without_harm() -> None:
     view = RunView(stopping=RunStopping(at=0.0, reason="SIGINT", grace=3.0))
 
     assert tell_interrupt(view, 1.0, leaves=True) == "Ctrl-C leaves; the run goes on"
+
+
+def test_an_order_is_told_before_anybody_obeys_it() -> None:
+    assert tell_order("SIGINT", None) == "SIGINT: TERM goes to all workers; Ctrl-C kills at once"
+    assert tell_order("SIGINT again", 0.0) == "SIGINT again: KILL goes to all workers; Ctrl-C leaves at once"

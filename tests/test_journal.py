@@ -165,9 +165,7 @@ async def test_a_full_disk_makes_senders_wait_and_is_recorded_when_it_is_over(
             await committed.wait()
 
         records = list(read_records(disk / "journal"))
-        assert [message.message.partition(":")[0] for message in caplog.records] == [
-            "the journal waits for its disk, and all senders with it"
-        ]
+        assert [message.message.partition(":")[0] for message in caplog.records] == ["the journal cannot be written"]
         assert [record.seq for record in records] == list(range(1, sent + 3))
         assert [r.event for r in records if not isinstance(r.event, JournalResumed)] == [
             *map(keeper, range(sent)),

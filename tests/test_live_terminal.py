@@ -13,6 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors.cells import Size
+from actors.live.claim import Claim
 from actors.live.guard import Guard
 from actors.live.terminal import Terminal, in_foreground, is_dull, open_terminal
 from tests.drawing import ENTER, LEAVE, Drawer, drawing, drawing_in_shell
@@ -177,7 +178,7 @@ async def test_the_modes_of_somebody_else_in_the_foreground_are_left_alone(
 
 
 def test_a_size_that_the_terminal_does_not_know(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal(pair[1], _ignore, Guard(-1))
+    terminal = Terminal(pair[1], _ignore, Guard(-1), Claim(None))
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.delenv("LINES", raising=False)
     unknown = terminal.size()

@@ -115,6 +115,7 @@ def test_a_picture_obeys_the_environment(
         ({"LC_ALL": "C.UTF-8", "LC_CTYPE": "C", "LANG": "C"}, True),
         ({"LC_ALL": "", "LANG": "C.UTF-8"}, True),
         ({"LANG": "POSIX"}, True),
+        ({"LC_CTYPE": "UTF-8"}, True),
     ],
 )
 def test_the_locale_says_whether_a_terminal_understands_utf8(environ: dict[str, str], utf8: bool) -> None:

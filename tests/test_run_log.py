@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from actors.messages import Said
 from protocols.layout import FleetFolder
-from supervisor.run_log import Warnings, log_to
+from supervisor.run_log import Sayer, log_to, tell_log
 
 
 @pytest.fixture
@@ -42,41 +43,76 @@ def _written(fd: int) -> bytes:
 
 
 def test_on_a_terminal_a_warning_goes_into_the_picture_and_is_told_behind_it(terminal: int) -> None:
-    outbox, inbox = trio.open_memory_channel[str](2)
-    warnings = Warnings(outbox)
+    outbox, inbox = trio.open_memory_channel[Said](2)
+    sayer = Sayer(outbox)
 
-    warnings.tell("the disk is full")
+    sayer.warn("the disk is full")
     shown, before = inbox.receive_nowait(), _written(terminal)
-    warnings.release()
+    sayer.release()
 
-    assert (shown, before) == ("the disk is full", b"")
+    assert (shown, before) == (Said("the disk is full", "the disk is full"), b"")
     assert _written(terminal) == b"warning: the disk is full\r\n"
 
 
 def test_elsewhere_it_is_told_at_once_too(pipe: int) -> None:
-    outbox, inbox = trio.open_memory_channel[str](2)
-    warnings = Warnings(outbox)
+    outbox, inbox = trio.open_memory_channel[Said](2)
+    sayer = Sayer(outbox)
 
-    warnings.tell("the disk is full")
+    sayer.warn("the disk is full")
     at_once = _written(pipe)
-    warnings.release()
+    sayer.release()
 
-    assert (inbox.receive_nowait(), at_once) == ("the disk is full", b"warning: the disk is full\n")
+    assert (inbox.receive_nowait().text, at_once) == ("the disk is full", b"warning: the disk is full\n")
     assert _written(pipe) == b""
 
 
-@pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_picture_that_takes_no_more_loses_nothing_that_is_told_behind_it(gone: bool) -> None:
-    outbox, inbox = trio.open_memory_channel[str](1)
-    if gone:
-        inbox.close()
-    warnings = Warnings(outbox)
+def test_of_what_is_told_behind_the_picture_there_is_not_too_much(terminal: int) -> None:
+    outbox, _inbox = trio.open_memory_channel[Said](1)
+    sayer = Sayer(outbox)
 
     for number in range(100):
-        warnings.tell(str(number))
+        sayer.warn(str(number))
 
-    assert warnings.held == [str(number) for number in range(20)]
+    assert sayer.held == [str(number) for number in range(20)]
+    assert _written(terminal) == b""
+
+
+def test_what_holds_for_a_while_is_not_told_behind_the_picture(terminal: int) -> None:
+    outbox, inbox = trio.open_memory_channel[Said](2)
+    sayer = Sayer(outbox)
+
+    sayer.say("supervisor", "it is stopped")
+    sayer.say("supervisor", "")
+    sayer.release()
+
+    assert [inbox.receive_nowait() for _ in range(2)] == [Said("supervisor", "it is stopped"), Said("supervisor", "")]
+    assert _written(terminal) == b""
+
+
+def test_where_the_picture_is_gone_it_is_told_at_once(terminal: int) -> None:
+    outbox, inbox = trio.open_memory_channel[Said](2)
+    inbox.close()
+
+    Sayer(outbox).say("journal", "it cannot be written")
+
+    assert _written(terminal) == b"warning: it cannot be written\r\n"
+
+
+def test_of_a_run_of_somebody_else_only_what_hindered_its_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as outside of tests
+
+    with tell_log(told.append):
+        logging.getLogger("supervisor.sweep").warning("its keeper hangs")
+        logging.getLogger("actors.hub").error("for developers")
+        silent = capfd.readouterr().err == ""
+    logging.getLogger("supervisor.sweep").warning("later")
+
+    assert silent
+    assert told == ["its keeper hangs"]
+    assert capfd.readouterr().err.endswith("later\n")
 
 
 def test_that_the_journal_cannot_be_written_is_told_and_other_lines_go_to_the_file(tmp_path: Path, pipe: int) -> None:

@@ -120,6 +120,35 @@ def test_a_supervisor_that_is_stopped_is_told(tmp_path: Path) -> None:
     assert goes_on == "warning: the supervisor goes on\n"
 
 
+def test_a_supervisor_that_is_killed_while_it_is_stopped_does_not_go_on(tmp_path: Path) -> None:
+    with running(tmp_path, task("a", f"echo one; {_UNTIL_GO}")) as run:
+        run.wait_for_output("a", b"one\n")
+        with watching(run) as watcher:
+            assert watcher.stderr is not None
+            run.signal(signal.SIGSTOP)
+            stopped = watcher.stderr.readline().decode()
+            run.signal(signal.SIGKILL)
+            run.wait()
+            shown = printed(watcher)
+
+    assert "is stopped" in stopped
+    assert ": interrupted (" in shown
+
+
+def test_it_ends_when_nobody_reads_it_any_more(tmp_path: Path) -> None:
+    with running(tmp_path, task("a", f"echo one; {_UNTIL_GO}")) as run:
+        run.wait_for_output("a", b"one\n")
+        with watching(run, "--show-output") as watcher:
+            assert watcher.stdout is not None
+            watcher.stdout.readline()
+            watcher.stdout.close()
+            (tmp_path / "go").touch()
+            code = watcher.wait(25)
+        run.finish()
+
+    assert code in {0, 128 + signal.SIGPIPE}  # 0: the run had ended before the pipe was found to be closed
+
+
 def test_it_can_look_on_before_there_is_a_journal(tmp_path: Path) -> None:
     with running(tmp_path, task("a", f"echo one; {_UNTIL_GO}")) as run:
         journal = run.folder.journal
@@ -166,3 +195,21 @@ def test_on_a_terminal_it_is_the_same_picture_and_ctrl_c_leaves_it(tmp_path: Pat
 
     assert "Ctrl-C leaves; the run goes on" in seen
     assert "succeeded in" in ended
+
+
+def test_a_supervisor_that_is_stopped_is_told_in_the_picture(tmp_path: Path) -> None:
+    with running(tmp_path, task("a", f"echo one; {_UNTIL_GO}")) as run:
+        run.wait_for_output("a", b"one\n")
+        with open_tmux(tmp_path) as tmux:
+            tmux.run("callboard watch-run; echo code=$?")
+            tmux.wait_for("│ one")
+            run.signal(signal.SIGSTOP)
+            tmux.wait_for(f"the supervisor (pid {run.process.pid}) is stopped, its workers go on")
+            run.signal(signal.SIGCONT)
+            tmux.wait_until(lambda: "is stopped" not in tmux.text)
+            (tmp_path / "go").touch()
+            tmux.wait_for("code=0")
+            left = tmux.text
+        run.finish()
+
+    assert "supervisor" not in left

@@ -12,8 +12,9 @@ import trio
 
 from actors.display import LiveText
 from actors.live.screen import Screen
-from actors.messages import Lagged, Subscribe
-from protocols.events import Event, Record, WorkerHeartbeat
+from actors.messages import Lagged, Said, Subscribe
+from protocols.board import SIGNAL
+from protocols.events import Event, Record, RunStopping, WorkerHeartbeat
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from supervisor.fleets import Fleet
@@ -111,12 +112,30 @@ async def test_there_are_no_more_than_twenty_pictures_a_second(tmp_path: Path) -
     assert 1 < looker.frames - before <= passed * 20 + 1
 
 
-async def test_a_warning_is_shown_among_the_notices(tmp_path: Path) -> None:
-    outbox, inbox = trio.open_memory_channel[str](1)
+async def test_what_no_record_tells_is_shown_until_it_is_over(tmp_path: Path) -> None:
+    outbox, inbox = trio.open_memory_channel[Said](1)
 
-    async with looking(tmp_path, LiveText(warnings=inbox)) as looker:
-        await outbox.send("the disk \x1b[2Jis full")
+    async with looking(tmp_path, LiveText(said=inbox)) as looker:
+        await outbox.send(Said("journal", "the disk \x1b[2Jis full"))
         await looker.see(b"the disk is full")
+        looker.seen = b""
+        await outbox.send(Said("journal", ""))
+        await looker.see(_BEGIN)
+
+    assert b"the disk is full" not in looker.seen
+    with pytest.raises(trio.BrokenResourceError):
+        outbox.send_nowait(Said("journal", "there is no picture any more"))
+
+
+async def test_an_order_that_is_not_recorded_yet_takes_the_place_of_the_hint(tmp_path: Path) -> None:
+    outbox, inbox = trio.open_memory_channel[Said](1)
+
+    async with looking(tmp_path, LiveText(said=inbox)) as looker:
+        await looker.see(b"Ctrl-C stops")
+        await outbox.send(Said(SIGNAL, "SIGINT: TERM goes to all workers"))
+        await looker.see(b"SIGINT: TERM goes to all workers")
+        await looker.tell(RunStopping(at=AT, reason="SIGINT", grace=5.0))
+        await looker.see(b"Ctrl-C kills at once")
 
 
 async def test_somebody_who_looks_on_reads_that_ctrl_c_leaves(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from protocols.states import TaskView
 
 __all__ = ["Arrangement", "Slot", "arrange", "divide", "share"]
 
-NOTICED_FOR = 60.0
-"""Seconds for which a notice is shown."""
 _NOTICES = 3
 _TAIL = 8
+_STANDING = 6  # rows of a screen that tells at least one thing that holds
 _AIRY = 10  # rows of a screen that has an empty one to spare
 
 
@@ -46,8 +45,8 @@ class Room(NamedTuple):
 
 def divide(board: Board, rows: int, now: float) -> Room:
     """Share out the rows of a screen. On a small one the workers come first, then the summary and the hint."""
-    fresh = sum(now - notice.at < NOTICED_FOR for notice in board.notices)
-    notices = min(fresh, _NOTICES, max((rows - 8) // 4, 0))
+    room = max((rows - 8) // 4, int(bool(board.standing) and rows >= _STANDING))
+    notices = min(len(board.told(now)), _NOTICES, room)
     title, summary, hint = int(rows >= 5), 1, int(rows >= 2)
     gap = space = int(rows >= _AIRY)
     blocks = rows - title - summary - gap - space - notices - hint

@@ -13,14 +13,18 @@ from actors.strays import BESIDE
 
 __all__ = ["Guard", "open_guard"]
 
-# What the last line says is to be done when the file ends, which is when we are gone.
+# What the last line says is to be done when the file ends, which is when we are gone. A shell that already lets
+# somebody edit the next command has set modes of its own.
 _SCRIPT = """
 trap '' INT QUIT TSTP TTIN TTOU TERM HUP
 modes=
 while read -r line; do modes=$line; done
 [ -n "$modes" ] || exit 0
 printf %b "$1"
-exec stty "$modes" <&1
+case $(stty -a <&1) in
+    *' -icanon'*) ;;
+    *) stty "$modes" <&1 ;;
+esac
 """
 _SHELL = "/bin/sh"
 _NAME = "guard"  # not ours: whoever kills all that is called like us shall not hit it

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from actors.cells import Row, Size, Span, Style, cut_row, row_width
-from actors.live.allotment import NOTICED_FOR, Arrangement, Room, divide, share
+from actors.live.allotment import Arrangement, Room, divide, share
 from actors.live.blocks import Pen, WorkerText, head_row, tail_rows
 from actors.live.columns import choose_columns
 from actors.live.figures import clock
@@ -130,5 +130,4 @@ def _more(board: Board, hidden: Sequence[TaskId], look: Look) -> Row:
 def _notices(board: Board, room: Room, pen: Pen) -> list[Row]:
     if not room.notices:
         return []
-    fresh = [notice.text for notice in board.notices if pen.now - notice.at < NOTICED_FOR]
-    return [(Span(" " + shown(text, pen.look), "yellow"),) for text in fresh[-room.notices :]]
+    return [(Span(" " + shown(text, pen.look), "yellow"),) for text in board.told(pen.now)[-room.notices :]]

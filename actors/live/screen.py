@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
 import trio
@@ -17,7 +17,7 @@ from actors.live.spools import COUNT_EVERY, SpoolReader, Wanted
 from actors.live.terminal import Terminal, open_terminal
 from actors.messages import Subscribe
 from actors.subscription import follow_records
-from protocols.board import Board, Notice
+from protocols.board import SIGNAL, Board
 from protocols.interrupts import tell_interrupt
 from protocols.layout import FleetFolder
 
@@ -61,6 +61,10 @@ class Screen:
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with self.text.said or nullcontext():  # whoever has something to say hears when there is no picture any more
+            await self._run(task_status)
+
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         scene = _Scene(SpoolReader(self.folder), Painter(self.text.colour))
         async with open_terminal(self.fd, scene.wake) as terminal, trio.open_nursery() as nursery:
@@ -81,10 +85,10 @@ class Screen:
                     busy_until = trio.current_time() + _BUSY
 
     async def _listen(self, scene: _Scene) -> None:
-        if self.text.warnings is None:
+        if self.text.said is None:
             return
-        async for warning in self.text.warnings:
-            scene.board.notices.append(Notice(self.now(), warning))
+        async for said in self.text.said:
+            scene.board.say(said.about, said.text)
             scene.moved.set()
 
     async def _show(self, scene: _Scene, terminal: Terminal, scope: trio.CancelScope) -> None:
@@ -116,7 +120,7 @@ class Screen:
         cost = time.thread_time() - began
         texts = await scene.reader.read(wanted)
         began = time.thread_time()
-        hint = tell_interrupt(board.view, now, leaves=self.text.leaves)
+        hint = board.standing.get(SIGNAL) or tell_interrupt(board.view, now, leaves=self.text.leaves)
         rows = draw(board, arrangement, texts, size, now, look=Look(self.text.ascii_only), hint=hint)
         data = scene.painter.paint(rows, size)
         scene.cost = cost + time.thread_time() - began

@@ -11,6 +11,7 @@ import trio
 
 from actors.cells import Size
 from actors.display import write_all
+from actors.live.claim import Claim, open_claim
 from actors.live.guard import Guard, open_guard
 
 __all__ = ["Terminal", "in_foreground", "is_dull", "open_terminal"]
@@ -36,6 +37,7 @@ class Terminal:
     wake: Callable[[], None]
     """Called when there is a reason to write a picture."""
     guard: Guard
+    claim: Claim
     shows: bool = False
     """Whether it shows what is written; if not, that is dropped."""
     epoch: int = 0
@@ -70,6 +72,7 @@ class Terminal:
         """Make it what it was. Return when that is done, or it is gone."""
         self.shows = False
         await self._in_thread(self._leave)
+        self.claim.drop()
 
     async def obey(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Follow what signals and shells do to the terminal. Runs until cancelled."""
@@ -80,7 +83,7 @@ class Terminal:
                 number = None
                 with trio.move_on_after(_LOOK_EVERY):
                     number = await anext(signals)
-                if number is None and self.shows == in_foreground(self.fd):
+                if number is None and self.shows == self._is_ours():
                     continue
                 if number == signal.SIGTSTP:
                     await self._suspend()
@@ -89,9 +92,12 @@ class Terminal:
 
     def _look(self, number: int | None = None) -> None:
         """Whether it is our turn. If it was somebody else's, anything may be on the screen, and any modes set."""
-        showed, self.shows = self.shows, in_foreground(self.fd)
+        showed, self.shows = self.shows, self._is_ours()
         self._enters |= not showed or number != signal.SIGWINCH
         self.epoch += 1
+
+    def _is_ours(self) -> bool:
+        return in_foreground(self.fd) and self.claim.take()
 
     async def _suspend(self) -> None:
         """Stop, as whoever pressed Ctrl-Z wants it; return when we go on."""
@@ -127,20 +133,21 @@ class Terminal:
 async def open_terminal(fd: int, wake: Callable[[], None]) -> AsyncIterator[Terminal]:
     """A terminal for pictures; the first one that is written hides what was there. Raise OSError.
 
-    At the end it is what it was before; where it takes nothing, that is waited for. If that wait is cancelled, or we
-    are killed, a guard does it when we are gone.
+    While those of somebody else are shown there, ours are not. At the end all is as before; where the terminal takes
+    nothing, that is waited for. If that wait is cancelled, or we are killed, a guard does it when we are gone.
     """
-    async with open_guard(fd, _LEAVE) as guard:
-        terminal = Terminal(fd, wake, guard)
-        try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(terminal.obey)
-                yield terminal
-                await terminal.restore()
-                nursery.cancel_scope.cancel(reason="the terminal is no longer ours")
-        finally:
-            with trio.move_on_after(_PATIENCE, shield=True):  # else it is left to the guard
-                await terminal.restore()
+    with open_claim(fd) as claim:
+        async with open_guard(fd, _LEAVE) as guard:
+            terminal = Terminal(fd, wake, guard, claim)
+            try:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(terminal.obey)
+                    yield terminal
+                    await terminal.restore()
+                    nursery.cancel_scope.cancel(reason="the terminal is no longer ours")
+            finally:
+                with trio.move_on_after(_PATIENCE, shield=True):  # else it is left to the guard
+                    await terminal.restore()
 
 
 def is_dull(environ: Mapping[str, str]) -> bool:

@@ -77,12 +77,15 @@ def _terminal() -> Iterator[tuple[int, "_Drawn"]]:
     """A terminal that is read all the time, and how many frames it has got."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
-    with scratch() as folder, (folder / "drawn").open("wb") as drawn:
-        with subprocess.Popen(["cat"], stdin=master, stdout=drawn, stderr=subprocess.DEVNULL) as reader:
-            os.close(master)
-            yield slave, _Drawn(folder / "drawn")
-            os.close(slave)
-            reader.wait()
+    with (
+        scratch() as folder,
+        (folder / "drawn").open("wb") as drawn,
+        subprocess.Popen(["cat"], stdin=master, stdout=drawn, stderr=subprocess.DEVNULL) as reader,
+    ):
+        os.close(master)
+        yield slave, _Drawn(folder / "drawn")
+        os.close(slave)
+        reader.wait()
 
 
 @dataclass(frozen=True)
