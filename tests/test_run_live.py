@@ -228,17 +228,16 @@ def test_keys_are_not_shown_and_not_lost(tmp_path: Path) -> None:
         tmux.wait_for("typed2ahead")
 
 
-def test_two_runs_on_one_terminal_are_shown_one_after_the_other(tmp_path: Path) -> None:
+def test_of_two_runs_on_one_terminal_one_is_shown_at_a_time(tmp_path: Path) -> None:
     waits = task("a", f"echo up; {_UNTIL_GO}"), task("b", "while [ ! -e end ]; do sleep 0.02; done", needs=["a"])
     script = "sh -c 'callboard run plan.toml & callboard run --state other plan.toml; wait'"
     with live(tmp_path, *waits, command=script) as (tmux, _):
         tmux.wait_for("│ up")
-        first = tmux.screen[0].split()[1]
         one_only = sum(row.startswith(" run ") for row in tmux.screen) == 1
         (tmp_path / "go").touch()
         (tmp_path / "end").touch()
         tmux.wait_for("code=0")
 
-        assert one_only and first
+        assert one_only
         assert is_restored(tmux)
-        assert tmux.text.count("succeeded in") == 2
+        assert "succeeded in" in tmux.text

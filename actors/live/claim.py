@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 __all__ = ["Claim", "open_claim"]
@@ -32,15 +30,12 @@ class Claim:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
-@contextmanager
-def open_claim(fd: int) -> Iterator[Claim]:
-    """A claim on the terminal ``fd``, not yet taken; dropped at the end."""
+def open_claim(fd: int) -> Claim:
+    """A claim on the terminal ``fd``, not yet taken. Once it is, it lasts until it is dropped or this process ends.
+
+    For what is told behind the picture must not be written into that of somebody else.
+    """
     try:
-        own = os.open(os.ttyname(fd), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return Claim(os.open(os.ttyname(fd), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError:
-        yield Claim(None)
-        return
-    try:
-        yield Claim(own)
-    finally:
-        os.close(own)
+        return Claim(None)

@@ -72,7 +72,6 @@ class Terminal:
         """Make it what it was. Return when that is done, or it is gone."""
         self.shows = False
         await self._in_thread(self._leave)
-        self.claim.drop()
 
     async def obey(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Follow what signals and shells do to the terminal. Runs until cancelled."""
@@ -103,6 +102,7 @@ class Terminal:
         """Stop, as whoever pressed Ctrl-Z wants it; return when we go on."""
         with trio.move_on_after(_PATIENCE):  # one that takes nothing stays as it is
             await self.restore()
+        self.claim.drop()
         before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, before)
@@ -136,18 +136,17 @@ async def open_terminal(fd: int, wake: Callable[[], None]) -> AsyncIterator[Term
     While those of somebody else are shown there, ours are not. At the end all is as before; where the terminal takes
     nothing, that is waited for. If that wait is cancelled, or we are killed, a guard does it when we are gone.
     """
-    with open_claim(fd) as claim:
-        async with open_guard(fd, _LEAVE) as guard:
-            terminal = Terminal(fd, wake, guard, claim)
-            try:
-                async with trio.open_nursery() as nursery:
-                    await nursery.start(terminal.obey)
-                    yield terminal
-                    await terminal.restore()
-                    nursery.cancel_scope.cancel(reason="the terminal is no longer ours")
-            finally:
-                with trio.move_on_after(_PATIENCE, shield=True):  # else it is left to the guard
-                    await terminal.restore()
+    async with open_guard(fd, _LEAVE) as guard:
+        terminal = Terminal(fd, wake, guard, open_claim(fd))
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(terminal.obey)
+                yield terminal
+                await terminal.restore()
+                nursery.cancel_scope.cancel(reason="the terminal is no longer ours")
+        finally:
+            with trio.move_on_after(_PATIENCE, shield=True):  # else it is left to the guard
+                await terminal.restore()
 
 
 def is_dull(environ: Mapping[str, str]) -> bool:
