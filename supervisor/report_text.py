@@ -115,7 +115,8 @@ def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iter
         if lines:
             text = "\n".join(lines)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            yield f"The end of {stream} of attempt {attempt.number}:"
+            name = "the terminal" if stream == "terminal" else stream
+            yield f"The end of {name} of attempt {attempt.number}:"
             yield f"{fence}text\n{text}\n{fence}"
             return
 

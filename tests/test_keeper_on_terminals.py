@@ -1,5 +1,6 @@
 """The keeper's workers on terminals of their own: real processes, and what a person would see there."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.keeper_process.requests import Spawn, Stdin, Terms, Window
+from actors.keeper_process.spawn import FileLimit, StartError, spawn
 from actors.keeper_process.status import read_status
 from tests.keeper_client import Client, is_alive, running_keeper
 from tests.small_disk import small_disk
@@ -187,6 +190,25 @@ def test_what_cannot_be_started_leaves_no_terminal_behind(client: Client) -> Non
 
     assert refused["code"] == "ENOENT"
     assert len(list(folder.iterdir())) == before
+
+
+def test_without_terminals_a_start_is_refused_with_what_to_do_and_not_as_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left() -> tuple[int, int]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "openpty", none_left)
+    terms = Terms("a", {"terminal": b"/dev/null"}, b"/dev/null", attached=True, timeout=1.0, grace=1.0, linger=1.0)
+    request = Spawn(terms, b"/bin/true", [b"true"], b"/", {}, Stdin("none", b""), Window(80, 24))
+    limit = FileLimit()
+
+    with pytest.raises(StartError, match=r"kernel\.pty\.max") as caught:
+        spawn(request, limit)
+
+    limit.give_back()
+    limit.low.close()
+    assert caught.value.code == "EAGAIN"
 
 
 def test_nothing_of_a_terminal_stays_open_when_its_worker_has_ended(client: Client) -> None:

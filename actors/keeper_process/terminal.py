@@ -107,8 +107,8 @@ class TerminalEnd:
         return self._take_by_hand(limit)
 
     def _take_by_hand(self, limit: int) -> int:
-        """For kernels whose terminals know no splice (5.10 before 5.10.12): killed between these two calls, we lose
-        what the first one read. The relay has room for it: it is empty."""
+        """For early 5.10 kernels, whose terminals know no splice: killed between these two calls, we lose what the
+        first one read. The relay has room for it: it is empty."""
         if self.pending:
             return 0
         try:
