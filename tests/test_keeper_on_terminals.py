@@ -152,6 +152,7 @@ def test_a_spawn_asked_again_gives_the_same_terminal_and_at_its_end_one_that_has
     request = client.terminal_request("/bin/sh", "-c", "echo once; read line")
 
     first, second = client.ask(request), client.ask(request)
+    client.wait_for_output(request["attempt"], b"once\r\n")
     os.write(client.fds[3], b"\n")
     client.report("ended", request["attempt"])
     third = client.ask(request)

@@ -67,7 +67,7 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
     except OSError as exc:  # descriptors ran out between the pipes and here
         os.killpg(child.pid, signal.SIGKILL)
         os.waitpid(child.pid, 0)
-        _close_all([*chain(*child.outputs), *spools])
+        _close_all([*chain(*child.outputs), *spools, *(fd for fd in (child.stdin, child.slave) if fd is not None)])
         raise _file_error(terms.status, exc) from exc
 
 
