@@ -1,13 +1,14 @@
 """Tasks on terminals of their own, as a user sees them: what the plan says, what is printed, what is told."""
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
 
-from protocols.events import WorkerOutput, WorkerProgress
+from protocols.events import KeeperStarted, WorkerOutput, WorkerProgress, WorkerStarted
 from tests.keeper_client import is_alive
-from tests.running import CALLBOARD, callboard, running, task
+from tests.running import CALLBOARD, callboard, python, running, task
 
 
 def test_a_program_finds_a_terminal_of_the_size_and_kind_that_the_plan_says(tmp_path: Path) -> None:
@@ -53,6 +54,28 @@ def test_a_bar_that_only_a_terminal_gets_is_progress(tmp_path: Path) -> None:
 
         assert (seen.fraction, seen.label) == (0.1, "copying files")
         assert run.events(WorkerProgress)[-1].fraction == 0.2
+
+
+def test_who_closed_the_terminal_may_open_it_again_under_the_next_keeper(tmp_path: Path) -> None:
+    script = """
+import os, time
+os.write(1, b"one\\n")
+os.closerange(0, 3)
+while not os.path.exists("go"): time.sleep(0.01)
+os.write(os.open("/dev/tty", os.O_WRONLY), b"two\\n")
+"""
+    with running(tmp_path, python("a", script, source="pty")) as run:
+        run.wait_for_output("a", b"one\r\n", "terminal")
+        descriptors = Path(f"/proc/{run.wait_for(WorkerStarted, 'a').pid}/fd")
+        run.wait_until(lambda: not list(descriptors.iterdir()))
+        keeper = run.wait_for(KeeperStarted).pid
+
+        os.kill(keeper, signal.SIGKILL)
+        run.wait_for(KeeperStarted, count=2)
+        (tmp_path / "go").touch()
+        run.finish()
+
+        assert run.spool("a", stream="terminal") == b"one\r\ntwo\r\n"
 
 
 def test_a_prompt_at_which_nobody_types_waits_until_its_timeout(tmp_path: Path) -> None:
