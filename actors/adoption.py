@@ -21,13 +21,11 @@ from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop, from_os
 
 __all__ = ["Held", "end_marked", "may_have_started"]
 
-_OUTPUTS = 2
-
 
 @dataclass(slots=True)
 class Held:
-    """A running attempt, with dups of the read ends of its output and of the write end of a stdin that is a pipe: what
-    it takes to go on without its keeper."""
+    """A running attempt, with dups of the ends of its output and of the write end of a stdin that is a pipe: what it
+    takes to go on without its keeper."""
 
     spawn: Spawn
     reports: trio.MemorySendChannel[Report]
@@ -83,6 +81,7 @@ class Held:
             start_ticks=self.start_ticks,
             stdout=spawn.stdout,
             stderr=spawn.stderr,
+            terminal=spawn.terminal,
             status=spawn.status,
             attached=spawn.attached,
             timeout=None if self.not_after is None else max(0.0, self.not_after - boottime()),
@@ -114,9 +113,10 @@ class Held:
 
     def close_stdin(self) -> None:
         """The keeper closes its own: only both together are an end of input for the worker."""
-        for fd in self.fds[_OUTPUTS:]:
+        outputs = 3 if self.spawn.terminal else 2
+        for fd in self.fds[outputs:]:
             os.close(fd)
-        self.fds = self.fds[:_OUTPUTS]
+        self.fds = self.fds[:outputs]
 
     def close(self) -> None:
         for fd in self.fds:
@@ -151,6 +151,7 @@ def _ended(attempt: AttemptId, status: Status, at: float) -> Ended:
         reason=_reason(status),
         stdout_bytes=status.stdout_bytes or 0,
         stderr_bytes=status.stderr_bytes or 0,
+        terminal_bytes=status.terminal_bytes or 0,
         swept=(),
     )
 

@@ -6,6 +6,7 @@ import select
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import get_args
 
 import trio
 
@@ -68,7 +69,7 @@ class PlainText:
             await outbox.send(_prefixed(output.worker, splitter.feed(data)))
 
     def _rest(self, exited: WorkerExited) -> bytes:
-        streams: tuple[Stream, ...] = ("stdout", "stderr")
+        streams: tuple[Stream, ...] = get_args(Stream)
         keys = [(exited.worker, exited.attempt, stream) for stream in streams]
         splitters = [self._splitters.pop(key) for key in keys if key in self._splitters]
         return b"".join(_prefixed(exited.worker, splitter.finish()) for splitter in splitters)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never, get_args
 
 import trio
 
@@ -31,6 +31,7 @@ __all__ = ["Notice", "Streamer"]
 
 Notice: TypeAlias = Grown | Report
 
+_STREAMS: tuple[Stream, ...] = get_args(Stream)
 _PROGRESS_EVERY = 0.2  # people see no more; a worker that pours is looked at five times a second
 _SAMPLE_EVERY = 60.0
 _CHECKBOXES_MAX = 256 * 1024
@@ -44,7 +45,7 @@ class _Course:
     files: dict[Stream, int]
     grown_at: float
     beat_at: float
-    covered: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
+    covered: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
     grown: Stream | None = None
     """The stream that grew last."""
     looked: bool = True
@@ -196,12 +197,17 @@ class Streamer:
                 quiet_for=quiet_for,
                 stdout_bytes=course.covered["stdout"],
                 stderr_bytes=course.covered["stderr"],
+                terminal_bytes=course.covered["terminal"],
             ),
         ]
 
     def _mismatches(self, course: _Course, ended: Ended) -> list[Event]:
         """Bytes the keeper copied = bytes in the spool = bytes that records cover, or it is said."""
-        written: dict[Stream, int] = {"stdout": ended.stdout_bytes, "stderr": ended.stderr_bytes}
+        written: dict[Stream, int] = {
+            "stdout": ended.stdout_bytes,
+            "stderr": ended.stderr_bytes,
+            "terminal": ended.terminal_bytes,
+        }
         return [
             WorkerMismatch(
                 at=self.now(),

@@ -27,13 +27,12 @@ from protocols.events import (
     WorkerStarted,
 )
 from protocols.ids import FleetId, TaskId, WorkerId
-from protocols.layout import FleetFolder
+from protocols.layout import FleetFolder, streams_of
 from protocols.plan import Stdin
 
 __all__ = ["Surroundings", "Worker"]
 
 _MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
-_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _FULL = frozenset({"ENOSPC", "EDQUOT"})
 _INBOX = 64  # an attempt has some ten reports; a notice that finds it full is not needed
 
@@ -110,7 +109,9 @@ class Worker:
         if not _is_full(answer):
             return answer, False
         worker, attempt, now = self._worker, self.order.attempt, self.around.now
-        blocked = SpoolBlocked(at=now(), worker=worker, attempt=attempt, stream="stdout", error=str(answer.error))
+        blocked = SpoolBlocked(
+            at=now(), worker=worker, attempt=attempt, stream=self._streams[0], error=str(answer.error)
+        )
         await self.around.outbox.send(Append(blocked))
         while _is_full(answer):
             with trio.move_on_after(self.around.retry):
@@ -149,6 +150,7 @@ class Worker:
 
     def _request(self) -> wire.Spawn:
         task, around = self.order.task, self.around
+        spools = {stream: _os(path) for stream, path in self._spools().items()}
         return wire.Spawn(
             attempt=self.order.id,
             executable=_os(around.executables[task.id]),
@@ -156,8 +158,10 @@ class Worker:
             cwd=_os(task.cwd),
             env=tuple(_os(f"{name}={value}") for name, value in self._environment().items()),
             stdin=_stdin(task.stdin),
-            stdout=_os(around.folder.spool(self._worker, self.order.attempt, "stdout")),
-            stderr=_os(around.folder.spool(self._worker, self.order.attempt, "stderr")),
+            stdout=spools.get("stdout", ""),
+            stderr=spools.get("stderr", ""),
+            terminal=spools.get("terminal", ""),
+            window=task.window if task.source == "pty" else None,
             status=_os(around.folder.status(self.order.id)),
             attached=around.attached,
             timeout=task.timeout,
@@ -179,7 +183,7 @@ class Worker:
         return Streamer(
             worker=self._worker,
             attempt=self.order.attempt,
-            spools={stream: around.folder.spool(self._worker, self.order.attempt, stream) for stream in _STREAMS},
+            spools=self._spools(),
             inbox=inbox,
             notices=notices,
             follower=around.follower,
@@ -188,6 +192,13 @@ class Worker:
             heartbeat=around.heartbeat,
             now=around.now,
         )
+
+    @property
+    def _streams(self) -> tuple[Stream, ...]:
+        return streams_of(self.order.task.source)
+
+    def _spools(self) -> dict[Stream, Path]:
+        return {stream: self.around.folder.spool(self._worker, self.order.attempt, stream) for stream in self._streams}
 
     @property
     def _worker(self) -> WorkerId:
@@ -203,10 +214,13 @@ class Worker:
             argv=task.command,
             cwd=task.cwd,
             timeout=task.timeout,
+            source=task.source,
         )
 
     def _resumed(self) -> SpoolResumed:
-        return SpoolResumed(at=self.around.now(), worker=self._worker, attempt=self.order.attempt, stream="stdout")
+        return SpoolResumed(
+            at=self.around.now(), worker=self._worker, attempt=self.order.attempt, stream=self._streams[0]
+        )
 
     def _started(self, spawned: wire.Spawned) -> WorkerStarted:
         return WorkerStarted(
@@ -232,6 +246,7 @@ class Worker:
             ended_at=ended.exited_at,
             stdout_bytes=ended.stdout_bytes,
             stderr_bytes=ended.stderr_bytes,
+            terminal_bytes=ended.terminal_bytes,
             swept=ended.swept,
             error="" if known else "its keeper died with it, and nobody has its exit status",
         )

@@ -42,6 +42,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    terminal_bytes: int = 0
     quiet_for: float | None = None
     """Seconds since its last output, or since its start; None where nothing runs."""
     fraction: float | None = None
@@ -101,6 +102,7 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
         "timeout": attempt.timeout,
         "stdout_bytes": attempt.output["stdout"],
         "stderr_bytes": attempt.output["stderr"],
+        "terminal_bytes": attempt.output["terminal"],
         "quiet_for": now - (attempt.last_output_at or since) if runs else None,
         "fraction": None if attempt.progress is None else attempt.progress.fraction,
         "label": "" if attempt.progress is None else attempt.progress.label,

@@ -9,7 +9,9 @@ from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 
 __all__ = ["Event", "Record", "decode_event", "encode_event", "encode_record"]
 
-Stream: TypeAlias = Literal["stdout", "stderr"]
+Stream: TypeAlias = Literal["stdout", "stderr", "terminal"]
+Source: TypeAlias = Literal["pipe", "pty"]
+"""Where a worker's bytes come from: two pipes, its stdout and stderr, or one terminal."""
 TaskStatus: TypeAlias = Literal[
     "pending", "running", "retrying", "succeeded", "failed", "timed-out", "skipped", "stopped"
 ]
@@ -72,6 +74,7 @@ class AttemptStarting(_WorkerEvent, frozen=True, kw_only=True, tag="attempt.star
     argv: tuple[str, ...]
     cwd: str
     timeout: float | None = None
+    source: Source = "pipe"
 
 
 class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started"):
@@ -104,6 +107,7 @@ class WorkerHeartbeat(_WorkerEvent, frozen=True, kw_only=True, tag="worker.heart
     quiet_for: float
     stdout_bytes: int
     stderr_bytes: int
+    terminal_bytes: int = 0
 
 
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
@@ -123,6 +127,7 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     """When the leader exited; ``at`` is when the last of its tree and of its output was gone."""
     stdout_bytes: int
     stderr_bytes: int
+    terminal_bytes: int = 0
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""

@@ -42,8 +42,12 @@ class Stdin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
-    """Start a worker. Answered with `Spawned` and descriptors: the read ends of stdout and stderr and, where stdin is a
-    pipe, its write end. Asked again for the same attempt, the keeper gives the same answer and starts nothing."""
+    """Start a worker. Answered with `Spawned` and descriptors: the ends of its output and, where stdin is a pipe, its
+    write end. Asked again for the same attempt, the keeper gives the same answer and starts nothing.
+
+    The ends are the read ends of stdout and stderr; or, of a terminal, its master, to which may be written what is
+    typed there, and both ends of the pipe through which its bytes go to the spool.
+    """
 
     attempt: AttemptId
     executable: str
@@ -52,10 +56,15 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     env: tuple[str, ...]
     """``NAME=value``, complete; the keeper adds nothing."""
     stdin: Stdin
-    stdout: str
-    stderr: str
+    """On a terminal ``none`` is the terminal itself."""
+    stdout: str = ""
+    stderr: str = ""
+    terminal: str = ""
+    """Paths of the spool files, either two or one; their folders exist."""
+    window: tuple[int, int] | None = None
+    """Of a terminal: columns and rows."""
     status: str
-    """Paths of the two spool files and of the status file; their folders exist."""
+    """The path of the status file."""
     attached: bool
     """The tree ends when the supervisor's connection is gone."""
     timeout: float | None
@@ -73,8 +82,9 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     attempt: AttemptId
     pid: int
     start_ticks: int
-    stdout: str
-    stderr: str
+    stdout: str = ""
+    stderr: str = ""
+    terminal: str = ""
     status: str
     attached: bool
     timeout: float | None
@@ -104,6 +114,14 @@ class CloseStdin(_Request, frozen=True, kw_only=True, tag="close_stdin"):
     attempt: AttemptId
 
 
+class Resize(_Request, frozen=True, kw_only=True, tag="resize"):
+    """Give a terminal another size; who is in its foreground gets SIGWINCH. One that has ended stays as it is."""
+
+    attempt: AttemptId
+    window: tuple[int, int]
+    """Columns and rows, each from 1 to 65535."""
+
+
 class Forget(_Request, frozen=True, kw_only=True, tag="forget"):
     """The end of this attempt is in the journal: the keeper need not remember it."""
 
@@ -118,7 +136,7 @@ class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
     """End all that is left, unattributed processes too, answer with `Finished`, exit."""
 
 
-Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Ping | Shutdown
+Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Resize | Forget | Ping | Shutdown
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -177,7 +195,7 @@ class Exited(_AttemptReport, frozen=True, kw_only=True, tag="exited"):
 
 
 class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
-    """Nothing of the tree is left and both streams are complete. The last report of an attempt."""
+    """Nothing of the tree is left and its output is complete. The last report of an attempt."""
 
     code: int | None
     signal: str | None
@@ -186,6 +204,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     reason: EndReason
     stdout_bytes: int
     stderr_bytes: int
+    terminal_bytes: int = 0
     swept: tuple[str, ...]
 
 

@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.events import Stream
+from protocols.events import Source, Stream
 from protocols.ids import AttemptId, WorkerId
 
-__all__ = ["FleetFolder"]
+__all__ = ["FleetFolder", "streams_of"]
+
+_STREAMS: dict[Source, tuple[Stream, ...]] = {"pipe": ("stdout", "stderr"), "pty": ("terminal",)}
+
+
+def streams_of(source: Source) -> tuple[Stream, ...]:
+    """Each of these is one file of an attempt."""
+    return _STREAMS[source]
 
 
 @dataclass(frozen=True, slots=True)

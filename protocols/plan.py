@@ -1,12 +1,13 @@
 """What a plan says once it is read and resolved: the tasks, what they need, and how many run at once."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from protocols.events import Source
 from protocols.ids import TaskId
 
-__all__ = ["Plan", "Stdin", "Task"]
+__all__ = ["Plan", "Stdin", "Task", "Window"]
 
 
 class Stdin(msgspec.Struct, frozen=True):
@@ -15,6 +16,13 @@ class Stdin(msgspec.Struct, frozen=True):
     kind: Literal["none", "text", "file", "pipe"] = "none"
     text: str = ""
     """For ``text``: the text itself. For ``file``: the path."""
+
+
+class Window(NamedTuple):
+    """The size of a terminal, in characters."""
+
+    columns: int
+    rows: int
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +47,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds before the first retry; doubles from retry to retry."""
     grace: float = 10.0
     """Seconds between TERM and KILL."""
+    source: Source = "pipe"
+    window: Window = Window(120, 40)
+    """Of the terminal, where the source is one."""
     stdin: Stdin = Stdin()
+    """On a terminal ``none`` is the terminal itself, at which nobody types."""
     allow_failure: bool = False
     progress_file: str | None = None
     """A Markdown file whose checkboxes tell how far the task is."""

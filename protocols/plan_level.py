@@ -4,8 +4,10 @@ import re
 
 import msgspec
 
-from protocols.plan import Stdin
+from protocols.events import Source
+from protocols.plan import Stdin, Window
 from protocols.section import Section
+from protocols.wording import quote
 
 __all__ = ["COMMON_KEYS", "LATER_KEYS", "Command", "Level", "read_level"]
 
@@ -19,6 +21,8 @@ COMMON_KEYS = (
     "retries",
     "backoff",
     "grace",
+    "source",
+    "window",
     "stdin",
     "allow_failure",
     "progress_file",
@@ -37,7 +41,6 @@ LATER_KEYS = {
             "priority",
             "quiet_after",
             "restart",
-            "source",
             "when",
             "workspace",
         ),
@@ -46,6 +49,7 @@ LATER_KEYS = {
 }
 _LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
 _LONGEST_STDIN = 1024 * 1024
+_SOURCES = ("pipe", "pty")
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -71,6 +75,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     retries: int | None = None
     backoff: float | None = None
     grace: float | None = None
+    source: Source | None = None
+    window: Window | None = None
     stdin: Stdin | None = None
     allow_failure: bool | None = None
     progress_file: str | None = None
@@ -95,6 +101,8 @@ def read_level(section: Section) -> Level:
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True),
         grace=section.duration("grace", zero=True),
+        source=_read_source(section),
+        window=_read_window(section),
         stdin=_read_stdin(section),
         allow_failure=section.flag("allow_failure"),
         progress_file=section.text("progress_file"),
@@ -149,6 +157,29 @@ def _is_variable(name: str) -> bool:
 def _check_length(section: Section, key: str, text: str) -> None:
     if len(text.encode()) > _LONGEST_ARGUMENT:
         section.reject(key, "longer than the 128 KiB that Linux takes; pass it in a file or by stdin")
+
+
+def _read_source(section: Section) -> Source | None:
+    match section.text("source"):
+        case None | "pipe" | "pty" as source:
+            return source
+        case "logfile" | "tmux" as later:
+            section.reject("source", f'{quote(later)} is not supported by this version; write "pipe" or "pty"')
+        case unknown:
+            guess = section.guess(unknown, _SOURCES) or '; write "pipe" or "pty"'
+            section.reject("source", f"{quote(unknown)} is no source{guess}")
+    return None
+
+
+def _read_window(section: Section) -> Window | None:
+    text = section.text("window")
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", text)
+    if found is None:
+        section.reject("window", f'{quote(text)} is not COLUMNSxROWS; write it like "120x40"')
+        return None
+    return Window(int(found[1]), int(found[2]))
 
 
 def _read_stdin(section: Section) -> Stdin | None:

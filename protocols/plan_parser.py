@@ -148,9 +148,21 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
     elif draft.role is not None:
         level = level.over(roles[draft.role].level)
     level = level.over(base)
+    _check_terminal(draft, level)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
     said["command"] = _resolve_command(draft, level)
     return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
+
+
+def _check_terminal(draft: _Draft, level: Level) -> None:
+    if level.source != "pty":
+        if draft.level.window is not None:
+            draft.section.reject("window", 'only a terminal has a size; add source = "pty", or remove this key')
+    elif level.stdin is not None and level.stdin.kind == "pipe":
+        rule = (
+            'a task with source = "pty" reads from its terminal; write "none", { text = "TEXT" } or { file = "PATH" }'
+        )
+        draft.section.reject("stdin", f'"pipe": {rule}')
 
 
 def _resolve_command(draft: _Draft, level: Level) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What the records of a run add up to: one fold for status, report, listings and displays."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, assert_never, get_args
 
 from protocols.events import (
     ActorFailed,
@@ -17,6 +17,7 @@ from protocols.events import (
     RunEnded,
     RunStarted,
     RunStopping,
+    Source,
     SpoolBlocked,
     SpoolResumed,
     Stream,
@@ -34,6 +35,7 @@ from protocols.ids import AttemptId, RunId, TaskId
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
+_STREAMS: tuple[Stream, ...] = get_args(Stream)
 _OfAttempt: TypeAlias = (
     WorkerStarted
     | WorkerOutput
@@ -56,12 +58,13 @@ class AttemptView:
     cwd: str
     starting_at: float
     timeout: float | None = None
+    source: Source = "pipe"
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
     progress: WorkerProgress | None = None
     heartbeat: WorkerHeartbeat | None = None
-    output: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
+    output: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
     """Bytes that records cover, for each stream."""
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
@@ -157,7 +160,7 @@ class RunView:
                 task.retry_at, task.changed_at = event.retry_at, event.at
             case AttemptStarting():
                 self._task(TaskId(event.worker)).attempts.append(
-                    AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, event.timeout)
+                    AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, event.timeout, event.source)
                 )
             case KeeperLost():
                 self._forget_blocked()  # the next keeper says it again

@@ -121,6 +121,7 @@ def _exit(
         ended_at=ended_at,
         stdout_bytes=spooled["stdout"],
         stderr_bytes=spooled["stderr"],
+        terminal_bytes=spooled["terminal"],
         error=error,
     )
 
@@ -149,7 +150,12 @@ def _written(status: Status | None, stream: Stream) -> int | None:
     """Bytes that the keeper says it copied; None where it does not say."""
     if status is None:
         return None
-    return status.stdout_bytes if stream == "stdout" else status.stderr_bytes
+    said = {
+        "stdout": status.stdout_bytes,
+        "stderr": status.stderr_bytes,
+        "terminal": status.terminal_bytes,
+    }
+    return said[stream]
 
 
 def _size(folder: FleetFolder, worker: WorkerId, attempt: int, stream: Stream) -> int:

@@ -57,6 +57,7 @@ def examine(state: Path) -> list[Finding]:
         _open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         _processes(resource.getrlimit(resource.RLIMIT_NPROC)[0]),
         _inotify(Path("/proc/sys/fs/inotify")),
+        _terminals(),
         _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
         _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
         *_state(state),
@@ -109,6 +110,16 @@ def _inotify(folder: Path) -> Finding:
     found = f"{instances} instances and {watches} watches for each user"
     advice = f"run: sysctl fs.inotify.max_user_instances={_INSTANCES * 2} fs.inotify.max_user_watches={_WATCHES * 8}"
     return _judge("inotify", instances >= _INSTANCES and watches >= _WATCHES, found, advice)
+
+
+def _terminals() -> Finding:
+    try:
+        for fd in os.openpty():
+            os.close(fd)
+    except OSError as exc:
+        advice = 'without them source = "pty" does not work; mount devpts on /dev/pts, or raise sysctl kernel.pty.max'
+        return Finding("terminals", "warn", f"none can be opened: {exc.strerror}", advice)
+    return Finding("terminals", "ok", "can be opened")
 
 
 def _pipes(path: Path, *, privileged: bool) -> Finding:

@@ -8,6 +8,7 @@ from actors.journal_file import read_records
 from protocols.errors import InputError, JournalError
 from protocols.events import Record, RunEnded, Stream
 from protocols.ids import TaskId, WorkerId
+from protocols.layout import streams_of
 from protocols.states import AttemptView, RunView
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import Fleet
@@ -72,13 +73,13 @@ def _batches(fleet: Fleet, after: int) -> Iterator[list[Record]]:
 
 @dataclass(slots=True)
 class Log:
-    """The bytes of one stream of one attempt of a task."""
+    """The bytes of one attempt of a task: of its stdout or its terminal, or of its stderr."""
 
     fleet: Fleet
     task: TaskId
-    stream: Stream
     number: int | None = None
     """Of the attempt; None: the last one."""
+    stderr: bool = False
     view: RunView = field(default_factory=RunView)
 
     def refresh(self) -> bool:
@@ -90,7 +91,7 @@ class Log:
         return living and self.view.outcome is None
 
     def check(self, *, follow: bool = False) -> None:
-        """Raise `InputError` where there is no such task, no such attempt or nothing yet; to follow, wait for it."""
+        """Raise `InputError` where there is no such task, attempt or stream or nothing yet; to follow, wait for it."""
         while (open_ended := self.refresh() and follow) and not self.view.tasks:
             time.sleep(_PAUSE)
         task = self.view.tasks.get(self.task)
@@ -102,6 +103,16 @@ class Log:
                 f"it has no attempt {self.number}; the last is {count}" if count else f"it did not start: {task.status}"
             )
             raise InputError(f"task {quote(self.task)}: {what}")
+        if (attempt := self.attempt()) is not None:
+            self._stream(attempt)
+
+    def _stream(self, attempt: AttemptView) -> Stream:
+        streams = streams_of(attempt.source)
+        if self.stderr and "stderr" not in streams:
+            raise InputError(
+                f"task {quote(self.task)}: it ran on a terminal, where all output is one stream; leave --stderr out"
+            )
+        return "stderr" if self.stderr else streams[0]
 
     def _unknown(self) -> str:
         names = list(self.view.tasks)
@@ -118,23 +129,26 @@ class Log:
         return task.attempt(self.number)
 
     def read(self, start: int = 0, length: int | None = None, *, follow: bool = False) -> Iterator[bytes]:
-        """The bytes from ``start`` on, as they are in the spool; to follow, until the attempt has ended."""
+        """The bytes from ``start`` on, as they are in the spool; to follow, until the attempt has ended.
+
+        Raise `InputError` where there is no such stream.
+        """
         offset, end = start, None if length is None else start + length
         more = True
         while more and offset != end:
             running = self.refresh()
             attempt = self.attempt()
             more = follow and running and (attempt is None or attempt.exited is None)
-            for chunk in self._read_to_end(offset, end):
+            for chunk in self._read_to_end(attempt, offset, end):
                 yield chunk
                 offset += len(chunk)
             if more:
                 time.sleep(_PAUSE)
 
-    def _read_to_end(self, offset: int, end: int | None) -> Iterator[bytes]:
-        if self.number is None:
+    def _read_to_end(self, attempt: AttemptView | None, offset: int, end: int | None) -> Iterator[bytes]:
+        if attempt is None:
             return
-        path = self.fleet.folder.spool(WorkerId(self.task), self.number, self.stream)
+        path = self.fleet.folder.spool(WorkerId(self.task), attempt.number, self._stream(attempt))
         yield from read_part(path, offset, None if end is None else end - offset)
 
 

@@ -26,6 +26,9 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """A last line without its end counts too."""
 
 
+_NOTHING = StreamReport(bytes=0, lines=0)
+
+
 class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     id: AttemptId
@@ -38,6 +41,7 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: EndReason | None
     stdout: StreamReport
     stderr: StreamReport
+    terminal: StreamReport = _NOTHING
     swept: tuple[str, ...]
     error: str
 
@@ -59,6 +63,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     stdout: StreamReport
     stderr: StreamReport
+    terminal: StreamReport = _NOTHING
     swept: int
     seconds: float | None
 
@@ -154,6 +159,7 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView) -> Attempt
         reason=exited.reason if exited else None,
         stdout=_stream(folder, task, attempt.number, "stdout"),
         stderr=_stream(folder, task, attempt.number, "stderr"),
+        terminal=_stream(folder, task, attempt.number, "terminal"),
         swept=exited.swept if exited else (),
         error=exited.error if exited else "",
     )
@@ -171,6 +177,7 @@ def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: floa
         attempts=len(attempts),
         stdout=_sum([attempt.stdout for attempt in attempts]),
         stderr=_sum([attempt.stderr for attempt in attempts]),
+        terminal=_sum([attempt.terminal for attempt in attempts]),
         swept=sum(len(attempt.swept) for attempt in attempts),
         seconds=seconds,
     )

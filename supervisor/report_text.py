@@ -68,8 +68,8 @@ def _table(report: Report) -> Iterator[str]:
 
 
 def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
-    lines = sum(attempt.stdout.lines + attempt.stderr.lines for attempt in task.attempts)
-    size = sum(attempt.stdout.bytes + attempt.stderr.bytes for attempt in task.attempts)
+    streams = [stream for attempt in task.attempts for stream in (attempt.stdout, attempt.stderr, attempt.terminal)]
+    lines, size = sum(stream.lines for stream in streams), sum(stream.bytes for stream in streams)
     end = _end(task.attempts[-1]) if task.attempts else ""
     return str(len(task.attempts)), _elapsed(task.seconds), end, str(lines), format_bytes(size)
 
@@ -98,15 +98,16 @@ def _account(attempt: AttemptReport) -> str:
 
 
 def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
-    """The last lines of stderr; those of stdout where there are none."""
-    streams: tuple[Stream, ...] = ("stderr", "stdout")
+    """The last lines of stderr; those of stdout or of the terminal where there are none."""
+    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal")
     for stream in streams:
         path = folder.spool(WorkerId(task.id), attempt.number, stream)
         lines = _last_lines(path)
         if lines:
             text = "\n".join(lines)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            yield f"The end of {stream} of attempt {attempt.number}:"
+            name = "the terminal" if stream == "terminal" else stream
+            yield f"The end of {name} of attempt {attempt.number}:"
             yield f"{fence}text\n{text}\n{fence}"
             return
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from protocols.errors import InputError
-from protocols.events import Stream
 from protocols.ids import TaskId, WorkerId
 from protocols.layout import FleetFolder
 from protocols.wording import did_you_mean, escaped, quote
@@ -15,8 +14,11 @@ __all__ = ["find_output", "read_part"]
 _CHUNK = 1024 * 1024
 
 
-def find_output(folder: FleetFolder, task: TaskId, stream: Stream, number: int | None) -> Path:
-    """The file with what a task wrote in this attempt; None: in the last one. Raise `InputError` with what there is."""
+def find_output(folder: FleetFolder, task: TaskId, number: int | None, *, stderr: bool = False) -> Path:
+    """The file with what a task wrote in this attempt; None: in the last one. Raise `InputError` with what there is.
+
+    ``stderr``: of that stream, instead of stdout or the terminal.
+    """
     spool = folder.root / "spool"
     tasks = _names(spool)
     if task not in tasks:
@@ -26,7 +28,10 @@ def find_output(folder: FleetFolder, task: TaskId, stream: Stream, number: int |
     chosen = attempts[-1] if attempts and number is None else str(1 if number is None else number)
     if chosen not in attempts:
         raise InputError(f"task {quote(task)}: {spool} has no output of attempt {chosen}{_list(attempts)}")
-    return folder.spool(WorkerId(task), int(chosen), stream)
+    terminal = folder.spool(WorkerId(task), int(chosen), "terminal")
+    if stderr or not terminal.exists():
+        return folder.spool(WorkerId(task), int(chosen), "stderr" if stderr else "stdout")
+    return terminal
 
 
 def read_part(path: Path, start: int = 0, length: int | None = None) -> Iterator[bytes]:

@@ -109,7 +109,7 @@ def render_status(status: RunStatus, width: int | None) -> str:
             str(line.attempt or ""),
             "" if line.pid is None else str(line.pid),
             "" if line.seconds is None else format_elapsed(line.seconds),
-            format_bytes(line.stdout_bytes + line.stderr_bytes) if line.attempt else "",
+            format_bytes(line.stdout_bytes + line.stderr_bytes + line.terminal_bytes) if line.attempt else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
             _what(line),
         )

@@ -7,6 +7,7 @@ import msgspec
 
 from protocols.durations import format_duration
 from protocols.environment import withheld_environment, worker_environment
+from protocols.events import Source
 from protocols.graph import critical_path, waves
 from protocols.ids import TaskId
 from protocols.plan import Plan, Task
@@ -69,9 +70,9 @@ def _find_slowest(plan: Plan) -> Slowest | None:
 
 
 def _group_environments(tasks: Iterable[Task], base: Mapping[str, str]) -> tuple[Environment, ...]:
-    groups: dict[tuple[frozenset[str], tuple[str, ...]], list[Task]] = {}
+    groups: dict[tuple[frozenset[str], tuple[str, ...], Source], list[Task]] = {}
     for task in tasks:
-        groups.setdefault((frozenset(task.env), task.pass_env), []).append(task)
+        groups.setdefault((frozenset(task.env), task.pass_env, task.source), []).append(task)
     return tuple(_describe_environment(group, base) for group in groups.values())
 
 

@@ -176,6 +176,12 @@ class Client:
             **changes,
         }
 
+    def terminal_request(self, *argv: str, **changes: object) -> Message:
+        """The same for a worker on a terminal, whose output is then where that of stdout would be."""
+        request = {"window": [120, 40], **self.spawn_request(*argv, **changes)}
+        del request["stderr"]
+        return {**request, "terminal": request.pop("stdout")}
+
     def shell(self, script: str, **changes: object) -> str:
         return self.spawn("/bin/sh", "-c", script, **changes)
 

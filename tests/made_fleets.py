@@ -13,6 +13,7 @@ from protocols.events import (
     Outcome,
     RunEnded,
     RunStarted,
+    Source,
     Stream,
     TaskStatus,
     TaskStatusChanged,
@@ -59,9 +60,16 @@ def status(task: str, status: TaskStatus, *, attempt: int = 0, reason: str = "",
     return TaskStatusChanged(at=at, task=TaskId(task), status=status, attempt=attempt, reason=reason)
 
 
-def starting(task: str, attempt: int = 1, *, at: float = AT) -> AttemptStarting:
-    id_ = attempt_id(task, attempt)
-    return AttemptStarting(at=at, worker=WorkerId(task), attempt=attempt, id=id_, argv=("true",), cwd="/work")
+def starting(task: str, attempt: int = 1, *, at: float = AT, source: Source = "pipe") -> AttemptStarting:
+    return AttemptStarting(
+        at=at,
+        worker=WorkerId(task),
+        attempt=attempt,
+        id=attempt_id(task, attempt),
+        argv=("true",),
+        cwd="/work",
+        source=source,
+    )
 
 
 def started(

@@ -19,8 +19,8 @@ _PATIENCE = 20.0
 
 class Leader(NamedTuple):
     process: Process
-    pipe: int
-    """The inode number of the pipe that is its stdout."""
+    pipe: str
+    """The pipe that is its stdout, as /proc names it."""
     output: int
     """The read end of that pipe."""
     stdin: int
@@ -43,11 +43,11 @@ class Trees:
             file_actions=[(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)],
             setsid=True,
         )
-        inode = os.fstat(stdout).st_ino
+        pipe = f"pipe:[{os.fstat(stdout).st_ino}]"
         os.close(stdin)
         os.close(stdout)
         self._fds += [feed, output]
-        return Leader(self.process(pid), inode, output, feed)
+        return Leader(self.process(pid), pipe, output, feed)
 
     def read_pid(self, leader: Leader) -> int:
         """The pid on the next line that the script prints."""

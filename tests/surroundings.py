@@ -61,7 +61,7 @@ class Stage:
         return ask
 
     async def answer(self, ask: AskSpawn) -> None:
-        _make(ask.request.stdout, ask.request.stderr)
+        _make(ask.request.stdout, ask.request.stderr, ask.request.terminal)
         await ask.answer.send(Answer(msgspec.json.encode(_SPAWNED)))
 
     async def end(
@@ -71,6 +71,7 @@ class Stage:
         reason: EndReason = "exit",
         signal: str | None = None,
         output: int = 0,
+        terminal: int = 0,
     ) -> None:
         await ask.reports.send(
             Ended(
@@ -82,13 +83,14 @@ class Stage:
                 reason=reason,
                 stdout_bytes=output,
                 stderr_bytes=0,
+                terminal_bytes=terminal,
                 swept=(),
             )
         )
 
 
 def _make(*paths: str) -> None:
-    for path in paths:
+    for path in filter(None, paths):
         Path(from_os(path).decode()).touch()
 
 

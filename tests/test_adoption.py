@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
@@ -96,6 +97,20 @@ def test_an_attempt_whose_end_is_written_down_needs_no_next_keeper(tmp_path: Pat
         stderr_bytes=8,
         swept=(),
     )
+
+
+def test_the_ends_of_a_terminal_outlive_the_end_of_input_and_go_to_the_next_keeper(tmp_path: Path) -> None:
+    reports, _ = trio.open_memory_channel[Report](1)
+    spawn = msgspec.structs.replace(_spawn(tmp_path), stdout="", stderr="", terminal="/terminal", window=(80, 24))
+    fds = tuple(os.dup(0) for _ in range(4))
+    held = Held(spawn, reports, pid=1, start_ticks=1, fds=fds, not_after=None)
+
+    held.close_stdin()
+
+    adopt = held.adopt()
+    assert (held.fds, adopt.fds) == (fds[:3], 3)
+    assert (adopt.stdout, adopt.stderr, adopt.terminal) == ("", "", "/terminal")
+    held.close()
 
 
 def test_the_next_keeper_gets_what_is_left_of_timeout_and_grace(tmp_path: Path) -> None:

@@ -134,6 +134,21 @@ def test_bytes_that_no_record_covers_get_one(fleet: Fleet) -> None:
     ]
 
 
+def test_the_bytes_of_a_terminal_are_told_as_those_of_pipes(fleet: Fleet) -> None:
+    view = fold(run_started("a"), starting("a", source="pty"), started("a"), output("a", stream="terminal", length=4))
+    fill_spool(fleet, "a", b"0123456789", stream="terminal")
+    write_status(fleet, "a", "exited", code=0, exited_at=AT, terminal_bytes=11)
+
+    [first, second, third, *_] = closing_events(fleet.folder, view, (), NOW)
+
+    assert first == output("a", stream="terminal", offset=4, length=6, at=NOW)
+    assert second == WorkerMismatch(
+        at=NOW, worker=WorkerId("a"), attempt=1, stream="terminal", written=11, spooled=10, recorded=10
+    )
+    assert isinstance(third, WorkerExited)
+    assert (third.stdout_bytes, third.stderr_bytes, third.terminal_bytes) == (0, 0, 10)
+
+
 def test_bytes_that_are_missing_are_declared(fleet: Fleet) -> None:
     view = fold(run_started("a"), starting("a"), started("a"), output("a", length=10))
     fill_spool(fleet, "a", b"0123")

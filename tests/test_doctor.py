@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -26,6 +27,16 @@ def test_a_machine_on_which_our_tests_run_fails_nowhere(tmp_path: Path) -> None:
 
 def test_what_is_not_ok_comes_with_advice(tmp_path: Path) -> None:
     assert all(finding.advice for finding in examine(tmp_path / "s") if finding.level != "ok")
+
+
+def test_without_terminals_nothing_fails_but_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> tuple[int, int]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "openpty", none_left)
+    [finding] = [each for each in examine(tmp_path / "s") if each.subject == "terminals"]
+
+    assert finding.level == "warn" and 'source = "pty"' in finding.advice
 
 
 def test_an_existing_state_folder_is_examined_itself_and_left_as_it_was(tmp_path: Path) -> None:

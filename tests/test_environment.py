@@ -1,6 +1,7 @@
 """Which variables reach a worker."""
 
 from protocols.environment import withheld_environment, worker_environment
+from protocols.events import Source
 from protocols.ids import TaskId
 from protocols.plan import Task
 
@@ -21,8 +22,8 @@ BASE = {
 }
 
 
-def task(*, env: dict[str, str] | None = None, pass_env: tuple[str, ...] = ()) -> Task:
-    return Task(id=TaskId("a"), command=("true",), env=env or {}, pass_env=pass_env)
+def task(*, env: dict[str, str] | None = None, pass_env: tuple[str, ...] = (), source: Source = "pipe") -> Task:
+    return Task(id=TaskId("a"), command=("true",), env=env or {}, pass_env=pass_env, source=source)
 
 
 def test_a_worker_gets_the_usual_variables_and_no_secrets() -> None:
@@ -47,6 +48,21 @@ def test_nothing_of_callboard_itself_is_passed_whatever_the_plan_asks_for() -> N
     passed = worker_environment(task(pass_env=("*", "CALLBOARD_CFG_STATE")), BASE)
 
     assert passed == {name: value for name, value in BASE.items() if not name.startswith("CALLBOARD_")}
+
+
+def test_a_terminal_of_ours_is_described_as_what_it_is_unless_the_plan_says_otherwise() -> None:
+    ours = worker_environment(task(source="pty"), {"TERM": "dumb"})
+    without = [worker_environment(task(source="pty", pass_env=names), {}) for names in ((), ("TERM",))]
+    set_here = worker_environment(task(source="pty", env={"TERM": "vt100"}), {"TERM": "dumb"})
+    passed = worker_environment(task(source="pty", pass_env=("TERM",)), {"TERM": "screen"})
+    of_pipes = worker_environment(task(), {"TERM": "dumb"})
+
+    assert [each["TERM"] for each in (ours, *without, set_here, passed, of_pipes)] == [
+        *["xterm-256color"] * 3,
+        "vt100",
+        "screen",
+        "dumb",
+    ]
 
 
 def test_what_is_withheld_is_told_by_name_in_order() -> None:

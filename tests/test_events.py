@@ -6,7 +6,15 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.events import FleetSwept, Record, decode_event, encode_event, encode_record
+from protocols.events import (
+    AttemptStarting,
+    FleetSwept,
+    Record,
+    WorkerExited,
+    decode_event,
+    encode_event,
+    encode_record,
+)
 
 
 @given(st.text(st.characters(codec="utf-8")))
@@ -25,6 +33,19 @@ def test_text_that_is_no_unicode_is_written_with_escapes(text: str) -> None:
     swept = decode_event(encode_event(FleetSwept(at=1.0, processes=(text,))))
 
     assert swept == FleetSwept(at=1.0, processes=(text.encode("utf-8", "backslashreplace").decode(),))
+
+
+def test_what_was_written_before_there_were_terminals_is_read() -> None:
+    starting = decode_event(
+        b'{"type":"attempt.starting","at":1.0,"worker":"a","attempt":1,"id":"x","argv":["true"],"cwd":"/","timeout":null}'
+    )
+    exited = decode_event(
+        b'{"type":"worker.exited","at":1.0,"worker":"a","attempt":1,"code":0,"signal":null,"reason":"exit",'
+        b'"started_at":1.0,"ended_at":1.0,"stdout_bytes":3,"stderr_bytes":0,"swept":[],"error":""}'
+    )
+
+    assert isinstance(starting, AttemptStarting) and starting.source == "pipe"
+    assert isinstance(exited, WorkerExited) and (exited.stdout_bytes, exited.terminal_bytes) == (3, 0)
 
 
 def test_a_record_is_its_event_with_a_number_in_front() -> None:

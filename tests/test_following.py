@@ -123,15 +123,40 @@ def test_the_last_attempt_is_meant_unless_one_is_named(state: Path) -> None:
     fill_spool(fleet, "a", b"second", attempt=2)
     fill_spool(fleet, "a", b"error", attempt=2, stream="stderr")
 
-    assert text_of(Log(fleet, TaskId("a"), "stdout")) == b"second"
-    assert text_of(Log(fleet, TaskId("a"), "stdout", 1)) == b"first"
-    assert text_of(Log(fleet, TaskId("a"), "stderr")) == b"error"
+    assert text_of(Log(fleet, TaskId("a"))) == b"second"
+    assert text_of(Log(fleet, TaskId("a"), 1)) == b"first"
+    assert text_of(Log(fleet, TaskId("a"), stderr=True)) == b"error"
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_terminal_is_the_one_stream_of_an_attempt(state: Path, follow: bool) -> None:
+    pipes, terminal = starting("a"), starting("a", 2, source="pty")
+    fleet = make_fleet(state, [run_started("a"), pipes, exited("a"), terminal, exited("a", 2)])
+    fill_spool(fleet, "a", b"first")
+    fill_spool(fleet, "a", b"on a terminal\r\n", attempt=2, stream="terminal")
+
+    assert text_of(Log(fleet, TaskId("a")), follow=follow) == b"on a terminal\r\n"
+    assert text_of(Log(fleet, TaskId("a"), 1), follow=follow) == b"first"
+    with pytest.raises(
+        InputError, match=r'^task "a": it ran on a terminal, where all output is one stream; leave --st'
+    ):
+        Log(fleet, TaskId("a"), stderr=True).check(follow=follow)
+
+
+def test_following_the_stderr_of_a_task_that_then_begins_on_a_terminal_is_an_error(living: Fleet) -> None:
+    add_records(living, [run_started("a")])
+    log = Log(living, TaskId("a"), stderr=True)
+    log.check(follow=True)
+    add_records(living, [starting("a", source="pty")])
+
+    with pytest.raises(InputError, match="leave --stderr out"):
+        next(log.read(follow=True))
 
 
 def test_a_worker_that_wrote_nothing_has_an_empty_log(state: Path) -> None:
     fleet = make_fleet(state, [run_started("a"), starting("a"), exited("a")])
 
-    assert text_of(Log(fleet, TaskId("a"), "stdout")) == b""
+    assert text_of(Log(fleet, TaskId("a"))) == b""
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,7 +168,7 @@ def test_a_range_is_that_part_of_the_bytes(
     fill_spool(ended, "a", data)
 
     expected = data[start:] if length is None else data[start : start + length]
-    assert text_of(Log(ended, TaskId("a"), "stdout"), start, length) == expected
+    assert text_of(Log(ended, TaskId("a")), start, length) == expected
 
 
 def test_following_ends_with_the_attempt_and_not_with_the_next_one(living: Fleet) -> None:
@@ -155,7 +180,7 @@ def test_following_ends_with_the_attempt_and_not_with_the_next_one(living: Fleet
             for number in range(100):
                 file.write(b"line %d\n" % number)
 
-    log = Log(living, TaskId("a"), "stdout")
+    log = Log(living, TaskId("a"))
     log.check(follow=True)
     with meanwhile(write, partial(add_records, living, [exited("a"), starting("a", 2)])):
         text = b"".join(log.read(follow=True))
@@ -171,21 +196,21 @@ def test_following_waits_for_a_task_that_has_not_begun(living: Fleet) -> None:
         partial(fill_spool, living, "a", b"text"),
         partial(add_records, living, [exited("a")]),
     ):
-        assert text_of(Log(living, TaskId("a"), "stdout"), follow=True) == b"text"
+        assert text_of(Log(living, TaskId("a")), follow=True) == b"text"
 
 
 def test_following_ends_when_the_range_is_complete(living: Fleet) -> None:
     add_records(living, [run_started("a"), starting("a")])
     fill_spool(living, "a", b"0123456789")
 
-    assert text_of(Log(living, TaskId("a"), "stdout"), 2, 3, follow=True) == b"234"
+    assert text_of(Log(living, TaskId("a")), 2, 3, follow=True) == b"234"
 
 
 def test_following_ends_when_the_supervisor_is_killed(state: Path) -> None:
     fleet = make_fleet(state, [run_started("a"), starting("a")])
     fill_spool(fleet, "a", b"half a li")
 
-    assert text_of(Log(fleet, TaskId("a"), "stdout"), follow=True) == b"half a li"
+    assert text_of(Log(fleet, TaskId("a")), follow=True) == b"half a li"
 
 
 @pytest.mark.parametrize("follow", [True, False])
@@ -193,20 +218,20 @@ def test_an_unknown_task_is_an_error_that_helps(living: Fleet, follow: bool) -> 
     add_records(living, [run_started("build", "test")])
 
     with pytest.raises(InputError, match=r'task "biuld": run .* has no such task; did you mean "build"'):
-        Log(living, TaskId("biuld"), "stdout").check(follow=follow)
+        Log(living, TaskId("biuld")).check(follow=follow)
     with pytest.raises(InputError, match=r"no such task; it has build, test$"):
-        Log(living, TaskId("../../etc"), "stdout").check(follow=follow)
+        Log(living, TaskId("../../etc")).check(follow=follow)
 
 
 def test_an_attempt_that_never_was_is_an_error(state: Path) -> None:
     fleet = make_fleet(state, [run_started("a", "b"), starting("a"), exited("a")])
 
     with pytest.raises(InputError, match='task "a": it has no attempt 2; the last is 1'):
-        Log(fleet, TaskId("a"), "stdout", 2).check()
+        Log(fleet, TaskId("a"), 2).check()
     with pytest.raises(InputError, match='task "b": it did not start: stopped'):
-        Log(fleet, TaskId("b"), "stdout").check()
+        Log(fleet, TaskId("b")).check()
 
 
 def test_a_run_without_tasks_says_so(state: Path) -> None:
     with pytest.raises(InputError, match="it has no tasks at all"):
-        Log(make_fleet(state, None), TaskId("a"), "stdout").check(follow=True)
+        Log(make_fleet(state, None), TaskId("a")).check(follow=True)

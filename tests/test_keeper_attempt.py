@@ -16,7 +16,9 @@ OTHER = LEFT._replace(pid=11)
 @pytest.fixture
 def attempt(tmp_path: Path) -> Iterator[Attempt]:
     path = os.fsencode(tmp_path / "status")
-    terms = Terms("a", b"/out", b"/err", path, attached=True, timeout=60.0, grace=10.0, linger=2.0)
+    terms = Terms(
+        "a", {"stdout": b"/out", "stderr": b"/err"}, path, attached=True, timeout=60.0, grace=10.0, linger=2.0
+    )
     attempt = Attempt(terms, 9, 90, at=1000.0, now=5.0, boot_id="boot", status=StatusFile(path))
     yield attempt
     attempt.close()
@@ -69,7 +71,7 @@ def test_a_new_supervisor_is_told_the_exit_and_the_end(attempt: Attempt) -> None
         "reason": "exit",
         "swept": [],
     }
-    sizes = {"stdout_bytes": 3, "stderr_bytes": 0}
+    sizes = {"stdout_bytes": 3, "stderr_bytes": 0, "terminal_bytes": 0}
     assert attempt.reports() == [exited, {"type": "ended", "attempt": "a", **ended, **sizes}]
 
 
@@ -113,15 +115,18 @@ def test_each_state_is_on_disk(attempt: Attempt, tmp_path: Path) -> None:
 
 def test_closing_twice_is_no_mistake(attempt: Attempt) -> None:
     attempt.stdin, attempt.pidfd = os.dup(0), os.dup(0)
-    attempt.readers = {"stdout": os.dup(0)}
+    attempt.slave = os.dup(0)
+    attempt.ends = {"stdout": (os.dup(0),), "terminal": (os.dup(0), os.dup(0), os.dup(0))}
 
     attempt.close_stdin()
     attempt.close_stdin()
-    attempt.close_reader("stdout")
-    attempt.close_reader("stdout")
+    attempt.close_slave()
+    attempt.close_slave()
+    for stream in ("stdout", "stdout", "terminal"):
+        attempt.close_ends(stream)
     attempt.close_pidfd()
 
-    assert not any([attempt.stdin, attempt.pidfd, attempt.readers])
+    assert not any([attempt.stdin, attempt.slave, attempt.pidfd, attempt.ends])
 
 
 @pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (34, "SIGRTMIN"), (35, "SIGRTMIN+1"), (64, "SIGRTMAX")])

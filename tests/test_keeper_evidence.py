@@ -1,9 +1,11 @@
+import os
+
 import pytest
 
 from actors.keeper_process.evidence import Evidence, ticks_now
 from actors.keeper_process.procfs import Process
 
-NOBODY = frozenset[int]()
+NOBODY = frozenset[str]()
 NO_SUCH_PID = 2**22 + 1
 
 
@@ -28,6 +30,19 @@ def test_the_session_or_the_group_of_a_leader_shows_its_attempt(evidence: Eviden
     assert evidence.shown_by(process(session=1000)) == "one"
     assert evidence.shown_by(process(pgrp=1000)) == "one"
     assert evidence.shown_by(process()) is None
+
+
+def test_the_terminal_that_it_holds_shows_its_attempt(evidence: Evidence) -> None:
+    master, slave = os.openpty()
+    evidence.add("two", 2000, 200, frozenset({os.ttyname(slave)}))
+    us = process(pid=os.getpid())
+
+    held = evidence.shown_by(us)
+    os.close(slave)
+    closed = evidence.shown_by(us)
+    os.close(master)
+
+    assert (held, closed) == ("two", None)
 
 
 def test_a_process_that_started_with_one_attempt_alone_is_of_that(evidence: Evidence) -> None:

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.keeper_process.pacer import Pacer
+from actors.keeper_process.terminal import TerminalEnd
 
 MILLISECOND = 0.001
 
@@ -66,6 +67,17 @@ def test_the_calm_after_a_flood_is_calm_again() -> None:
     pauses = [pacer.pause(101.0 + second, 80) for second in range(10)]
 
     assert pauses == [0.0] * 10
+
+
+def test_who_pours_into_a_terminal_is_not_kept_waiting_although_that_holds_little() -> None:
+    pacer = Pacer()
+    now, pauses = 100.0, []
+
+    for _ in range(200):  # it is full again when we look
+        pauses.append(pacer.pause(now, 10 * 1024 * TerminalEnd.weight))
+        now += 0.1 * MILLISECOND + pauses[-1]
+
+    assert sum(pauses[20:]) == 0.0
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 10.0), st.integers(0, 1024 * 1024))))

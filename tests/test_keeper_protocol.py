@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.keeper_process import requests as keeper_side
-from actors.keeper_process.requests import fds_of, parse_message, parse_request
+from actors.keeper_process.requests import BadRequestError, fds_of, parse_message, parse_request
 from actors.keeper_process.wire import MAX_LINE
 from protocols.ids import AttemptId, FleetId
 from protocols.keeper import (
@@ -28,6 +28,7 @@ from protocols.keeper import (
     Refusal,
     Reply,
     Request,
+    Resize,
     Resumed,
     Shutdown,
     Spawn,
@@ -79,6 +80,10 @@ def _spawn(argv: tuple[str, ...] = ("x",), cwd: str = "/", env: tuple[str, ...] 
     )
 
 
+def _on_terminal() -> Spawn:
+    return msgspec.structs.replace(_spawn(), stdout="", stderr="", terminal="/tty", window=(80, 24))
+
+
 def _heard(request: Request) -> keeper_side.Request:
     """What the keeper makes of it."""
     line = encode_request(request)
@@ -86,7 +91,8 @@ def _heard(request: Request) -> keeper_side.Request:
     return parse_request(parse_message(line))
 
 
-_TERMS = keeper_side.Terms(A, b"/out", b"/err", b"/status", True, float("inf"), 0.0, 2.0)
+_PIPES = {"stdout": b"/out", "stderr": b"/err"}
+_TERMS = keeper_side.Terms(A, _PIPES, b"/status", True, float("inf"), 0.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,9 @@ _TERMS = keeper_side.Terms(A, b"/out", b"/err", b"/status", True, float("inf"), 
         (Hello(versions=(VERSION,), fleet=FleetId("f"), generation=1), keeper_side.Hello([1], "f", 1)),
         (
             _spawn(stdin=Stdin("text", to_os(_EVERY_BYTE + b"\0"))),
-            keeper_side.Spawn(_TERMS, b"/bin/x", [b"x"], b"/", {}, keeper_side.Stdin("text", _EVERY_BYTE + b"\0")),
+            keeper_side.Spawn(
+                _TERMS, b"/bin/x", [b"x"], b"/", {}, keeper_side.Stdin("text", _EVERY_BYTE + b"\0"), None
+            ),
         ),
         (
             Adopt(
@@ -112,10 +120,23 @@ _TERMS = keeper_side.Terms(A, b"/out", b"/err", b"/status", True, float("inf"), 
             ),
             keeper_side.Adopt(_TERMS._replace(timeout=1.5), 7, 9),
         ),
+        (
+            _on_terminal(),
+            keeper_side.Spawn(
+                keeper_side.Terms(A, {"terminal": b"/tty"}, b"/status", True, float("inf"), 0.0, 2.0),
+                b"/bin/x",
+                [b"x"],
+                b"/",
+                {},
+                keeper_side.Stdin("none", b""),
+                keeper_side.Window(80, 24),
+            ),
+        ),
         (Reaped(attempt=A, code=None, signal=9, at=1.0), keeper_side.Reaped(A, None, 9, 1.0)),
         (Reaped(attempt=A, code=0, signal=None, at=1.0), keeper_side.Reaped(A, 0, None, 1.0)),
         (Stop(attempt=A, grace=0.0, reason="stop"), keeper_side.Stop(A, 0.0, "stop")),
         (CloseStdin(attempt=A), keeper_side.CloseStdin(A)),
+        (Resize(attempt=A, window=(80, 24)), keeper_side.Resize(A, keeper_side.Window(80, 24))),
         (Forget(attempt=A), keeper_side.Forget(A)),
         (Ping(), keeper_side.Ping()),
         (Shutdown(), keeper_side.Shutdown()),
@@ -123,6 +144,14 @@ _TERMS = keeper_side.Terms(A, b"/out", b"/err", b"/status", True, float("inf"), 
 )
 def test_the_keeper_understands_each_request(said: Request, heard: keeper_side.Request) -> None:
     assert _heard(said) == heard
+
+
+@pytest.mark.parametrize("window", [None, [80], [80, 24, 1], [0, 24], [80, 65536], [80.0, 24], [True, 24], "80x24"])
+def test_a_terminal_without_a_size_is_refused(window: object) -> None:
+    message = {**parse_message(encode_request(_on_terminal())), "window": window}
+
+    with pytest.raises(BadRequestError, match="window: must be an array of columns and rows"):
+        parse_request(message)
 
 
 def test_an_adoption_comes_with_two_descriptors_and_nothing_else_with_any() -> None:
@@ -204,4 +233,4 @@ def test_what_no_keeper_says_is_an_error(line: bytes) -> None:
 def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
     assert MAX_MESSAGE == MAX_LINE
     said = {each.__struct_config__.tag for each in get_args(Request)}
-    assert len(said) == len(get_args(keeper_side.Request)) == 9
+    assert len(said) == len(get_args(keeper_side.Request)) == 10

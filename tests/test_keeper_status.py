@@ -19,6 +19,7 @@ LONGEST = Status(
     stdout_bytes=2**63,
     stderr_bytes=2**63,
     reason="not-started",
+    terminal_bytes=2**63,
 )
 
 

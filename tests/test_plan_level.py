@@ -7,6 +7,8 @@ from protocols.plan import Stdin
 from protocols.plan_parser import parse_plan
 
 NUL = "holds a NUL character, which no command, path or variable can; remove it"
+STDIN_OF_TERMINAL = 'write "none", { text = "TEXT" } or { file = "PATH" }'
+WINDOW = 'window: "{}" is not COLUMNSxROWS; write it like "120x40"'
 STDIN = 'stdin: write "none", "pipe", { text = "TEXT" } or { file = "PATH" }'
 
 
@@ -74,6 +76,27 @@ def problems(line: str) -> list[str]:
         ('stdin = { file = "" }', "stdin.file: empty; write something, or leave the key out"),
         ("stdin = { file = 5 }", 'stdin.file: expected a string, got a number; write "5"'),
         ("allow_failure = 1", "allow_failure: expected true or false, got a number"),
+        (
+            'source = "tmux"',
+            'source: "tmux" is not supported by this version; write "pipe" or "pty"',
+        ),
+        ('source = "ptty"', 'source: "ptty" is no source; did you mean "pty"?'),
+        ('source = "terminal"', 'source: "terminal" is no source; write "pipe" or "pty"'),
+        ("source = true", 'source: expected a string, got true or false; write "true"'),
+        ('window = "120x40"', 'window: only a terminal has a size; add source = "pty", or remove this key'),
+        (
+            'source = "pipe"\nwindow = "120x40"',
+            'window: only a terminal has a size; add source = "pty", or remove this key',
+        ),
+        ('source = "pty"\nwindow = "0x40"', WINDOW.format("0x40")),
+        ('source = "pty"\nwindow = "120x10000"', WINDOW.format("120x10000")),
+        ('source = "pty"\nwindow = "120 x 40"', WINDOW.format("120 x 40")),
+        ('source = "pty"\nwindow = "120x٤٠"', WINDOW.format("120x٤٠")),
+        ('source = "pty"\nwindow = [120, 40]', "window: expected a string, got a list"),
+        (
+            'source = "pty"\nstdin = "pipe"',
+            f'stdin: "pipe": a task with source = "pty" reads from its terminal; {STDIN_OF_TERMINAL}',
+        ),
         ('progress_file = ""', "progress_file: empty; write something, or leave the key out"),
     ],
 )
@@ -111,6 +134,24 @@ def test_stdin_is_nothing_or_a_text_or_a_file_or_a_pipe(line: str, expected: Std
     plan = parse_plan(f'tasks = [{{ id = "a", command = ["cat"], stdin = {line} }}]', "x.toml")
 
     assert plan.tasks[0].stdin == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", ("pipe", (120, 40))),
+        ('source = "pty"', ("pty", (120, 40))),
+        ('source = "pty"\nwindow = "1x9999"', ("pty", (1, 9999))),
+        ('role = "tui"', ("pty", (80, 24))),
+        ('role = "tui"\nwindow = "200x50"', ("pty", (200, 50))),
+        ('role = "tui"\nsource = "pipe"', ("pipe", (80, 24))),
+    ],
+)
+def test_a_worker_writes_to_pipes_or_to_a_terminal_of_some_size(lines: str, expected: tuple[object, ...]) -> None:
+    roles = 'roles.tui = { source = "pty", window = "80x24" }'
+    plan = parse_plan(f'{roles}\n[[tasks]]\nid = "a"\ncommand = ["true"]\n{lines}', "x.toml")
+
+    assert (plan.tasks[0].source, plan.tasks[0].window) == expected
 
 
 def test_a_task_may_take_back_what_its_role_says() -> None:

@@ -42,6 +42,7 @@ def test_a_report_tells_of_the_run_and_its_totals(fleet: Fleet) -> None:
     fill_spool(fleet, "a", b"one\ntwo")
     fill_spool(fleet, "a", b"oops\n", stream="stderr")
     fill_spool(fleet, "b", b"three\n")
+    fill_spool(fleet, "b", b"four\r\n", stream="terminal")
 
     report = report_on(
         fleet,
@@ -67,6 +68,7 @@ def test_a_report_tells_of_the_run_and_its_totals(fleet: Fleet) -> None:
         "attempts": 2,
         "stdout": StreamReport(bytes=13, lines=3),
         "stderr": StreamReport(bytes=5, lines=1),
+        "terminal": StreamReport(bytes=6, lines=1),
         "swept": 1,
         "seconds": 3.0,
     }

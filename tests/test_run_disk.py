@@ -25,13 +25,12 @@ from supervisor.fleets import find_fleets
 from tests.keeper_client import is_alive
 from tests.running import RunningPlan, callboard, running, task
 from tests.small_disk import small_disk
+from tests.sources import KINDS, PIPE, Kind
 from tests.writers import WRITE, acknowledged, has_line_numbers, writer
 
 _DISK = 4 * 1024 * 1024
 _PAGE = 4096
 _LARGE = 3 * 1024 * 1024
-_PILE = 32 * 1024
-"""A pipe holds up to twice as much."""
 
 
 @pytest.fixture
@@ -52,30 +51,32 @@ def _fill(disk: Path, *, leave: int) -> Path:
     return ballast
 
 
-def _wait_until_full(run: RunningPlan, name: str) -> None:
+def _wait_until_full(run: RunningPlan, name: str, kind: Kind = PIPE) -> None:
     """Until the worker waits in a write: its pipe is filling up behind a disk that is full."""
-    path, state = run.spool_path(name), run.cwd / ".callboard"
-    run.wait_until(lambda: os.statvfs(state).f_bavail == 0 and acknowledged(run, name) >= path.stat().st_size + _PILE)
+    path, state = run.spool_path(name, stream=kind.stream), run.cwd / ".callboard"
+    least = kind.pile
+    run.wait_until(lambda: os.statvfs(state).f_bavail == 0 and acknowledged(run, name) >= path.stat().st_size + least)
 
 
-def test_a_full_disk_holds_the_worker_up_and_not_one_byte_is_lost(tmp_path: Path, state: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.source)
+def test_a_full_disk_holds_the_worker_up_and_not_one_byte_is_lost(tmp_path: Path, state: Path, kind: Kind) -> None:
     ballast = _fill(state, leave=2 * 1024 * 1024)
-    with running(tmp_path, writer("a", size=_LARGE), task("b", "echo after", needs=["a"])) as run:
+    with running(tmp_path, kind.writer("a", size=_LARGE), task("b", "echo after", needs=["a"])) as run:
         run.wait_for(WorkerStarted, "a")
-        _wait_until_full(run, "a")
+        _wait_until_full(run, "a", kind)
         worker = run.wait_for(WorkerStarted, "a").pid
         assert is_alive(worker)
 
         ballast.unlink()
         run.finish()
 
-        assert has_line_numbers(run.spool("a"))
+        assert has_line_numbers(kind.spool(run, "a"))
         ended = run.wait_for(WorkerExited, "a")
-        covered = sum(event.length for event in run.events(WorkerOutput, "a"))
-        assert len(run.spool("a")) == acknowledged(run, "a") == ended.stdout_bytes == covered == _LARGE
-        assert run.attempt("a").stdout.lines == _LARGE // 16
+        written = ended.stdout_bytes + ended.terminal_bytes
+        assert len(kind.spool(run, "a")) == acknowledged(run, "a") == written == kind.covered(run, "a") == _LARGE
+        assert getattr(run.attempt("a"), kind.stream).lines == _LARGE // 16
         (blocked,) = run.events(SpoolBlocked, "a")
-        assert (blocked.stream, blocked.error) == ("stdout", "No space left on device")
+        assert (blocked.stream, blocked.error) == (kind.stream, "No space left on device")
         assert len(run.events(SpoolResumed, "a")) == 1
         assert not run.events(WorkerMismatch)
         assert run.spool("b") == b"after\n"

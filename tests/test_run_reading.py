@@ -157,14 +157,14 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
     report = json.loads(callboard(ended, "report", "--json").stdout)
 
     assert " ".join(status["tasks"][0]) == (
-        "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes "
+        "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes "
         "quiet_for fraction label stopping blocked"
     )
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
-        "number id started_at ended_at seconds code signal reason stdout stderr swept error"
+        "number id started_at ended_at seconds code signal reason stdout stderr terminal swept error"
     )
-    assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr swept seconds"
+    assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr terminal swept seconds"
 
 
 def test_every_record_as_json_has_its_number_its_type_and_its_time(ended: Path) -> None:

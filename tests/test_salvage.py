@@ -21,8 +21,16 @@ def folder(tmp_path: Path) -> FleetFolder:
 
 
 def test_the_last_attempt_is_meant_unless_one_is_named(folder: FleetFolder) -> None:
-    assert find_output(folder, A, "stdout", None) == folder.root / "spool/a/10/stdout"
-    assert find_output(folder, A, "stderr", 2) == folder.root / "spool/a/2/stderr"
+    assert find_output(folder, A, None) == folder.root / "spool/a/10/stdout"
+    assert find_output(folder, A, 2, stderr=True) == folder.root / "spool/a/2/stderr"
+
+
+def test_where_there_was_a_terminal_its_output_is_found(folder: FleetFolder) -> None:
+    terminal = folder.root / "spool/a/2/terminal"
+    terminal.touch()
+
+    assert find_output(folder, A, 2) == terminal
+    assert find_output(folder, A, None) == folder.root / "spool/a/10/stdout"
 
 
 @pytest.mark.parametrize(
@@ -40,14 +48,14 @@ def test_what_is_not_there_is_an_error_with_what_there_is(
     folder: FleetFolder, task: str, number: int | None, what: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        find_output(folder, TaskId(task), "stdout", number)
+        find_output(folder, TaskId(task), number)
 
     assert str(caught.value) == f'task "{task}": {folder.root}/spool {what}'
 
 
 def test_without_a_spool_there_is_no_output(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no output of it; it has none at all"):
-        find_output(FleetFolder(tmp_path), A, "stdout", None)
+        find_output(FleetFolder(tmp_path), A, None)
 
 
 def test_a_part_is_read_as_far_as_the_file_goes(tmp_path: Path) -> None:

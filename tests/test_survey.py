@@ -49,6 +49,17 @@ def test_a_survey_tells_waves_paths_caps_and_environments() -> None:
     )
 
 
+def test_a_task_on_a_terminal_has_an_environment_of_its_own() -> None:
+    tasks = [f'[[tasks]]\nid = "{source}"\nsource = "{source}"\ncommand = ["true"]' for source in ("pipe", "pty")]
+
+    found = survey(parse_plan("\n".join(tasks), "x.toml"), "x.toml", {"PATH": "/bin"})
+
+    assert [(each.tasks, each.passed) for each in found.environments] == [
+        (("pipe",), ("PATH",)),
+        (("pty",), ("PATH", "TERM")),
+    ]
+
+
 def test_the_slowest_chain_counts_every_attempt() -> None:
     plan = parse_plan(PLAN.replace("retries = 1", "retries = 5"), "x.toml")
 

@@ -26,7 +26,7 @@ from protocols.events import (
 )
 from protocols.ids import WorkerId
 from protocols.keeper import Forget, Stop, from_os, to_os
-from protocols.plan import Stdin
+from protocols.plan import Stdin, Window
 from tests.surroundings import FLEET, Stage, start, surrounded
 
 A = WorkerId("a")
@@ -224,6 +224,37 @@ async def test_the_keeper_gets_the_bytes_of_arguments_and_paths(tmp_path: Path) 
     assert (request.timeout, request.grace, request.linger, request.attached) == (9.0, 2.0, 2.0, True)
     assert from_os(request.stderr).decode() == str(tmp_path / "spool" / "a" / "1" / "stderr")
     assert from_os(request.status).decode() == str(tmp_path / "status" / order.id)
+
+
+async def test_a_worker_on_a_terminal_has_one_stream_and_a_window(tmp_path: Path) -> None:
+    order = start(source="pty", window=Window(80, 24))
+    async with living(tmp_path, order, {"TERM": "dumb"}) as life:
+        spawn = await life.stage.spawned()
+        await wait_all_tasks_blocked()
+        assert life.stage.followed == {"a/1/terminal"}
+        _append(spawn.request.terminal, b"hello")
+        await life.stage.end(spawn, terminal=5)
+
+    request = spawn.request
+    assert (request.stdout, request.stderr, request.window) == ("", "", (80, 24))
+    assert from_os(request.terminal).decode() == str(tmp_path / "spool" / "a" / "1" / "terminal")
+    assert "TERM=xterm-256color" in request.env
+    starting, _, output, exited = life.stage.events
+    assert isinstance(starting, AttemptStarting) and starting.source == "pty"
+    assert isinstance(output, WorkerOutput) and (output.stream, output.length) == ("terminal", 5)
+    assert isinstance(exited, WorkerExited) and (exited.stdout_bytes, exited.terminal_bytes) == (0, 5)
+
+
+async def test_a_terminal_for_which_the_disk_has_no_room_is_the_stream_that_waits(tmp_path: Path) -> None:
+    async with living(tmp_path, start(source="pty")) as life:
+        life.stage.around = replace(life.stage.around, retry=0.001)
+        spawn = await life.stage.next_spawn()
+        await spawn.answer.send(Answer(error=SpawnError("no room", "ENOSPC")))
+        await life.stage.end(await life.stage.spawned())
+        await life.stage.next_request()
+
+    waits = [event for event in life.stage.events if isinstance(event, SpoolBlocked | SpoolResumed)]
+    assert [event.stream for event in waits] == ["terminal", "terminal"]
 
 
 @pytest.mark.parametrize("outer", ["", "0/1", "0/1:2/3"])

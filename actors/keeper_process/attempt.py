@@ -10,9 +10,7 @@ from actors.keeper_process.procfs import Process
 from actors.keeper_process.requests import Terms
 from actors.keeper_process.status import Status, StatusFile
 
-__all__ = ["STREAMS", "Attempt", "Exit", "signal_name"]
-
-STREAMS = ("stdout", "stderr")
+__all__ = ["Attempt", "Exit", "signal_name"]
 
 
 class Exit(NamedTuple):
@@ -33,6 +31,7 @@ class Attempt:
         self, terms: Terms, pid: int, start_ticks: int, *, at: float, now: float, boot_id: str, status: StatusFile
     ) -> None:
         self.id = terms.attempt
+        self.streams = tuple(terms.spools)
         self.attached = terms.attached
         self.grace = terms.grace
         self.pid = pid
@@ -45,9 +44,11 @@ class Attempt:
         """The final size of each stream that is complete."""
         self.blocked: dict[str, str] = {}
         """The error of each stream whose file takes no more."""
-        self.readers: dict[str, int] = {}
-        """Our own read end of each stream that is not complete, for whoever asks for the same spawn again."""
+        self.ends: dict[str, tuple[int, ...]] = {}
+        """Our own ends of each stream that is not complete, for whoever asks for the same spawn again."""
         self.stdin: int | None = None
+        self.slave: int | None = None
+        """Of a terminal, while the leader lives: who closes it may open it again, so it is not at its end yet."""
         self.pidfd: int | None = None
         """Of an adopted leader, until it is gone."""
         self.adopted = False
@@ -68,7 +69,7 @@ class Attempt:
 
     @property
     def streams_open(self) -> bool:
-        return len(self.sizes) < len(STREAMS)
+        return len(self.sizes) < len(self.streams)
 
     @property
     def incomplete(self) -> bool:
@@ -107,6 +108,7 @@ class Attempt:
             exited_at=found.at if self.exit else None,
             stdout_bytes=self.sizes.get("stdout"),
             stderr_bytes=self.sizes.get("stderr"),
+            terminal_bytes=self.sizes.get("terminal"),
             reason=self.ladder.reason if self.ended_at is not None or self.stopping else None,
         )
         try:
@@ -147,8 +149,9 @@ class Attempt:
             "exited_at": found.at,
             "at": self.ended_at,
             "reason": self.ladder.reason,
-            "stdout_bytes": self.sizes["stdout"],
-            "stderr_bytes": self.sizes["stderr"],
+            "stdout_bytes": self.sizes.get("stdout", 0),
+            "stderr_bytes": self.sizes.get("stderr", 0),
+            "terminal_bytes": self.sizes.get("terminal", 0),
             "swept": list(self._swept.values()),
         }
 
@@ -162,16 +165,22 @@ class Attempt:
             os.close(self.pidfd)
             self.pidfd = None
 
-    def close_reader(self, stream: str) -> None:
-        if stream in self.readers:
-            os.close(self.readers.pop(stream))
+    def close_slave(self) -> None:
+        if self.slave is not None:
+            os.close(self.slave)
+            self.slave = None
+
+    def close_ends(self, stream: str) -> None:
+        for fd in self.ends.pop(stream, ()):
+            os.close(fd)
 
     def close(self) -> None:
         """It has ended: nothing stays open for it."""
         self.close_stdin()
         self.close_pidfd()
-        for stream in STREAMS:
-            self.close_reader(stream)
+        self.close_slave()
+        for stream in self.streams:
+            self.close_ends(stream)
         self._status.close()
 
 

@@ -40,9 +40,9 @@ class Census:
         self._doubtful_until = -1
         """When (ticks) something unattributed was last alive: it may be the parent of whatever came until then."""
 
-    def add(self, attempt: str, pid: int, start_ticks: int, pipes: frozenset[int] = frozenset()) -> None:
-        """Register a leader. ``pipes``: the inode numbers of the pipes that it writes to."""
-        self._evidence.add(attempt, pid, start_ticks, pipes)
+    def add(self, attempt: str, pid: int, start_ticks: int, outlets: frozenset[str] = frozenset()) -> None:
+        """Register a leader. ``outlets``: the pipes or the terminal that it writes to."""
+        self._evidence.add(attempt, pid, start_ticks, outlets)
         self._unreaped[attempt] = pid
 
     def leader_reaped(self, attempt: str) -> None:

@@ -1,4 +1,4 @@
-"""Copies what workers write, from their pipes to their spool files, in a thread of its own."""
+"""Copies what workers write, from their pipes and terminals to their spool files, in a thread of its own."""
 
 import fcntl
 import os
@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from actors.keeper_process.pacer import Pacer
+from actors.keeper_process.terminal import TerminalEnd
 
 __all__ = ["Blocked", "Copier", "Eof", "Resumed", "open_spool"]
 
@@ -30,14 +31,14 @@ _CHUNK = 1024 * 1024  # more than a pipe holds unless it was made larger: one sp
 
 
 class Eof(NamedTuple):
-    """All that the pipe ever held is in the file, which has ``size`` bytes."""
+    """All that the pipe or terminal ever held is in the file, which has ``size`` bytes."""
 
     key: Key
     size: int
 
 
 class Blocked(NamedTuple):
-    """The file takes no more. The bytes stay in the pipe, each second is another try."""
+    """The file takes no more. The bytes stay where they are, each second is another try."""
 
     key: Key
     error: str
@@ -50,12 +51,33 @@ class Resumed(NamedTuple):
 Report: TypeAlias = Eof | Blocked | Resumed
 
 
-class _Stream:
-    __slots__ = ("blocked", "finishing", "key", "pipe", "size", "spool", "wide")
+class _PipeEnd:
+    """What the copier takes from a pipe; the same as `TerminalEnd` for one."""
 
-    def __init__(self, key: Key, pipe: int, spool: int) -> None:
+    pending = 0
+    widens = True
+    weight = 1
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def held(self) -> int:
+        found: int = struct.unpack("i", fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)))[0]
+        return found
+
+    def move(self, spool: int, limit: int) -> int:
+        return os.splice(self.fd, spool, limit, flags=os.SPLICE_F_NONBLOCK)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class _Stream:
+    __slots__ = ("blocked", "end", "finishing", "key", "size", "spool", "wide")
+
+    def __init__(self, key: Key, end: _PipeEnd | TerminalEnd, spool: int) -> None:
         self.key = key
-        self.pipe = pipe
+        self.end = end
         self.spool = spool
         self.size = os.lseek(spool, 0, os.SEEK_CUR)
         self.blocked = False
@@ -72,10 +94,10 @@ def open_spool(path: str) -> int:
 
 
 class Copier:
-    """One thread for all pipes, so that a slow disk delays nothing else.
+    """One thread for all of them, so that a slow disk delays nothing else.
 
     ``splice`` moves bytes inside the kernel. We never hold any: when we are killed, what is not in the file is
-    still in the pipe, for whoever else has it open. ``report`` is called in the thread.
+    still in the pipe or terminal, for whoever else has it open. ``report`` is called in the thread.
     """
 
     def __init__(self, report: Callable[[Report], None]) -> None:
@@ -94,19 +116,23 @@ class Copier:
     def start(self) -> None:
         self._thread.start()
 
-    def add(self, key: Key, read_fd: int, spool_fd: int) -> None:
-        """Copy this pipe until all its writers are gone, then report `Eof`. Both descriptors are ours from now on."""
-        self._call(partial(self._add, _Stream(key, read_fd, spool_fd)))
+    def add(self, key: Key, ends: tuple[int, ...], spool_fd: int) -> None:
+        """Copy until all writers are gone, then report `Eof`. All descriptors are ours from now on.
+
+        ``ends``: the read end of a pipe, or what `TerminalEnd` takes.
+        """
+        end = _PipeEnd(*ends) if len(ends) == 1 else TerminalEnd(*ends)
+        self._call(partial(self._add, _Stream(key, end, spool_fd)))
 
     def finish(self, key: Key) -> None:
-        """Copy what the pipe holds now, then end the stream although somebody may still write to it.
+        """Copy what is there now, then end the stream although somebody may still write to it.
 
         Does nothing for a stream that has ended. While the disk is full, `Eof` has to wait.
         """
         self._call(partial(self._finish, key))
 
     def close(self) -> None:
-        """End the thread. What is still in the pipes stays there; nothing else may be called afterwards."""
+        """End the thread. What is not copied yet stays where it is; nothing else may be called afterwards."""
         if self._epoll.closed:
             return
         self._call(self._stop)
@@ -131,7 +157,7 @@ class Copier:
             if copied and (pause := pacer.pause(time.monotonic(), copied)):
                 time.sleep(pause)
         for stream in self._streams.values():
-            os.close(stream.pipe)
+            stream.end.close()
             os.close(stream.spool)
 
     def _patience(self) -> float | None:
@@ -146,8 +172,10 @@ class Copier:
         self._running = False
 
     def _add(self, stream: _Stream) -> None:
-        self._streams[stream.pipe] = self._by_key[stream.key] = stream
-        self._epoll.register(stream.pipe, select.EPOLLIN)
+        self._streams[stream.end.fd] = self._by_key[stream.key] = stream
+        self._epoll.register(stream.end.fd, select.EPOLLIN)
+        if stream.end.pending:
+            self._copy(stream)
 
     def _finish(self, key: Key) -> None:
         if stream := self._by_key.get(key):
@@ -155,24 +183,26 @@ class Copier:
             self._copy_rest(stream)
 
     def _copy(self, stream: _Stream) -> int:
-        """Copy what is there. Return the number of bytes."""
+        """Copy what is there. Return the number of bytes as the pacer is to count them."""
         count = self._splice(stream, _CHUNK)
         if count == 0:
             self._end(stream)
         elif count is not None and count >= _FULL and not stream.wide and self._wide < _WIDE_PIPES:
             self._widen(stream)
-        return count or 0
+        return (count or 0) * stream.end.weight
 
     def _widen(self, stream: _Stream) -> None:
+        if not stream.end.widens:
+            return
         stream.wide = True
         self._wide += 1
         with suppress(OSError):  # the user's pipes are too large together already: it stays as it is
-            fcntl.fcntl(stream.pipe, fcntl.F_SETPIPE_SZ, _WIDE)
+            fcntl.fcntl(stream.end.fd, fcntl.F_SETPIPE_SZ, _WIDE)
 
     def _copy_rest(self, stream: _Stream) -> None:
         """Copy what is there now and end, or leave the stream blocked."""
-        held = struct.unpack("i", fcntl.ioctl(stream.pipe, termios.FIONREAD, bytes(4)))[0]
-        while held > 0:
+        held = stream.end.held()
+        while held > 0 or stream.end.pending:
             count = self._splice(stream, held)
             if stream.blocked:
                 return
@@ -185,7 +215,7 @@ class Copier:
         """Return the number of bytes moved, 0 when all writers are gone, None when there is nothing to do now."""
         count: int | None = None
         try:
-            count = os.splice(stream.pipe, stream.spool, limit, flags=os.SPLICE_F_NONBLOCK)
+            count = stream.end.move(stream.spool, limit)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -201,12 +231,12 @@ class Copier:
             self._retry_at = time.monotonic() + _RETRY_AFTER
         if not stream.blocked:
             stream.blocked = True
-            self._epoll.unregister(stream.pipe)
+            self._epoll.unregister(stream.end.fd)
             self._report(Blocked(stream.key, str(error.strerror)))
 
     def _unblock(self, stream: _Stream) -> None:
         stream.blocked = False
-        self._epoll.register(stream.pipe, select.EPOLLIN)
+        self._epoll.register(stream.end.fd, select.EPOLLIN)
         self._report(Resumed(stream.key))
 
     def _retry(self) -> None:
@@ -220,11 +250,11 @@ class Copier:
                 self._copy(stream)
 
     def _end(self, stream: _Stream) -> None:
-        del self._streams[stream.pipe], self._by_key[stream.key]
+        del self._streams[stream.end.fd], self._by_key[stream.key]
         self._wide -= stream.wide
         if not stream.blocked:
-            self._epoll.unregister(stream.pipe)
-        os.close(stream.pipe)
+            self._epoll.unregister(stream.end.fd)
+        stream.end.close()
         try:
             os.close(stream.spool)
         except OSError as error:  # network file systems tell a failed write only now

@@ -15,7 +15,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 class _Attempt(NamedTuple):
     leader: int
     start_ticks: int
-    pipes: frozenset[int]
+    outlets: frozenset[str]
 
 
 class Evidence:
@@ -25,17 +25,18 @@ class Evidence:
         self._fleet = fleet
         self._attempts: dict[str, _Attempt] = {}
         self._by_leader: dict[int, str] = {}
-        self._by_pipe: dict[int, str] = {}
+        self._by_outlet: dict[str, str] = {}
         self._past: list[range] = []
         """The lives, in ticks, of attempts that were removed."""
 
     def __contains__(self, attempt: str) -> bool:
         return attempt in self._attempts
 
-    def add(self, attempt: str, leader: int, start_ticks: int, pipes: frozenset[int]) -> None:
-        self._attempts[attempt] = _Attempt(leader, start_ticks, pipes)
+    def add(self, attempt: str, leader: int, start_ticks: int, outlets: frozenset[str]) -> None:
+        """``outlets``: the pipes or the terminal that it writes to, as ``pipe:[INODE]`` or ``/dev/pts/NUMBER``."""
+        self._attempts[attempt] = _Attempt(leader, start_ticks, outlets)
         self._by_leader[leader] = attempt
-        self._by_pipe.update(dict.fromkeys(pipes, attempt))
+        self._by_outlet.update(dict.fromkeys(outlets, attempt))
 
     def remove(self, attempt: str) -> None:
         """An unknown attempt changes nothing."""
@@ -44,9 +45,9 @@ class Evidence:
             return
         if self._by_leader.get(gone.leader) == attempt:  # else a later attempt has the same pid
             del self._by_leader[gone.leader]
-        for inode in gone.pipes:
-            if self._by_pipe.get(inode) == attempt:
-                del self._by_pipe[inode]
+        for outlet in gone.outlets:
+            if self._by_outlet.get(outlet) == attempt:
+                del self._by_outlet[outlet]
         self._past.append(range(gone.start_ticks, ticks_now() + 1))
 
     def forget_past(self, before: int) -> None:
@@ -63,12 +64,12 @@ class Evidence:
         return attempt if leads else None
 
     def shown_by(self, process: Process) -> str | None:
-        """The attempt that its mark, its session, its group or a pipe that it holds names."""
+        """The attempt that its mark, its session, its group or an outlet that it holds names."""
         return (
             self._marked(process.pid)
             or self._by_leader.get(process.session)
             or self._by_leader.get(process.pgrp)
-            or next((self._by_pipe[inode] for inode in _pipes_of(process.pid) if inode in self._by_pipe), None)
+            or next((self._by_outlet[each] for each in _outlets_of(process.pid) if each in self._by_outlet), None)
         )
 
     def of_fleet(self, process: Process) -> bool:
@@ -94,18 +95,18 @@ def ticks_now() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_PER_SECOND)
 
 
-def _pipes_of(pid: int) -> set[int]:
-    """The inode numbers of the pipes that a process holds; empty if it is gone or not ours to look into."""
+def _outlets_of(pid: int) -> set[str]:
+    """The pipes and terminals that a process holds; empty if it is gone or not ours to look into."""
     folder = f"/proc/{pid}/fd"
-    inodes = set()
+    outlets = set()
     try:
         for name in os.listdir(folder):  # noqa: PTH208 - hot
             target = _read_link(f"{folder}/{name}")
-            if target.startswith("pipe:["):
-                inodes.add(int(target[6:-1]))
+            if target.startswith(("pipe:[", "/dev/pts/")):
+                outlets.add(target)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass
-    return inodes
+    return outlets
 
 
 def _read_link(path: str) -> str:

@@ -66,9 +66,9 @@ class Fleet:
         self._leaders[launched.attempt.pid] = launched.attempt
         return self._register(launched)
 
-    def adopt(self, request: Adopt, pipes: list[int]) -> Launched:
-        """Raise `StartError`. ``pipes`` are ours in any case."""
-        launched = self._register(take_over(request, pipes, boottime()))
+    def adopt(self, request: Adopt, fds: list[int]) -> Launched:
+        """Raise `StartError`. ``fds`` are ours in any case."""
+        launched = self._register(take_over(request, fds, boottime()))
         attempt = launched.attempt
         if attempt.pidfd is not None:
             self._loop.watch(attempt.pidfd, lambda: self._adopted_is_gone(attempt))
@@ -152,9 +152,9 @@ class Fleet:
     def _register(self, launched: Launched) -> Launched:
         attempt = launched.attempt
         self.attempts[attempt.id] = self._living[attempt.id] = attempt
-        self._census.add(attempt.id, attempt.pid, attempt.start_ticks, launched.inodes)
-        for stream, pipe, spool in launched.streams:
-            self._copier.add((attempt.id, stream), pipe, spool)
+        self._census.add(attempt.id, attempt.pid, attempt.start_ticks, launched.outlets)
+        for stream, ends, spool in launched.streams:
+            self._copier.add((attempt.id, stream), ends, spool)
         attempt.record()
         self._timers.set(attempt.id, attempt.ladder.due)
         self._next_count = min(self._next_count, boottime() + _COUNT_EVERY)
@@ -177,6 +177,7 @@ class Fleet:
 
     def _record_exit(self, attempt: Attempt, found: Exit) -> None:
         attempt.exit = found
+        attempt.close_slave()
         attempt.ladder.exited(boottime())
         attempt.record()
         self._press(attempt)
@@ -186,6 +187,7 @@ class Fleet:
             return
         self._loop.forget(attempt.pidfd)
         attempt.close_pidfd()
+        attempt.close_slave()
         attempt.gone_at = boottime()
         attempt.ladder.exited(attempt.gone_at)
         self._census.leader_reaped(attempt.id)
@@ -223,7 +225,7 @@ class Fleet:
         if order is Order.TERM:
             terminate(attempt, look.members(attempt))
         elif order is Order.FINISH:
-            for stream in attempt.readers:
+            for stream in attempt.ends:
                 self._copier.finish((attempt.id, stream))
         elif order is Order.END:
             self._end(attempt)
@@ -280,7 +282,7 @@ class Fleet:
                 case Eof():
                     attempt.sizes[stream] = event.size
                     attempt.blocked.pop(stream, None)
-                    attempt.close_reader(stream)
+                    attempt.close_ends(stream)
                     self._press(attempt)
                 case Blocked():
                     attempt.blocked[stream] = event.error

@@ -4,35 +4,43 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
-from actors.keeper_process.attempt import STREAMS, Attempt
+from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.copier import open_spool
 from actors.keeper_process.procfs import read_process
 from actors.keeper_process.requests import Adopt, Spawn, Terms
 from actors.keeper_process.spawn import FileLimit, StartError, spawn
 from actors.keeper_process.status import Status, StatusFile
+from actors.keeper_process.terminal import name_of, open_slave
 
-__all__ = ["BOOT_ID", "Launched", "launch", "stdin_of", "take_over"]
+__all__ = ["BOOT_ID", "Launched", "ends_of", "launch", "stdin_of", "take_over"]
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 class Launched:
-    """An attempt, and for each stream the pipe and the spool file that the copier is to own."""
+    """An attempt, and for each stream the ends and the spool file that the copier is to own."""
 
-    def __init__(self, attempt: Attempt, pipes: list[int], spools: list[int]) -> None:
+    def __init__(self, attempt: Attempt, ends: Sequence[tuple[int, ...]], spools: list[int]) -> None:
         """Raise ``OSError`` where descriptors run out."""
         self.attempt = attempt
-        self.streams = list(zip(STREAMS, pipes, spools, strict=True))
-        self.inodes = frozenset(os.fstat(pipe).st_ino for pipe in pipes)
-        attempt.readers = {stream: os.dup(pipe) for stream, pipe, _ in self.streams}
-        self.for_supervisor = [os.dup(pipe) for pipe in (*pipes, *stdin_of(attempt))]
+        self.streams = list(zip(attempt.streams, ends, spools, strict=True))
+        self.outlets = frozenset(map(_outlet, ends))
+        attempt.ends = {stream: tuple(map(os.dup, each)) for stream, each, _ in self.streams}
+        self.for_supervisor = [os.dup(fd) for fd in (*chain(*ends), *stdin_of(attempt))]
 
 
 def stdin_of(attempt: Attempt) -> list[int]:
     """The write end that we hold, if it reads from us: the supervisor gets it too, or our death would be its EOF."""
     return [] if attempt.stdin is None else [attempt.stdin]
+
+
+def ends_of(terms: Terms) -> int:
+    """How many descriptors come with the output of an attempt."""
+    return 3 if "terminal" in terms.spools else 2
 
 
 def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
@@ -54,30 +62,39 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
         attempt = Attempt(
             terms, child.pid, process.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
         )
-        attempt.stdin = child.stdin
-        return Launched(attempt, [child.stdout, child.stderr], spools)
+        attempt.stdin, attempt.slave = child.stdin, child.slave
+        return Launched(attempt, child.outputs, spools)
     except OSError as exc:  # descriptors ran out between the pipes and here
         os.killpg(child.pid, signal.SIGKILL)
         os.waitpid(child.pid, 0)
-        _close_all([child.stdout, child.stderr, *spools])
+        _close_all([*chain(*child.outputs), *spools, *(fd for fd in (child.stdin, child.slave) if fd is not None)])
         raise _file_error(terms.status, exc) from exc
 
 
-def take_over(request: Adopt, pipes: list[int], now: float) -> Launched:
-    """Go on with a worker of a keeper that died; ``pipes`` are ours: the read ends of its output and, if it reads from
-    us, the write end of its input. Raise `StartError`; they are then closed."""
+def take_over(request: Adopt, fds: list[int], now: float) -> Launched:
+    """Go on with a worker of a keeper that died; ``fds`` are ours: the ends of its output and, if it reads from us,
+    the write end of its input. Raise `StartError`; they are then closed."""
     try:
         status, spools = _open_files(request.terms)
     except StartError:
-        _close_all(pipes)
+        _close_all(fds)
         raise
     attempt = Attempt(
         request.terms, request.pid, request.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
     )
     attempt.adopted = True
-    attempt.stdin = pipes[len(STREAMS)] if len(pipes) > len(STREAMS) else None
+    count = ends_of(request.terms)
+    attempt.stdin = fds[count] if len(fds) > count else None
     attempt.pidfd = _open_pidfd(request)
-    return Launched(attempt, pipes[: len(STREAMS)], spools)
+    if "terminal" in attempt.streams:
+        attempt.slave = open_slave(fds[0])
+        return Launched(attempt, [tuple(fds[:count])], spools)
+    return Launched(attempt, [(fd,) for fd in fds[:count]], spools)
+
+
+def _outlet(ends: tuple[int, ...]) -> str:
+    """Where the link of a descriptor of who writes to it leads."""
+    return name_of(ends[0]) if len(ends) > 1 else f"pipe:[{os.fstat(ends[0]).st_ino}]"
 
 
 def _open_pidfd(request: Adopt) -> int:
@@ -105,7 +122,7 @@ def _open_files(terms: Terms) -> tuple[StatusFile, list[int]]:
     except OSError as exc:
         raise _file_error(terms.status, exc) from exc
     spools: list[int] = []
-    for path in (terms.stdout, terms.stderr):
+    for path in terms.spools.values():
         try:
             spools.append(open_spool(os.fsdecode(path)))
         except OSError as exc:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
-from actors.keeper_process.attempt import STREAMS, Attempt
+from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fleet import Fleet
-from actors.keeper_process.launch import BOOT_ID, stdin_of
+from actors.keeper_process.launch import BOOT_ID, ends_of, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
     BadRequestError,
@@ -19,14 +19,17 @@ from actors.keeper_process.requests import (
     Hello,
     Ping,
     Reaped,
+    Resize,
     Shutdown,
     Spawn,
     Stop,
+    Window,
     fds_of,
     parse_message,
     parse_request,
 )
 from actors.keeper_process.spawn import StartError
+from actors.keeper_process.terminal import open_terminal, resize
 from actors.keeper_process.wire import MAX_FDS, Peer
 
 __all__ = ["VERSIONS", "Operations"]
@@ -129,24 +132,25 @@ class Operations:
         self._check_open()
         known = self._fleet.attempts.get(request.terms.attempt)
         if known is not None:
-            return _started(known), _readers(known)
+            return _started(known), _ends(known)
         launched = self._fleet.start(request)
         return _started(launched.attempt), launched.for_supervisor
 
     def _adopt(self, request: Adopt, fds: list[int] | None) -> _Answer:
         self._check_open()
-        if fds is None or len(fds) not in {len(STREAMS), len(STREAMS) + 1}:
-            raise BadRequestError("fds: adopt needs the read ends of stdout and stderr, and the write end of a stdin")
+        count = ends_of(request.terms)
+        if fds is None or len(fds) not in {count, count + 1}:
+            raise BadRequestError("fds: adopt needs those that came with the spawn")
         known = self._fleet.attempts.get(request.terms.attempt)
         if known is None:
-            pipes = fds.copy()
+            taken = fds.copy()
             fds.clear()
-            launched = self._fleet.adopt(request, pipes)
+            launched = self._fleet.adopt(request, taken)
             _close_all(launched.for_supervisor)
             known = launched.attempt
         return _started(known), []
 
-    def _change(self, request: Reaped | Stop | CloseStdin | Forget) -> None:
+    def _change(self, request: Reaped | Stop | CloseStdin | Resize | Forget) -> None:
         attempt = self._fleet.attempts.get(request.attempt)
         if attempt is None:
             raise RefusedError("unknown-attempt", f"attempt {request.attempt}: is not known here, or was forgotten")
@@ -157,6 +161,8 @@ class Operations:
                 self._fleet.stop(attempt, request.grace, request.reason)
             case CloseStdin():
                 attempt.close_stdin()
+            case Resize():
+                _resize(attempt, request)
             case Forget():
                 self._fleet.forget(attempt)
             case _:
@@ -187,17 +193,29 @@ def _started(attempt: Attempt) -> dict[str, object]:
     return {"pid": attempt.pid, "start_ticks": attempt.start_ticks, "at": attempt.started_at}
 
 
-def _readers(attempt: Attempt) -> list[int]:
-    """The read ends once more; for a stream that is complete, a pipe that is at its end."""
-    return [*(_again(attempt.readers.get(stream)) for stream in STREAMS), *map(os.dup, stdin_of(attempt))]
+def _resize(attempt: Attempt, request: Resize) -> None:
+    if "terminal" not in attempt.streams:
+        raise RefusedError("ENOTTY", f"attempt {attempt.id}: has no terminal; only one with a terminal has a size")
+    if "terminal" in attempt.ends:  # else it has ended
+        resize(attempt.ends["terminal"][0], request.window)
 
 
-def _again(reader: int | None) -> int:
-    if reader is not None:
-        return os.dup(reader)
-    ended, writer = os.pipe2(os.O_CLOEXEC)
+def _ends(attempt: Attempt) -> list[int]:
+    """The ends once more; for a stream that is complete, those of a pipe or terminal that is at its end."""
+    again = [fd for stream in attempt.streams for fd in _again(attempt.ends.get(stream), stream)]
+    return [*again, *map(os.dup, stdin_of(attempt))]
+
+
+def _again(ends: tuple[int, ...] | None, stream: str) -> list[int]:
+    if ends is not None:
+        return [os.dup(fd) for fd in ends]
+    if stream == "terminal":
+        ended, writer = open_terminal(Window(80, 24), [])
+    else:
+        read_end, writer = os.pipe2(os.O_CLOEXEC)
+        ended = (read_end,)
     os.close(writer)
-    return ended
+    return list(ended)
 
 
 def _close_all(fds: list[int]) -> None:

@@ -9,6 +9,7 @@ __all__ = ["BadRequestError", "Request", "fds_of", "parse_message", "parse_reque
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
 _REASONS = frozenset({"exit", "timeout", "stop", "orphaned", "lost", "not-started"})
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+_LARGEST_WINDOW = 65535  # of struct winsize
 _LONGEST_ID = 64  # it has to fit into the status file
 
 
@@ -27,12 +28,19 @@ class Stdin(NamedTuple):
     data: bytes
 
 
+class Window(NamedTuple):
+    """The size of a terminal, in characters."""
+
+    columns: int
+    rows: int
+
+
 class Terms(NamedTuple):
     """What spawn and adopt have in common."""
 
     attempt: str
-    stdout: bytes
-    stderr: bytes
+    spools: dict[str, bytes]
+    """The path for each stream: ``stdout`` and ``stderr``, or only ``terminal``."""
     status: bytes
     attached: bool
     timeout: float
@@ -48,6 +56,8 @@ class Spawn(NamedTuple):
     cwd: bytes
     env: dict[bytes, bytes]
     stdin: Stdin
+    window: Window | None
+    """None where it has no terminal."""
 
 
 class Adopt(NamedTuple):
@@ -73,6 +83,11 @@ class CloseStdin(NamedTuple):
     attempt: str
 
 
+class Resize(NamedTuple):
+    attempt: str
+    window: Window
+
+
 class Forget(NamedTuple):
     attempt: str
 
@@ -85,7 +100,7 @@ class Shutdown(NamedTuple):
     pass
 
 
-Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Forget | Ping | Shutdown
+Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Resize | Forget | Ping | Shutdown
 
 
 def parse_message(line: bytes) -> dict[str, object]:
@@ -120,10 +135,10 @@ def parse_request(message: dict[str, object]) -> Request:
             return Reaped(fields.attempt(), code, signal, fields.seconds("at"))
         case "stop":
             return Stop(fields.attempt(), fields.seconds("grace"), fields.one_of("reason", _REASONS))
-        case "close_stdin":
-            return CloseStdin(fields.attempt())
-        case "forget":
-            return Forget(fields.attempt())
+        case "resize":
+            return Resize(fields.attempt(), fields.window())
+        case "close_stdin" | "forget" as op:
+            return CloseStdin(fields.attempt()) if op == "close_stdin" else Forget(fields.attempt())
         case "ping" | "shutdown" as op:
             return Ping() if op == "ping" else Shutdown()
         case unknown:
@@ -133,8 +148,7 @@ def parse_request(message: dict[str, object]) -> Request:
 def _terms(fields: "_Fields") -> Terms:
     return Terms(
         attempt=fields.attempt(),
-        stdout=fields.path("stdout"),
-        stderr=fields.path("stderr"),
+        spools={stream: fields.path(stream) for stream in _streams(fields)},
         status=fields.path("status"),
         attached=fields.flag("attached"),
         timeout=inf if fields.get("timeout") is None else fields.seconds("timeout"),
@@ -143,17 +157,23 @@ def _terms(fields: "_Fields") -> Terms:
     )
 
 
+def _streams(fields: "_Fields") -> tuple[str, ...]:
+    return ("terminal",) if fields.get("terminal") is not None else ("stdout", "stderr")
+
+
 def _spawn(fields: "_Fields") -> Spawn:
     argv = fields.strings("argv")
     if not argv:
         raise BadRequestError("argv: is empty; name the command at least")
+    terms = _terms(fields)
     return Spawn(
-        terms=_terms(fields),
+        terms=terms,
         executable=fields.string("executable"),
         argv=argv,
         cwd=fields.path("cwd"),
         env=_environment(fields.strings("env")),
         stdin=_stdin(fields),
+        window=fields.window() if "terminal" in terms.spools else None,
     )
 
 
@@ -237,6 +257,16 @@ class _Fields:
 
     def number_or_none(self, name: str) -> int | None:
         return None if self.get(name) is None else self.number(name)
+
+    def window(self) -> Window:
+        value = self.get("window")
+        if (
+            not isinstance(value, list)
+            or len(value) != 2
+            or not all(type(item) is int and 0 < item <= _LARGEST_WINDOW for item in value)
+        ):
+            raise BadRequestError(f"window: must be an array of columns and rows, each from 1 to {_LARGEST_WINDOW}")
+        return Window(*value)
 
     def seconds(self, name: str) -> float:
         value = self.get(name)

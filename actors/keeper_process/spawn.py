@@ -1,14 +1,16 @@
-"""Starting one process: its pipes, its input, its limits, and errors that say what to do."""
+"""Starting one process: its pipes or its terminal, its input, its limits, and errors that say what to do."""
 
 import errno
 import os
 import resource
 import signal
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from actors.keeper_process.low import LowDescriptors
-from actors.keeper_process.requests import Spawn, Stdin
+from actors.keeper_process.requests import Spawn, Stdin, Window
+from actors.keeper_process.terminal import name_of, open_terminal
 
 __all__ = ["Child", "FileLimit", "StartError", "spawn"]
 
@@ -23,6 +25,10 @@ _ADVICE = {
 }
 
 
+_Action: TypeAlias = tuple[int, int, int] | tuple[int, int, str, int, int]
+"""Of the file actions of ``posix_spawn``."""
+
+
 class StartError(Exception):
     """Nothing was started. ``code`` is the errno's name."""
 
@@ -35,9 +41,10 @@ class Child(NamedTuple):
     pid: int
     stdin: int | None
     """The write end, where stdin is a pipe."""
-    stdout: int
-    stderr: int
-    """The read ends."""
+    outputs: list[tuple[int, ...]]
+    """For each stream, what the copier takes."""
+    slave: int | None
+    """Of its terminal."""
 
 
 class FileLimit:
@@ -60,20 +67,40 @@ def spawn(request: Spawn, limit: FileLimit) -> Child:
     """Start the command in a new session, with default signals. Raise `StartError`."""
     opened: list[int] = []
     try:
-        stdin, writer = _open_stdin(request.stdin, opened)
-        out_read, out_write = _pipe(opened)
-        err_read, err_write = _pipe(opened)
-        pid = _execute(request, (stdin, out_write, err_write), limit)
+        child = _start(request, limit, opened)
     except BaseException:
         _close_all(opened)
         raise
-    kept = {out_read, err_read, writer}
+    kept = {child.stdin, child.slave, *chain(*child.outputs)}
     _close_all([fd for fd in opened if fd not in kept])
-    _offer_to_the_oom_killer(pid)
-    return Child(pid, writer, out_read, err_read)
+    _offer_to_the_oom_killer(child.pid)
+    return child
 
 
-def _execute(request: Spawn, streams: tuple[int, int, int], limit: FileLimit) -> int:
+def _start(request: Spawn, limit: FileLimit, opened: list[int]) -> Child:
+    if request.window is not None:
+        return _start_on_terminal(request, request.window, limit, opened)
+    stdin, writer = _open_stdin(request.stdin, opened)
+    out_read, out_write = _pipe(opened)
+    err_read, err_write = _pipe(opened)
+    pid = _execute(request, [stdin, out_write, err_write], [], limit)
+    return Child(pid, writer, [(out_read,), (err_read,)], None)
+
+
+def _start_on_terminal(request: Spawn, window: Window, limit: FileLimit, opened: list[int]) -> Child:
+    """As a shell there would: where stdin is something else, that is redirected and the rest is the terminal."""
+    ends, slave = _terminal(window, opened)
+    stdin, writer = (None, None) if request.stdin.kind == "none" else _open_stdin(request.stdin, opened)
+    first = 0 if stdin is None else 1
+    # The first terminal that the leader of a session opens controls it.
+    actions: list[_Action] = [(os.POSIX_SPAWN_OPEN, first, name_of(ends[0]), os.O_RDWR, 0)]
+    actions += [(os.POSIX_SPAWN_DUP2, first, number) for number in range(first + 1, 3)]
+    pid = _execute(request, [] if stdin is None else [stdin], actions, limit)
+    return Child(pid, writer, [ends], slave)
+
+
+def _execute(request: Spawn, streams: list[int], actions: list[_Action], limit: FileLimit) -> int:
+    """``streams`` become the first descriptors of the command; ``actions`` make what comes after them."""
     _enter(request.cwd)
     limit.give_back()
     try:
@@ -82,7 +109,7 @@ def _execute(request: Spawn, streams: tuple[int, int, int], limit: FileLimit) ->
                 request.executable,
                 request.argv,
                 request.env,
-                file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(places)],
+                file_actions=[*((os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(places)), *actions],
                 setsid=True,
                 setsigmask=(),
                 setsigdef=_ALL_SIGNALS,
@@ -148,6 +175,16 @@ def _pipe(opened: list[int]) -> tuple[int, int]:
         raise StartError(exc, "pipes", "raise 'ulimit -n' or lower the concurrency") from exc
     opened.extend(ends)
     return ends
+
+
+def _terminal(window: Window, opened: list[int]) -> tuple[tuple[int, ...], int]:
+    try:
+        return open_terminal(window, opened)
+    except OSError as exc:
+        if exc.errno == errno.ENOSPC:  # that is no full disk
+            exc = OSError(errno.EAGAIN, "all of them are in use")
+        advice = "raise 'ulimit -n' or 'sysctl kernel.pty.max', or lower the concurrency"
+        raise StartError(exc, "a terminal", advice) from exc
 
 
 def _offer_to_the_oom_killer(pid: int) -> None:

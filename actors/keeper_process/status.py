@@ -24,6 +24,7 @@ class Status(NamedTuple):
     stdout_bytes: int | None = None
     stderr_bytes: int | None = None
     reason: str | None = None
+    terminal_bytes: int | None = None
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -38,6 +39,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "stdout_bytes": (int, type(None)),
     "stderr_bytes": (int, type(None)),
     "reason": (str, type(None)),
+    "terminal_bytes": (int, type(None)),
 }
 _STATES = frozenset({"starting", "running", "exited", "ended"})
 

@@ -30,7 +30,7 @@ def logs(
     task
         The id of the task.
     stderr
-        What it wrote to standard error instead of standard output.
+        What it wrote to standard error instead of standard output; a task on a terminal has only one stream.
     follow
         Go on until the attempt has ended.
     part
@@ -53,12 +53,12 @@ def logs(
 
     start, length = _parse_range(part)
     fleet = find_fleet(open_settings(state, config).state, run)
-    log = Log(fleet, TaskId(task), "stderr" if stderr else "stdout", attempt)
+    log = Log(fleet, TaskId(task), attempt, stderr)
     try:
         log.check(follow=follow)
         chunks = log.read(start, length, follow=follow)
     except JournalError as error:
-        path = find_output(fleet.folder, log.task, log.stream, attempt)
+        path = find_output(fleet.folder, log.task, attempt, stderr=stderr)
         print(f"warning: {error}; what follows is all of {path}", file=sys.stderr)
         chunks = read_part(path, start, length)
     for chunk in chunks:

@@ -1,8 +1,8 @@
-/* The reference for capture: copies pipes to files with epoll, read and write, and does nothing else.
+/* The reference for capture: copies pipes or terminals to files with epoll, read and write, and does nothing else.
  *
  *     pipe_copier FD PATH [FD PATH ...]
  *
- * Ends when all pipes have ended. Exit status 0: every byte was written; 1: the message says what failed.
+ * Ends when all of them have ended. Exit status 0: every byte was written; 1: the message says what failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +59,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < ready; i++) {
             int pipe = (int)(events[i].data.u64 >> 32), file = (int)(uint32_t)events[i].data.u64;
             ssize_t size = read(pipe, buffer, BUFFER);
+            if (size < 0 && errno == EIO) /* the end of a terminal */
+                size = 0;
             if (size < 0)
                 die("read");
             write_all(file, buffer, size);

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from protocols.events import Event, KeeperStarted, decode_event
+from protocols.events import Event, KeeperStarted, Source, decode_event
 from protocols.layout import FleetFolder
 from protocols.wording import quote
 from tests.benchmarks.processes import Memory, cpu_seconds, memory
@@ -83,9 +83,9 @@ def running_plan(text: str, folder: Path) -> Iterator[RunningPlan]:
             process.communicate(timeout=_END_WAIT)
 
 
-def plan_text(tasks: Sequence[tuple[str, Sequence[str]]], *, last: Sequence[str] = ()) -> str:
+def plan_text(tasks: Sequence[tuple[str, Sequence[str]]], *, last: Sequence[str] = (), source: Source = "pipe") -> str:
     """A plan in which all tasks run at once; the command ``last`` after them."""
-    lines = [f"[defaults]\nconcurrency = {len(tasks) + 1}\n"]
+    lines = [f'[defaults]\nconcurrency = {len(tasks) + 1}\nsource = "{source}"\n']
     lines += [f"[[tasks]]\nid = {quote(name)}\ncommand = {_toml(command)}\n" for name, command in tasks]
     if last:
         lines.append(f'[[tasks]]\nid = "last"\ncommand = {_toml(last)}\nneeds = {_toml([name for name, _ in tasks])}\n')

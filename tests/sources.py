@@ -1,0 +1,54 @@
+"""The sources that a worker's bytes may come from, for tests that hold for all of them."""
+
+from dataclasses import dataclass
+
+from protocols.events import Source, Stream, WorkerOutput
+from tests.running import RunningPlan, python, task
+from tests.writers import writer
+
+__all__ = ["KINDS", "PIPE", "PTY", "Kind"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A source, and what a test has to know of it."""
+
+    source: Source
+    stream: Stream
+    """Where the bytes of a worker's stdout are."""
+    exact: str = ""
+    """What a Python worker says first, so that nothing is added to what it writes."""
+    holds: int = 256 * 1024
+    """So many bytes at most are with the kernel: written, and not yet in the spool."""
+    pile: int = 32 * 1024
+    """So many bytes of a worker are with the kernel at least when its disk is full; a pipe holds twice as much."""
+
+    def python(self, name: str, script: str, **keys: object) -> str:
+        return python(name, f"{self.exact}\n{script}", source=self.source, **keys)
+
+    def shell(self, name: str, script: str, **keys: object) -> str:
+        return task(name, script, source=self.source, **keys)
+
+    def writer(self, name: str, *, size: float = float("inf")) -> str:
+        return writer(name, size=size, prologue=self.exact, source=self.source)
+
+    def spool(self, run: RunningPlan, name: str) -> bytes:
+        """Of the first attempt."""
+        return run.spool(name, stream=self.stream)
+
+    def wait_for(self, run: RunningPlan, name: str, text: bytes) -> bytes:
+        return run.wait_for_output(name, text, self.stream)
+
+    def covered(self, run: RunningPlan, name: str) -> int:
+        """How many bytes the records cover, each exactly once and in order."""
+        end = 0
+        for output in run.events(WorkerOutput, name):
+            if output.stream == self.stream:
+                assert output.offset == end
+                end += output.length
+        return end
+
+
+PIPE = Kind("pipe", "stdout")
+PTY = Kind("pty", "terminal", exact="import tty; tty.setraw(1)", holds=160 * 1024, pile=8 * 1024)
+KINDS = [PIPE, PTY]
