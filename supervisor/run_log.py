@@ -37,15 +37,16 @@ class Sayer:
 
     def say(self, about: str, text: str) -> None:
         """What is so until it is said to be over, by an empty ``text``."""
-        if text and not (self._shown(Said(about, text)) and os.isatty(_STDERR)):
+        kept = self._shown(Said(about, text)) and os.isatty(_STDERR)
+        if text and not kept:
             warn(text)
-        elif not text:
-            self._shown(Said(about, text))
 
     def warn(self, text: str) -> None:
         """What has to be read also by those who come back when there is no picture any more."""
-        self.say(text, text)
-        if os.isatty(_STDERR) and len(self.held) < _HELD:
+        kept = self._shown(Said(text, text)) and os.isatty(_STDERR)
+        if not kept:
+            warn(text)
+        elif len(self.held) < _HELD:
             self.held.append(text)
 
     def release(self) -> None:

@@ -57,6 +57,14 @@ def test_every_command_explains_its_parameters(name: str, tmp_path: Path) -> Non
             "run a.toml --output xml",
             'invalid value "xml" for --output. Choose from: "live", "plain", "json"; see: callboard run --help',
         ),
+        ("run a.toml --output live", "--output live: standard output is no terminal; use --output plain"),
+        (
+            "run a.toml --output live --show-output",
+            "--output live: there is no place for --show-output; use --output plain",
+        ),
+        ("watch-run --output live", "--output live: standard output is no terminal; use --output plain"),
+        ("watch-rum", 'no command "watch-rum"; did you mean "watch-run"?'),
+        ("watch-run a b", '"b" is one word too many; see: callboard watch-run --help'),
         ("logs a", "TASK is missing; see: callboard logs --help"),
         (
             "events --after x",

@@ -2,6 +2,8 @@
 
 import os
 import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,3 +122,18 @@ def test_a_picture_obeys_the_environment(
 )
 def test_the_locale_says_whether_a_terminal_understands_utf8(environ: dict[str, str], utf8: bool) -> None:
     assert is_utf8(environ) is utf8
+
+
+def test_who_wants_lines_does_not_load_what_it_takes_to_draw(tmp_path: Path) -> None:
+    """A run of 500 workers may take 80 MB."""
+    (tmp_path / "plan.toml").write_text('tasks = [{ id = "a", command = ["true"] }]')
+    script = (
+        "import sys; from supervisor.cli.main import main; sys.argv = ['callboard', 'run', 'plan.toml']\n"
+        "try: main()\nfinally: print(*sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "supervisor.app" in loaded
+    assert [name for name in loaded if name.startswith("actors.live") or name in {"rich.console", "rich.text"}] == []

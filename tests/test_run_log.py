@@ -98,6 +98,17 @@ def test_where_the_picture_is_gone_it_is_told_at_once(terminal: int) -> None:
     assert _written(terminal) == b"warning: it cannot be written\r\n"
 
 
+def test_a_warning_after_the_picture_is_told_once(terminal: int) -> None:
+    outbox, inbox = trio.open_memory_channel[Said](2)
+    inbox.close()
+    sayer = Sayer(outbox)
+
+    sayer.warn("no picture can be shown")
+    sayer.release()
+
+    assert _written(terminal) == b"warning: no picture can be shown\r\n"
+
+
 def test_of_a_run_of_somebody_else_only_what_hindered_its_end_is_told(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
