@@ -42,7 +42,6 @@ class _Scene:
     """Set when there may be something new to show."""
     epoch: int = 0
     """Of the terminal, as it was when it was painted last."""
-
     cost: float = 0.0
     """Seconds that the last picture took."""
 
@@ -110,9 +109,6 @@ class Screen:
         """Draw what is new. False: the terminal is gone."""
         if not terminal.shows:
             return True
-        if terminal.epoch != scene.epoch:
-            scene.epoch = terminal.epoch
-            scene.painter.forget()
         size, now, board = terminal.size(), self.now(), scene.board
         began = time.thread_time()
         arrangement = arrange(board, size, now)
@@ -122,6 +118,9 @@ class Screen:
         began = time.thread_time()
         hint = board.standing.get(SIGNAL) or tell_interrupt(board.view, now, leaves=self.text.leaves)
         rows = draw(board, arrangement, texts, size, now, look=Look(self.text.ascii_only), hint=hint)
+        if terminal.epoch != scene.epoch:
+            scene.epoch = terminal.epoch
+            scene.painter.forget()
         data = scene.painter.paint(rows, size)
         scene.cost = cost + time.thread_time() - began
         return not data or await terminal.write(data)
