@@ -85,7 +85,7 @@ def _terminal() -> Iterator[tuple[int, "_Drawn"]]:
         os.close(master)
         yield slave, _Drawn(folder / "drawn")
         os.close(slave)
-        reader.wait()
+        reader.terminate()  # the claim on the terminal lasts as long as we do
 
 
 @dataclass(frozen=True)
