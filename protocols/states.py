@@ -144,6 +144,8 @@ class RunView:
 
     def _apply(self, event: Event) -> None:
         match event:
+            case WorkerOutput():  # most of all, so it comes first
+                self._apply_to_attempt(event)
             case RunStarted():
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
                 self.started_at = event.at
@@ -169,9 +171,12 @@ class RunView:
             case ProcessUnattributed() | ActorFailed() | FleetSwept():
                 pass
             case _:
-                attempt = self._task(TaskId(event.worker)).attempt(event.attempt)
-                if attempt is not None:
-                    attempt.apply(event)
+                self._apply_to_attempt(event)
+
+    def _apply_to_attempt(self, event: _OfAttempt) -> None:
+        attempt = self._task(TaskId(event.worker)).attempt(event.attempt)
+        if attempt is not None:
+            attempt.apply(event)
 
     def _forget_blocked(self) -> None:
         for task in self.tasks.values():

@@ -25,7 +25,10 @@ _HOUR = 3600.0
 
 
 class Columns(NamedTuple):
-    """Widths in cells, 0 for a column that is left out. Between two columns is a `GAP`."""
+    """Widths in cells, 0 for a column that is left out. Between two columns is a `GAP`.
+
+    Compared by identity: they are remembered, and rows are looked up by them.
+    """
 
     total: int
     id: int
