@@ -24,7 +24,7 @@ from protocols.layout import FleetFolder
 __all__ = ["Screen"]
 
 _FRAME = 0.05  # seconds between two pictures: people see no more
-_SHARE = 0.03  # of a core: where pictures are large or the machine is slow, there are fewer of them
+_SHARE = 0.02  # of a core: where pictures are large or the machine is slow, there are fewer of them
 _TICK = 1.0  # clocks go on, rates fade
 _CROWD, _BUSY = 0.02, 0.002  # seconds in which records gather, and in which they are taken then
 _LATE = 1.0  # older than that, a record belongs to what there is to catch up with
