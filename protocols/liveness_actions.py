@@ -5,8 +5,9 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 
 from protocols.durations import format_elapsed
+from protocols.liveness_states import State
 from protocols.section import Section
-from protocols.verdict import State, Verdict
+from protocols.verdict import Verdict
 from protocols.wording import quote
 
 __all__ = ["Action", "Climb", "Ladder", "climb", "read_steps"]

@@ -4,57 +4,17 @@ A verdict is no action. ``quiet`` is a suspicion; ``stalled`` is confirmed: a si
 time and that nothing explains. "Unknown" is a state, wherever the evidence itself is in doubt.
 """
 
-from collections.abc import Mapping
 from math import inf
-from types import MappingProxyType
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from protocols.durations import format_elapsed
 from protocols.evidence import Evidence, Exit, contradictions
+from protocols.liveness_states import State
 from protocols.silence import Policy, Watch, excuses, last_output, watch
 from protocols.wording import escaped, quote
 
-__all__ = ["CLASSIC", "Classic", "State", "Verdict", "judge_liveness"]
-
-State: TypeAlias = Literal[
-    "starting",
-    "reading",
-    "thinking",
-    "working",
-    "testing",
-    "waiting-permission",
-    "waiting-quota",
-    "idle",
-    "quiet",
-    "stalled",
-    "complete",
-    "error",
-    "unknown",
-]
-Classic: TypeAlias = Literal[
-    "initializing", "reading", "thinking", "working", "testing", "idle", "stuck", "error", "complete"
-]
-CLASSIC: Mapping[State, Classic | None] = MappingProxyType(
-    {
-        "starting": "initializing",
-        "reading": "reading",
-        "thinking": "thinking",
-        "working": "working",
-        "testing": "testing",
-        "waiting-permission": "idle",
-        "waiting-quota": "idle",
-        "idle": "idle",
-        "quiet": "idle",
-        "stalled": "stuck",
-        "complete": "complete",
-        "error": "error",
-        "unknown": None,
-    }
-)
-"""For those who know nine states. Who waits does nothing and is not stuck, nor is who is only suspected to be; and of
-the nine none means "unknown"."""
+__all__ = ["Verdict", "judge_liveness"]
 
 _DOING: frozenset[State] = frozenset(("reading", "thinking", "working", "testing"))
 _FACTS: frozenset[State] = frozenset(("waiting-permission", "waiting-quota", "complete", "error", "unknown"))

@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocols.evidence import Evidence, Question
 from protocols.liveness_actions import Action, Climb, Ladder, climb, read_steps
+from protocols.liveness_states import State
 from protocols.section import Problems, Section
 from protocols.silence import Policy, Watch
-from protocols.verdict import State, Verdict
+from protocols.verdict import Verdict
 from tests.made_evidence import any_evidence, evidence, judge_all, likely_evidence
 
 ALL: tuple[Action, ...] = ("tell", "nudge", "interrupt", "restart", "fail")

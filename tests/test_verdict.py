@@ -1,14 +1,14 @@
 """Verdicts on single moments: which state wins, and what is said for it. Whole stories are in `test_traces.py`."""
 
 from math import inf
-from typing import get_args
 
 import msgspec
 import pytest
 
 from protocols.evidence import Exit, Mark, Question, Said
+from protocols.liveness_states import State
 from protocols.silence import Policy
-from protocols.verdict import CLASSIC, Classic, State, judge_liveness
+from protocols.verdict import judge_liveness
 from tests.made_evidence import EPOCH, evidence, judge_all
 
 POLICY = Policy()
@@ -167,13 +167,6 @@ def test_a_word_of_its_own_changes_the_state_at_once_and_a_flicker_of_cpu_does_n
         ("working", True),
         ("working", False),
     ]
-
-
-def test_the_nine_classic_states_are_all_there_and_unknown_is_none_of_them() -> None:
-    assert set(CLASSIC) == set(get_args(State))
-    assert {classic for classic in CLASSIC.values() if classic} == set(get_args(Classic))
-    assert [state for state, classic in CLASSIC.items() if classic == "stuck"] == ["stalled"]
-    assert CLASSIC["unknown"] is None
 
 
 def test_a_verdict_goes_through_json() -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocols.evidence import Evidence, Exit, Question, Said
+from protocols.liveness_states import State
 from protocols.silence import Policy, excuses
-from protocols.verdict import State, Verdict, judge_liveness
+from protocols.verdict import Verdict, judge_liveness
 from tests.made_evidence import any_evidence, evidence, judge_all, likely_evidence
 
 POLICY = Policy()

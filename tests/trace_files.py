@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from protocols.evidence import Evidence
+from protocols.liveness_states import State
 from protocols.silence import Policy
-from protocols.verdict import State
 
 __all__ = ["TRACES", "Header", "Moment", "read_trace"]
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import capture, commands, display, latency, spawning
+from tests.benchmarks import capture, commands, display, latency, spawning, vitals
 from tests.benchmarks.figures import Figure, show
 
 __all__ = ["main"]
@@ -21,6 +21,7 @@ _SUBJECTS: dict[str, Callable[..., list[Figure]]] = {
     "latency": latency.measure,
     "capture": capture.measure,
     "display": display.measure,
+    "vitals": vitals.measure,
 }
 _LOOK = 1.0
 _BUSY = 0.1
