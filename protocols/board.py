@@ -20,12 +20,13 @@ from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
 from protocols.states import AttemptView, RunView, TaskView
 
-__all__ = ["JOURNAL", "QUIET_AFTER", "SIGNAL", "Activity", "Board", "Notice", "OutputRange", "silence"]
+__all__ = ["JOURNAL", "QUIET_AFTER", "SIGNAL", "Activity", "Board", "Notice", "OutputRange", "is_stalled", "silence"]
 
 JOURNAL, SIGNAL = "journal", "signal"
 """Subjects of which records tell the end: that it cannot be written, and that one has come."""
 QUIET_AFTER = 60.0
-"""Seconds without output after which a worker needs attention."""
+"""Seconds without output after which a worker that nobody judged needs attention."""
+_SUSPECT = frozenset(("quiet", "waiting-permission", "unknown"))
 _RANGES = 16
 _NOTICES = 8
 _NOTICED_FOR = 60.0  # seconds
@@ -118,8 +119,8 @@ class Board:
     def ordered(self, now: float) -> list[TaskId]:
         """All tasks, those first that a person should look at. Within a class they stand as in the plan.
 
-        The classes: in trouble or being stopped, failed, quiet, running, retrying, pending, stopped, failed but
-        allowed to, skipped, succeeded.
+        The classes: in trouble, stalled or being stopped, failed, quiet, running, retrying, pending, stopped,
+        failed but allowed to, skipped, succeeded.
         """
         tasks = self.view.tasks
         ranks = {name: self._rank(task, now) for name, task in tasks.items()}
@@ -137,9 +138,11 @@ class Board:
         if attempt is None:
             return _RUNNING
         activity = self.activities.get(task.id)
-        if attempt.blocked or attempt.stopping or (activity is not None and activity.mismatch):
+        if attempt.blocked or attempt.stopping or (activity is not None and activity.mismatch) or is_stalled(attempt):
             return _TROUBLE
-        return _QUIET if silence(attempt, now) >= QUIET_AFTER else _RUNNING
+        if attempt.verdict is None:
+            return _QUIET if silence(attempt, now) >= QUIET_AFTER else _RUNNING
+        return _QUIET if attempt.verdict.state in _SUSPECT else _RUNNING
 
     def _activity(self, task: TaskId) -> Activity:
         return self.activities.setdefault(task, Activity())
@@ -148,6 +151,11 @@ class Board:
         text = worker_text(event) if isinstance(event, WorkerExited | WorkerMismatch) else fleet_text(event)
         if text is not None:
             self.notices.append(Notice(event.at, text))
+
+
+def is_stalled(attempt: AttemptView) -> bool:
+    """It is known to stand still."""
+    return attempt.verdict is not None and attempt.verdict.state == "stalled" and attempt.verdict.confirmed
 
 
 def silence(attempt: AttemptView, now: float) -> float:

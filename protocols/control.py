@@ -4,11 +4,15 @@ from typing import Annotated, Any
 
 import msgspec
 
-from protocols.events import TaskStatus
+from protocols.events import EndReason, TaskStatus
 from protocols.ids import RunId, TaskId
+from protocols.liveness_states import State
+from protocols.outcomes import describe_exit
 from protocols.states import AttemptView, RunView, TaskView
 
 __all__ = ["RunStatus", "StatusParams", "StopParams", "StopResult", "run_status"]
+
+_UNSEEN: frozenset[EndReason] = frozenset(("orphaned", "lost"))
 
 
 class StatusParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,6 +31,17 @@ class StopParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StopResult(msgspec.Struct, frozen=True):
     reason: str
     grace: float
+
+
+class VerdictLine(msgspec.Struct, frozen=True):
+    """What all that is known of a worker adds up to."""
+
+    state: State
+    confirmed: bool
+    reasons: tuple[str, ...]
+    """With figures of the moment ``at``."""
+    at: float
+    """Since when, in Unix time."""
 
 
 class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +65,8 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     stopping: str = ""
     blocked: str = ""
     """Why the disk takes no more of its output."""
+    verdict: VerdictLine | None = None
+    """None where nobody judged it yet. Of one that ended without its supervisor: the last one before that."""
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,4 +125,13 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
         "label": "" if attempt.progress is None else attempt.progress.label,
         "stopping": attempt.stopping.reason if attempt.stopping is not None and runs else "",
         "blocked": next(iter(attempt.blocked.values()), ""),
+        "verdict": _verdict(attempt),
     }
+
+
+def _verdict(attempt: AttemptView) -> VerdictLine | None:
+    exited, last = attempt.exited, attempt.verdict
+    if exited is not None and exited.reason not in _UNSEEN:
+        fine = exited.reason == "stop" or (exited.reason == "exit" and exited.code == 0)
+        return VerdictLine("complete" if fine else "error", True, (describe_exit(exited),), exited.at)
+    return None if last is None else VerdictLine(last.state, last.confirmed, last.reasons, last.at)

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.liveness_states import State
 
 __all__ = ["Event", "Record", "decode_event", "encode_event", "encode_record"]
 
@@ -110,6 +111,17 @@ class WorkerHeartbeat(_WorkerEvent, frozen=True, kw_only=True, tag="worker.heart
     terminal_bytes: int = 0
 
 
+class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict"):
+    """What all that is known of a worker adds up to from now on. One for each change of ``state`` or ``confirmed``;
+    none for its end, which `WorkerExited` tells."""
+
+    state: State
+    confirmed: bool
+    """Never true of a suspicion."""
+    reasons: tuple[str, ...]
+    """For people, with figures of the moment of the change."""
+
+
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
     reason: EndReason
     grace: float
@@ -201,6 +213,7 @@ Event: TypeAlias = (
     | WorkerOutput
     | WorkerProgress
     | WorkerHeartbeat
+    | WorkerVerdict
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

@@ -22,6 +22,7 @@ from protocols.events import (
     WorkerMismatch,
     WorkerStarted,
     WorkerStopping,
+    WorkerVerdict,
 )
 from protocols.ids import TaskId
 from protocols.lines import printable
@@ -30,6 +31,7 @@ from protocols.states import RunView
 __all__ = ["PlainLines", "fleet_text", "format_counts", "worker_text"]
 
 _COMMAND = 100
+_GOING_ON = frozenset(("reading", "thinking", "working", "testing", "waiting-permission", "waiting-quota", "idle"))
 _ORDER = ("succeeded", "failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending")
 
 
@@ -47,6 +49,8 @@ class PlainLines:
     def __init__(self, *, leaves: bool = False) -> None:
         self.view = RunView()
         self._leaves = leaves
+        self._stalled: set[TaskId] = set()
+        """Workers of which it was told, and not yet that they go on."""
 
     def feed(self, record: Record) -> list[str]:
         self.view.apply(record)
@@ -68,6 +72,8 @@ class PlainLines:
                 return f"stopping ({event.reason}): {_how(event.grace)}{self._next_interrupt(event)}"
             case RunEnded():
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
+            case WorkerVerdict():
+                return self._judged(event)
             case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
                 return worker_text(event)
             case _:
@@ -84,10 +90,22 @@ class PlainLines:
         shown = command if len(command) <= _COMMAND else command[: _COMMAND - 1] + "…"
         return f"started{_nth(event.attempt)}, pid {event.pid}: {shown}"
 
+    def _judged(self, event: WorkerVerdict) -> str | None:
+        """Doubts are not told, nor that somebody doubts what was told."""
+        task = TaskId(event.worker)
+        if event.state == "stalled" and event.confirmed and task not in self._stalled:
+            self._stalled.add(task)
+            return f"{task}: stalled: {'; '.join(event.reasons)}"
+        if event.state in _GOING_ON and task in self._stalled:
+            self._stalled.remove(task)
+            return f"{task}: goes on ({event.state})"
+        return None
+
     def _changed(self, event: TaskStatusChanged) -> str:
         text = f"{event.task}: {event.status}"
         attempts = self.view.tasks[event.task].attempts
         exited = attempts[-1].exited if attempts else None
+        self._stalled.discard(event.task)
         if event.status == "succeeded" and exited is not None and exited.started_at is not None:
             text += f" in {format_elapsed(exited.ended_at - exited.started_at)}"
         if event.reason:

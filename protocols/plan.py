@@ -6,6 +6,7 @@ import msgspec
 
 from protocols.events import Source
 from protocols.ids import TaskId
+from protocols.silence import Policy
 
 __all__ = ["Plan", "Stdin", "Task", "Window"]
 
@@ -47,6 +48,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds before the first retry; doubles from retry to retry."""
     grace: float = 10.0
     """Seconds between TERM and KILL."""
+    quiet_after: float = Policy().quiet_after
+    """Seconds of unexplained silence after which it is suspected to stand still."""
+    stalled_after: float = Policy().stalled_after
+    """Seconds of the same after which it is known to."""
     source: Source = "pipe"
     window: Window = Window(120, 40)
     """Of the terminal, where the source is one."""

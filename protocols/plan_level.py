@@ -21,6 +21,8 @@ COMMON_KEYS = (
     "retries",
     "backoff",
     "grace",
+    "quiet_after",
+    "stalled_after",
     "source",
     "window",
     "stdin",
@@ -39,7 +41,6 @@ LATER_KEYS = {
             "limits",
             "output",
             "priority",
-            "quiet_after",
             "restart",
             "when",
             "workspace",
@@ -75,6 +76,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     retries: int | None = None
     backoff: float | None = None
     grace: float | None = None
+    quiet_after: float | None = None
+    stalled_after: float | None = None
     source: Source | None = None
     window: Window | None = None
     stdin: Stdin | None = None
@@ -101,6 +104,8 @@ def read_level(section: Section) -> Level:
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True),
         grace=section.duration("grace", zero=True),
+        quiet_after=section.duration("quiet_after", zero=False),
+        stalled_after=section.duration("stalled_after", zero=False),
         source=_read_source(section),
         window=_read_window(section),
         stdin=_read_stdin(section),

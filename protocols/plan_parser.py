@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from protocols.durations import format_duration
 from protocols.errors import PlanError
 from protocols.graph import find_cycles
 from protocols.ids import TaskId
 from protocols.plan import Plan, Task
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.section import Problems, Section
+from protocols.silence import Policy
 from protocols.toml_text import parse_toml
 from protocols.wording import escaped, quote
 
@@ -18,6 +20,7 @@ __all__ = ["parse_plan"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DEFAULT_CONCURRENCY = 16
+_USUAL = Policy()
 _SHOWN = 12  # names of a cycle that a message holds
 
 _ONLY_TASKS = dict.fromkeys(("id", "role", "needs"), "this key belongs to one task; move it to [[tasks]]")
@@ -45,6 +48,7 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Role(msgspec.Struct, frozen=True):
+    section: Section | None
     level: Level
     concurrency: int | None
 
@@ -66,6 +70,8 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     _check_needs(drafts)
     grace = grace if defaults.level.grace is None else defaults.level.grace
     base = msgspec.structs.replace(defaults.level, grace=grace)
+    for role in (defaults, *roles.values()):
+        _check_silence(role.section, role.level, role.level.over(base))
     tasks = tuple(_resolve(draft, base, roles) for draft in drafts)
     if problems.lines:
         raise PlanError(*problems.lines)
@@ -79,9 +85,9 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
 
 def _read_role(section: Section | None) -> _Role:
     if section is None:
-        return _Role(Level(), None)
+        return _Role(None, Level(), None)
     section.check_keys((*COMMON_KEYS, "concurrency"), {**LATER_KEYS, **_ONLY_TASKS})
-    return _Role(read_level(section), section.count("concurrency", 1))
+    return _Role(section, read_level(section), section.count("concurrency", 1))
 
 
 def _read_roles(section: Section | None) -> dict[str, _Role]:
@@ -149,9 +155,24 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
         level = level.over(roles[draft.role].level)
     level = level.over(base)
     _check_terminal(draft, level)
+    _check_silence(draft.section, draft.level, level)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
     said["command"] = _resolve_command(draft, level)
     return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
+
+
+def _check_silence(section: Section | None, said: Level, level: Level) -> None:
+    """Where one of both durations is said, they have to be in order."""
+    quiet = _USUAL.quiet_after if level.quiet_after is None else level.quiet_after
+    stalled = _USUAL.stalled_after if level.stalled_after is None else level.stalled_after
+    if section is None or quiet < stalled or said.quiet_after is said.stalled_after is None:
+        return
+    key = "quiet_after" if said.stalled_after is None else "stalled_after"
+    section.reject(
+        key,
+        f"quiet_after is {format_duration(quiet)} and stalled_after is {format_duration(stalled)} here; "
+        "a worker is quiet first: make stalled_after the longer one",
+    )
 
 
 def _check_terminal(draft: _Draft, level: Level) -> None:

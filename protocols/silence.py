@@ -22,12 +22,27 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     or of ours, connections are built anew and answers come late."""
     starting_for: float = 10.0
     """How long a worker without output counts as starting; agents need up to 6.5 s for their first."""
+    cpu_window: float = 10.0
+    """Over how long the use of CPU is measured at least."""
     busy_cpu: float = 0.05
     """CPUs. An idle agent with its timers stays well below."""
     painting_cpu: float = 0.25
     """CPUs, where the output only repeats itself: to paint a spinner costs something too."""
     jump: float = 2.0
     """How far two clocks may drift apart between two looks. A leap second is 1."""
+
+    @classmethod
+    def of(cls, *, quiet_after: float, stalled_after: float, heartbeat: float) -> "Policy":
+        """The other figures become shorter with these where they have to, never longer."""
+        usual = cls()
+        return cls(
+            quiet_after=quiet_after,
+            stalled_after=stalled_after,
+            heartbeat=heartbeat,
+            hold=min(usual.hold, quiet_after / 6),
+            settle=min(usual.settle, stalled_after / 5),
+            cpu_window=min(usual.cpu_window, quiet_after / 6),
+        )
 
     @property
     def late_after(self) -> float:

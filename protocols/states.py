@@ -30,6 +30,7 @@ from protocols.events import (
     WorkerProgress,
     WorkerStarted,
     WorkerStopping,
+    WorkerVerdict,
 )
 from protocols.ids import AttemptId, RunId, TaskId
 
@@ -41,6 +42,7 @@ _OfAttempt: TypeAlias = (
     | WorkerOutput
     | WorkerProgress
     | WorkerHeartbeat
+    | WorkerVerdict
     | WorkerStopping
     | WorkerExited
     | SpoolBlocked
@@ -69,6 +71,9 @@ class AttemptView:
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
     """Why the disk takes no more of a stream, for each of which that is so."""
+    verdict: WorkerVerdict | None = None
+    """The last one. Behind its end: what it was until then."""
+    _stalled: float = 0.0
 
     def apply(self, event: _OfAttempt) -> None:
         match event:
@@ -81,6 +86,11 @@ class AttemptView:
                 self.progress = event
             case WorkerHeartbeat():
                 self.heartbeat = event
+            case WorkerVerdict() if self.exited is None:
+                self._stalled = self.stalled_for(event.at)
+                self.verdict = event
+            case WorkerVerdict():
+                pass  # its end is the last word
             case WorkerStopping():
                 self.stopping = event
             case WorkerExited():
@@ -92,6 +102,13 @@ class AttemptView:
                 self.blocked.pop(event.stream, None)
             case _:
                 assert_never(event)
+
+    def stalled_for(self, now: float) -> float:
+        """Seconds that it was stalled in all, until its end or until now."""
+        verdict, exited = self.verdict, self.exited
+        if verdict is None or verdict.state != "stalled":
+            return self._stalled
+        return self._stalled + max((now if exited is None else exited.ended_at) - verdict.at, 0.0)
 
 
 @dataclass(slots=True)

@@ -11,10 +11,12 @@ from actors.control_port import ControlPort
 from actors.display import JsonText, LiveText, PlainText
 from actors.follower import Follower
 from actors.hub import Hub
+from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
 from actors.limits import raise_open_files
+from actors.liveness import Liveness
 from actors.messages import Append, FollowRequest, Subscribe
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
@@ -22,11 +24,14 @@ from actors.roster import Roster
 from actors.worker import Surroundings
 from protocols.board import SIGNAL
 from protocols.events import ActorFailed, Outcome, Record
+from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
+from protocols.silence import Policy
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
 from supervisor.layers import layer
+from supervisor.marker_tables import choose_markers
 from supervisor.plans import LoadedPlan
 from supervisor.run_log import Sayer
 from supervisor.settings import Settings
@@ -170,6 +175,7 @@ class Run:
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
             await self._start(deciding, Child("orchestrator", conduct, limit=0))
             async with layer(drain=0) as serving:
+                await self._start(serving, Child("liveness", self._liveness().run, when_exhausted="park"))
                 await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
                 await decided.wait()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
@@ -182,6 +188,24 @@ class Run:
             journal=folder.journal,
             subscribe=channels.requests,
             outbox=channels.decisions,
+        )
+
+    def _liveness(self) -> Liveness:
+        """In the innermost layer: it may write as long as anybody does, and nobody waits for it at the end."""
+        folder, channels, tasks = self.fleet.folder, self._channels, self.loaded.plan.tasks
+        heartbeat = self.settings.liveness.heartbeat
+        return Liveness(
+            folder=folder,
+            subscribe=channels.requests,
+            outbox=channels.events,
+            inspect=partial(Inspector, folder, choose_markers(tasks)),
+            policies={
+                WorkerId(task.id): Policy.of(
+                    quiet_after=task.quiet_after, stalled_after=task.stalled_after, heartbeat=heartbeat
+                )
+                for task in tasks
+            },
+            heartbeat=heartbeat,
         )
 
     def _surroundings(self) -> Surroundings:
@@ -197,6 +221,7 @@ class Run:
             follower=channels.follows,
             outbox=channels.events,
             linger=self.settings.stop.linger,
+            heartbeat=self.settings.liveness.heartbeat,
         )
 
     def _longest_grace(self) -> float:

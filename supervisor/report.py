@@ -44,6 +44,8 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     terminal: StreamReport = _NOTHING
     swept: tuple[str, ...]
     error: str
+    stalled_seconds: float = 0.0
+    """How long it was known to stand still, in all."""
 
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_report(folder: FleetFolder, identity: Identity, view: RunView) -> Report:
     """Read the whole spool of the run, to count its lines: about a second for each few gigabytes."""
-    tasks = tuple(_task(folder, task) for task in view.tasks.values())
+    tasks = tuple(_task(folder, task, view.last_at or 0.0) for task in view.tasks.values())
     started_at = identity.started_at if view.started_at is None else view.started_at
     return Report(
         run=identity.run,
@@ -132,8 +134,8 @@ def count_lines(path: Path) -> StreamReport:
     return StreamReport(bytes=size, lines=ends + (last != b"\n"))
 
 
-def _task(folder: FleetFolder, task: TaskView) -> TaskReport:
-    attempts = tuple(_attempt(folder, task.id, attempt) for attempt in task.attempts)
+def _task(folder: FleetFolder, task: TaskView, last_at: float) -> TaskReport:
+    attempts = tuple(_attempt(folder, task.id, attempt, last_at) for attempt in task.attempts)
     return TaskReport(
         id=task.id,
         status=task.status,
@@ -144,7 +146,7 @@ def _task(folder: FleetFolder, task: TaskView) -> TaskReport:
     )
 
 
-def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView) -> AttemptReport:
+def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: float) -> AttemptReport:
     exited = attempt.exited
     started_at = attempt.started.at if attempt.started else attempt.starting_at
     ended_at = exited.ended_at if exited and exited.reason != "lost" else None
@@ -162,6 +164,7 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView) -> Attempt
         terminal=_stream(folder, task, attempt.number, "terminal"),
         swept=exited.swept if exited else (),
         error=exited.error if exited else "",
+        stalled_seconds=round(attempt.stalled_for(last_at), 3),
     )
 
 

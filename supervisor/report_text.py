@@ -79,7 +79,10 @@ def _elapsed(seconds: float | None) -> str:
 
 
 def _reason(task: TaskReport) -> str:
-    return f"{task.reason} (allowed)" if task.allowed and task.status in ("failed", "timed-out") else task.reason
+    reason = f"{task.reason} (allowed)" if task.allowed and task.status in ("failed", "timed-out") else task.reason
+    stalled = sum(attempt.stalled_seconds for attempt in task.attempts)
+    parts = (reason, f"stalled for {format_elapsed(stalled)} in all" if stalled else "")
+    return "; ".join(part for part in parts if part)
 
 
 def _failure(folder: FleetFolder, task: TaskReport) -> str:

@@ -30,6 +30,11 @@ class StopSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that output and left-over processes get after the exit of a worker."""
 
 
+class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    heartbeat: float = 5.0
+    """Seconds between two looks at each worker."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_runs: int = 20
     """How many runs stay, the latest ones."""
@@ -42,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The absolute folder of all fleets."""
     stream: StreamSettings = StreamSettings()
     stop: StopSettings = StopSettings()
+    liveness: LivenessSettings = LivenessSettings()
     retention: RetentionSettings = RetentionSettings()
 
 

@@ -21,7 +21,15 @@ from protocols.errors import SettingsError
 from protocols.toml_text import parse_toml
 from protocols.wording import did_you_mean, escaped
 from supervisor.input_files import decode_input, read_input
-from supervisor.settings import PREFIX, STATE, RetentionSettings, Settings, StopSettings, StreamSettings
+from supervisor.settings import (
+    PREFIX,
+    STATE,
+    LivenessSettings,
+    RetentionSettings,
+    Settings,
+    StopSettings,
+    StreamSettings,
+)
 
 __all__ = ["read_settings"]
 
@@ -53,6 +61,10 @@ class _Stop(BaseModel):
     linger: _Duration = StopSettings().linger
 
 
+class _Liveness(BaseModel):
+    heartbeat: Annotated[_Duration, Field(ge=0.05, le=60)] = LivenessSettings().heartbeat
+
+
 class _Retention(BaseModel):
     keep_runs: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_runs
     keep_days: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_days
@@ -63,10 +75,16 @@ class _Model(BaseSettings):
     state: Annotated[str, Field(min_length=1)] = STATE
     stream: _Stream = _Stream()
     stop: _Stop = _Stop()
+    liveness: _Liveness = _Liveness()
     retention: _Retention = _Retention()
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {"stream": _Stream, "stop": _Stop, "retention": _Retention}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "stream": _Stream,
+    "stop": _Stop,
+    "liveness": _Liveness,
+    "retention": _Retention,
+}
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
 
 
@@ -96,6 +114,7 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         state=start / model.state,
         stream=StreamSettings(**model.stream.model_dump()),
         stop=StopSettings(**model.stop.model_dump()),
+        liveness=LivenessSettings(**model.liveness.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
     )
 

@@ -22,6 +22,8 @@ __all__ = ["read_status", "render_status", "stop_run"]
 
 _BEGINNING = 2.0  # from the lock of a run to its open socket; usually a tenth of a second
 _PAUSE = 0.05
+_USUAL = frozenset(("starting", "reading", "thinking", "working", "testing", "complete", "error"))
+"""States of a worker that need not be told: its progress and its end tell more."""
 
 
 def read_status(state: Path, prefix: str | None) -> RunStatus:
@@ -102,6 +104,7 @@ def render_status(status: RunStatus, width: int | None) -> str:
     pid = f", pid {status.pid}" if not status.outcome else ""
     plan = f" of {one_line(status.plan)}" if status.plan else ""
     head = f"run {status.run}{plan}: {stands}{seconds}{pid}"
+    now = 0.0 if status.started_at is None else status.started_at + (status.seconds or 0.0)
     rows = [
         (
             line.task,
@@ -111,7 +114,7 @@ def render_status(status: RunStatus, width: int | None) -> str:
             "" if line.seconds is None else format_elapsed(line.seconds),
             format_bytes(line.stdout_bytes + line.stderr_bytes + line.terminal_bytes) if line.attempt else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
-            _what(line),
+            _what(line, now),
         )
         for line in status.tasks
     ]
@@ -120,9 +123,16 @@ def render_status(status: RunStatus, width: int | None) -> str:
     return f"{head}\n\n{table}"
 
 
-def _what(line: TaskLine) -> str:
+def _what(line: TaskLine, now: float) -> str:
     if line.blocked:
         return f"waits for the disk: {line.blocked}"
     if line.stopping:
         return "being stopped" if line.stopping == "stop" else f"being stopped: {line.stopping}"
-    return line.reason or line.label
+    verdict = line.verdict
+    if verdict is None or verdict.state in _USUAL:
+        return line.reason or line.label
+    reasons = "; ".join(verdict.reasons)
+    if line.status != "running":  # nobody saw how it ended
+        return f"{line.reason}; it was {verdict.state}: {reasons}"
+    since = f"{verdict.state} for {format_elapsed(now - verdict.at)}" if now > verdict.at else verdict.state
+    return f"{since}; that began with: {reasons}"

@@ -5,8 +5,9 @@ from typing import NamedTuple
 from actors.cells import Style
 from actors.live.columns import STATE
 from actors.live.figures import whole_seconds
-from protocols.board import Activity
+from protocols.board import Activity, is_stalled, silence
 from protocols.events import WorkerStopping
+from protocols.liveness_states import State
 from protocols.states import AttemptView, TaskView
 
 __all__ = ["Condition", "condition", "is_failure", "remark"]
@@ -21,6 +22,19 @@ _STYLES: dict[str, Style] = {
     "skipped": "dim",
     "stopped": "magenta",
 }
+_WORDS: dict[State, tuple[str, str]] = {
+    "reading": ("reading", "read"),
+    "thinking": ("thinking", "think"),
+    "working": ("working", "work"),
+    "testing": ("testing", "test"),
+    "waiting-permission": ("asks", "asks"),
+    "waiting-quota": ("no quota", "no quota"),
+    "idle": ("idle", "idle"),
+    "quiet": ("quiet (?)", "quiet?"),
+    "stalled": ("stalled", "stalled"),
+    "unknown": ("unknown", "unknown"),
+}
+"""What a verdict is called, and what where there is little room. The others say no more than that it runs."""
 
 
 class Condition(NamedTuple):
@@ -72,12 +86,18 @@ def _running(attempt: AttemptView) -> str:
         return "blocked"
     if attempt.started is None:
         return "starting"
-    word = "running" if attempt.number == 1 else f"running #{attempt.number}"
-    return word if len(word) <= STATE else f"run #{attempt.number}"
+    state = "starting" if attempt.verdict is None else attempt.verdict.state
+    word, short = _WORDS.get(state, ("running", "run"))
+    if attempt.number == 1:
+        return word
+    numbered = f"{word} #{attempt.number}"
+    return numbered if len(numbered) <= STATE else f"{short} #{attempt.number}"[:STATE]
 
 
 def _troubles(attempt: AttemptView, now: float) -> list[str]:
     troubles = [] if attempt.stopping is None else [_stopping(attempt.stopping, now)]
+    if is_stalled(attempt):
+        troubles.append(f"nothing explains a silence of {whole_seconds(silence(attempt, now))}")
     return troubles + [f"waits for the disk: {error}" for error in dict.fromkeys(attempt.blocked.values())]
 
 

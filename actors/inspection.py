@@ -1,0 +1,105 @@
+"""Looks at all workers at once, in a thread: at their processes, and at the end of what they printed."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from actors.keeper_process.procfs import read_process
+from actors.vitals import Root, Sampler, Vitals
+from protocols.evidence import Mark
+from protocols.ids import WorkerId
+from protocols.layout import FleetFolder, streams_of
+from protocols.markers import Markers, find_mark
+from protocols.progress import TAIL
+from protocols.pulse import Sight, Wanted
+
+__all__ = ["Inspector"]
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
+_STOPPED = "Tt"
+
+
+@dataclass(slots=True)
+class Inspector:
+    """The eyes on one fleet. To be closed; one look at a time."""
+
+    folder: FleetFolder
+    markers: Mapping[WorkerId, Markers]
+    """What to look for in the output of each worker."""
+    _sampler: Sampler[WorkerId] = field(default_factory=Sampler, init=False)
+    _folders: dict[WorkerId, tuple[int, str]] = field(default_factory=dict, init=False)
+    """Of the attempt that was looked at last: to put a path together costs more than to look there."""
+    _limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 1), init=False)
+
+    async def look(self, wanted: Sequence[Wanted], keeper: int | None) -> tuple[list[Sight], bool]:
+        """What is seen of each, in the same order; and whether the keeper reads their output, as far as can be seen.
+
+        A disk that hangs makes it wait. A cancellation leaves the thread behind.
+        """
+        return await trio.to_thread.run_sync(self._look, wanted, keeper, limiter=self._limiter, abandon_on_cancel=True)
+
+    def close(self) -> None:
+        self._sampler.close()
+
+    def _look(self, wanted: Sequence[Wanted], keeper: int | None) -> tuple[list[Sight], bool]:
+        """In the thread."""
+        vitals = self._sampler.sweep({each.worker: Root(*each.process) for each in wanted if each.process is not None})
+        sights = [self._sight(each, vitals.get(each.worker)) for each in wanted]
+        process = None if keeper is None else read_process(keeper)
+        return sights, process is None or process.state not in _STOPPED
+
+    def _sight(self, wanted: Wanted, vitals: Vitals | None) -> Sight:
+        folder = self._folder(wanted)
+        spooled = sum(_size(f"{folder}/{stream}") for stream in streams_of(wanted.source))
+        mark = self._mark(wanted, folder)
+        if vitals is None:
+            return Sight(spooled=spooled, mark=mark)
+        return Sight(
+            alive=vitals.alive,
+            cpu=vitals.cpu,
+            partial=vitals.partial,
+            descendants=vitals.descendants,
+            zombies=vitals.zombies,
+            spooled=spooled,
+            mark=mark,
+        )
+
+    def _mark(self, wanted: Wanted, folder: str) -> Mark | None:
+        markers = self.markers.get(wanted.worker)
+        if wanted.tail is None or markers is None:
+            return None
+        stream, end = wanted.tail
+        start = max(end - TAIL, 0)
+        return find_mark(_read(f"{folder}/{stream}", start, end - start), markers)
+
+    def _folder(self, wanted: Wanted) -> str:
+        attempt, folder = self._folders.get(wanted.worker, (0, ""))
+        if attempt != wanted.attempt:
+            folder = os.fspath(self.folder.attempt(wanted.worker, wanted.attempt))
+            self._folders[wanted.worker] = (wanted.attempt, folder)
+        return folder
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - hot
+    except OSError:
+        return 0
+
+
+def _read(path: str, start: int, length: int) -> bytes:
+    """Bytes of a regular file; none where it cannot be read."""
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError:
+        return b""
+    try:
+        return os.pread(fd, length, start) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

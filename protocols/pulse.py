@@ -1,0 +1,202 @@
+"""What is known of the attempts that run, from records and from looks at them: the evidence for their verdicts."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from protocols.events import (
+    AttemptStarting,
+    Event,
+    KeeperLost,
+    KeeperStarted,
+    Source,
+    SpoolBlocked,
+    SpoolResumed,
+    Stream,
+    WorkerExited,
+    WorkerOutput,
+    WorkerStarted,
+    WorkerVerdict,
+)
+from protocols.evidence import Evidence, Mark
+from protocols.ids import WorkerId
+from protocols.liveness_states import State
+from protocols.rate import LongRate
+from protocols.silence import Policy
+from protocols.verdict import Verdict, judge_liveness
+
+__all__ = ["Pulse", "Pulses", "Sight", "Wanted"]
+
+
+class Wanted(NamedTuple):
+    """Whom to look at, and where."""
+
+    worker: WorkerId
+    attempt: int
+    source: Source
+    process: tuple[int, int] | None
+    """Pid and start time of its leader; None while it has none."""
+    tail: tuple[Stream, int] | None
+    """The stream in whose end a mark is to be looked for, and where that end is; None where nothing is new."""
+
+
+class Sight(NamedTuple):
+    """What one look at a worker showed."""
+
+    alive: bool = True
+    """Its leader has not ended."""
+    cpu: float | None = 0.0
+    """CPU seconds that its tree has used in all; None where that cannot be read."""
+    partial: bool = False
+    """It has used more than that."""
+    descendants: int = 0
+    zombies: int = 0
+    spooled: int = 0
+    """Bytes of its output that are on disk."""
+    mark: Mark | None = None
+
+
+@dataclass(slots=True)
+class Pulse:
+    """One attempt that runs. All moments are of one monotonic clock."""
+
+    worker: WorkerId
+    attempt: int
+    source: Source
+    asked_at: float
+    process: tuple[int, int] | None = None
+    started_at: float | None = None
+    last_byte: float | None = None
+    ends: dict[Stream, int] = field(default_factory=dict)
+    """Of its streams, as records tell them."""
+    grown: Stream = "stdout"
+    """The stream that grew last."""
+    blocked: dict[Stream, str] = field(default_factory=dict)
+    told: tuple[State, bool] | None = None
+    """The verdict that was recorded last."""
+    verdict: Verdict | None = None
+    _cpu: LongRate | None = None
+    _mark: Mark | None = None
+    _marked: tuple[Stream, int] | None = None
+    """Where a mark was looked for last."""
+    _reader_at: float | None = None
+    _spooled: int = 0
+    """Bytes on disk at the last look."""
+    _gone_at: float | None = None
+    """When its leader was not there any more."""
+    _seen: tuple[float, int] = (0.0, 0)
+    """The moment of the last look, and how much output was recorded then."""
+
+    @property
+    def size(self) -> int:
+        return sum(self.ends.values())
+
+    def wanted(self, *, tail: bool) -> Wanted:
+        """What to look at; with ``tail`` at the end of its output too, where that is new."""
+        end = (self.grown, self.ends[self.grown]) if tail and self.ends else None
+        return Wanted(self.worker, self.attempt, self.source, self.process, None if end == self._marked else end)
+
+    def see(self, wanted: Wanted, sight: Sight, now: float, *, read: bool) -> None:
+        """Take a look into account. ``read``: nothing keeps those from working who read its output."""
+        if wanted.tail is not None:
+            self._mark, self._marked = sight.mark, wanted.tail
+        if read and self.size >= self._spooled:  # all that was on disk a look ago is recorded
+            self._reader_at = now
+        self._spooled = sight.spooled
+        if sight.alive:
+            self._gone_at = None
+        elif self._gone_at is None:
+            self._gone_at = now
+
+    def is_ending(self, now: float, policy: Policy) -> bool:
+        """Its leader is gone, which is about to be recorded: until then nothing is to be said of it."""
+        return self._gone_at is not None and now - self._gone_at < policy.late_after
+
+    def judge(self, sight: Sight, now: float, wall: float, policy: Policy) -> Verdict:
+        """Judge it by all that is known, at a moment that is not before any other."""
+        size = self.size
+        before, size_before = self._seen
+        grown, passed = size - size_before, now - before
+        self._seen = (now, size)
+        evidence = Evidence(
+            now=now,
+            wall=wall,
+            asked_at=self.asked_at,
+            started_at=self.started_at,
+            reader_at=self._reader_at,
+            last_byte=self.last_byte,
+            size=size,
+            rate=grown / passed if grown > 0 and passed > 0 and before else 0.0,
+            cpu=self._cpu_use(sight, now, policy),
+            descendants=sight.descendants,
+            zombies=sight.zombies,
+            blocked=next(iter(self.blocked.values()), ""),
+            mark=self._mark,
+        )
+        self.verdict = judge_liveness(evidence, policy, self.verdict)
+        return self.verdict
+
+    def _cpu_use(self, sight: Sight, now: float, policy: Policy) -> float | None:
+        """None where it is not known whether it computes."""
+        if self.started_at is None:
+            return 0.0
+        if sight.cpu is None or not sight.alive:
+            return None
+        if self._cpu is None:
+            self._cpu = LongRate(policy.cpu_window, self.started_at)
+        use = self._cpu.at(now, sight.cpu)
+        return None if sight.partial and use < policy.painting_cpu else use
+
+
+@dataclass(slots=True)
+class Pulses:
+    """All attempts that run. Feed every record in order."""
+
+    running: dict[WorkerId, Pulse] = field(default_factory=dict)
+    keeper: int | None = None
+    """The pid of the keeper, where there is one."""
+
+    def apply(self, event: Event, moment: float) -> None:
+        """``moment``: when it happened, on the clock of the looks."""
+        match event:
+            case WorkerOutput():
+                pulse = self._pulse(event)
+                if pulse is not None:
+                    end = event.offset + event.length
+                    pulse.ends[event.stream] = max(pulse.ends.get(event.stream, 0), end)
+                    pulse.grown, pulse.last_byte = event.stream, moment
+            case AttemptStarting():
+                self.running[event.worker] = Pulse(event.worker, event.attempt, event.source, moment)
+            case WorkerExited():
+                if self._pulse(event) is not None:
+                    del self.running[event.worker]
+            case KeeperStarted():
+                self.keeper = event.pid
+            case KeeperLost():
+                self.keeper = None
+                for each in self.running.values():
+                    each.blocked.clear()  # the next keeper says it again
+            case WorkerStarted() | WorkerVerdict() | SpoolBlocked() | SpoolResumed():
+                pulse = self._pulse(event)
+                if pulse is not None:
+                    _apply(pulse, event, moment)
+            case _:
+                pass
+
+    def _pulse(
+        self, event: WorkerOutput | WorkerStarted | WorkerVerdict | WorkerExited | SpoolBlocked | SpoolResumed
+    ) -> Pulse | None:
+        """None where it is of an attempt that does not run."""
+        pulse = self.running.get(event.worker)
+        return pulse if pulse is not None and pulse.attempt == event.attempt else None
+
+
+def _apply(pulse: Pulse, event: WorkerStarted | WorkerVerdict | SpoolBlocked | SpoolResumed, moment: float) -> None:
+    match event:
+        case WorkerStarted():
+            pulse.process, pulse.started_at = (event.pid, event.start_ticks), moment
+        case WorkerVerdict() if pulse.verdict is None:  # of who judged it before us; our own we know already
+            pulse.told = (event.state, event.confirmed)
+        case SpoolBlocked():
+            pulse.blocked[event.stream] = event.error
+        case SpoolResumed():
+            pulse.blocked.pop(event.stream, None)
