@@ -83,6 +83,8 @@ class Attempt:
     def hit(self, process: Process, description: str) -> None:
         """A signal that ends was sent. Who outlived the leader is listed; who was to go with it is not."""
         key = (process.pid, process.start_ticks)
+        if key == (self.pid, self.start_ticks):
+            return
         if not self.ladder.leader_gone:
             self._hit.add(key)
         elif key not in self._hit:

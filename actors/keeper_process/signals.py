@@ -29,8 +29,10 @@ def kill(attempt: Attempt, members: list[Process]) -> None:
     if _leads_group(attempt):
         _signal_group(attempt.pid, signal.SIGKILL)
     for process in members:
-        if _signal_member(attempt, process, signal.SIGKILL):
-            _signal_group(process.pgrp, signal.SIGKILL)
+        description = describe(process)
+        ours = _signal_member(attempt, process, signal.SIGKILL)
+        if ours and _signal_group(process.pgrp, signal.SIGKILL):
+            attempt.hit(process, description)  # gone before its own KILL, maybe, but not what it forked
 
 
 def signal_one(process: Process, signo: int) -> bool:
@@ -50,7 +52,7 @@ def _signal_member(attempt: Attempt, process: Process, signo: int) -> bool:
     except PermissionError:
         attempt.out_of_reach(process, description)
         return False
-    if sent and process.pid != attempt.pid and signo != signal.SIGCONT:
+    if sent and signo != signal.SIGCONT:
         attempt.hit(process, description)
     return True
 
@@ -73,10 +75,12 @@ def _leads_group(attempt: Attempt) -> bool:
     return leader is not None and leader.start_ticks == attempt.start_ticks
 
 
-def _signal_group(group: int, signo: int) -> None:
+def _signal_group(group: int, signo: int) -> bool:
+    """False: nobody got it."""
     if group in {0, 1, os.getpgrp()}:  # 0: a group of another pid namespace, and for killpg our own
-        return
+        return False
     try:
         os.killpg(group, signo)
     except (ProcessLookupError, PermissionError):
-        return
+        return False
+    return True
