@@ -32,24 +32,26 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class AskSpawn:
-    """Start a worker. ``reports`` gets what the keeper says of it, `protocols.keeper.Ended` last."""
-
-    request: Spawn
-    answer: trio.MemorySendChannel[Answer]
-    reports: trio.MemorySendChannel[Report]
-
-
-KeeperAsk: TypeAlias = Ask | AskSpawn
-
-
-@dataclass(frozen=True, slots=True)
 class StartWorker:
     """One attempt of a task. The roster answers with `WorkerEnded`, whatever happens."""
 
     task: Task
     attempt: int
     id: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpawn:
+    """Start a worker. ``reports`` gets what the source says of it, `protocols.keeper.Ended` last."""
+
+    request: Spawn
+    answer: trio.MemorySendChannel[Answer]
+    reports: trio.MemorySendChannel[Report]
+    order: StartWorker
+    """What it is for: what the task says of its source is found there."""
+
+
+KeeperAsk: TypeAlias = Ask | AskSpawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Roster:
     async def _end(self) -> FleetEmpty:
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
-            await self.around.keeper.send(Ask(Shutdown(), send))
+            await self.around.sources.keeper.send(Ask(Shutdown(), send))
             answer = await receive.receive()
         return FleetEmpty(() if answer.error else msgspec.json.decode(answer.ok, type=Finished).ended)
 

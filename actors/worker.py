@@ -12,6 +12,7 @@ import trio
 
 from actors.messages import Append, FollowRequest
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker, StopWorker
+from actors.source import Sources
 from actors.streamer import Notice, Streamer
 from protocols import keeper as wire
 from protocols.environment import worker_environment
@@ -49,7 +50,7 @@ class Surroundings:
     """Our own environment: what is passed of it is the plan's business."""
     executables: Mapping[TaskId, str]
     """The absolute path of each task's program."""
-    keeper: trio.MemorySendChannel[KeeperAsk]
+    sources: Sources
     follower: trio.MemorySendChannel[FollowRequest]
     outbox: trio.MemorySendChannel[Append]
     attached: bool = True
@@ -77,7 +78,7 @@ class Worker:
                 exited = await self._live(nursery, notices, inbox)
                 nursery.cancel_scope.cancel(reason="the attempt has ended")
         await self._record(exited)
-        await self.around.keeper.send(Ask(wire.Forget(attempt=self.order.id)))
+        await self._source.send(Ask(wire.Forget(attempt=self.order.id)))
         return exited
 
     async def _live(
@@ -127,7 +128,7 @@ class Worker:
             return Answer(error=SpawnError(f"{error.filename}: {error.strerror}", code))
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
-            await self.around.keeper.send(AskSpawn(self._request(), send, notices))
+            await self._source.send(AskSpawn(self._request(), send, notices, self.order))
             return await receive.receive()
 
     def _make_folders(self) -> None:
@@ -137,11 +138,9 @@ class Worker:
             folder.mkdir(mode=0o700, exist_ok=True)
 
     async def _obey(self) -> None:
-        """Pass commands to the keeper. It only lets a stop become more urgent."""
+        """Pass commands to the source. It only lets a stop become more urgent."""
         async for command in self.commands:
-            await self.around.keeper.send(
-                Ask(wire.Stop(attempt=self.order.id, grace=command.grace, reason=command.reason))
-            )
+            await self._source.send(Ask(wire.Stop(attempt=self.order.id, grace=command.grace, reason=command.reason)))
 
     async def _record(self, event: Event) -> None:
         committed = trio.Event()
@@ -192,6 +191,10 @@ class Worker:
             heartbeat=around.heartbeat,
             now=around.now,
         )
+
+    @property
+    def _source(self) -> trio.MemorySendChannel[KeeperAsk]:
+        return self.around.sources.of(self.order.task)
 
     @property
     def _streams(self) -> tuple[Stream, ...]:

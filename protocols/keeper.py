@@ -73,6 +73,8 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     """Seconds between TERM and KILL when the timeout is over."""
     linger: float
     """Seconds that output and left-over processes get after the leader's exit."""
+    resume: bool = False
+    """Start nothing: answer as before if the attempt is known, else refuse with ``unknown-attempt``."""
 
 
 class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):

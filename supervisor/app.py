@@ -21,6 +21,7 @@ from actors.messages import Append, FollowRequest, Subscribe
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
 from actors.roster import Roster
+from actors.source import Sources
 from actors.worker import Surroundings
 from protocols.board import SIGNAL
 from protocols.events import ActorFailed, Outcome, Record
@@ -217,7 +218,7 @@ class Run:
             pid_namespace=identity.pid_namespace,
             environ=os.environ,
             executables=self.loaded.executables,
-            keeper=channels.asks,
+            sources=Sources(channels.asks),
             follower=channels.follows,
             outbox=channels.events,
             linger=self.settings.stop.linger,

@@ -10,6 +10,7 @@ import trio
 
 from actors.messages import Append, Follow, FollowRequest
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
+from actors.source import Sources
 from actors.worker import Surroundings
 from protocols.events import EndReason, Event
 from protocols.ids import AttemptId, FleetId, TaskId
@@ -107,7 +108,7 @@ async def surrounded(folder: Path, environ: Mapping[str, str] | None = None) -> 
         pid_namespace=1,
         environ=environ or {},
         executables={TaskId(name): f"/bin/{name}" for name in "abcdefgh"},
-        keeper=asks,
+        sources=Sources(asks),
         follower=follows,
         outbox=appends,
         now=trio.current_time,

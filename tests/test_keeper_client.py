@@ -44,6 +44,7 @@ from protocols.keeper import (
 )
 from protocols.layout import FleetFolder
 from tests.process_trees import open_trees
+from tests.surroundings import start
 
 FLEET = FleetId(uuid.uuid4().hex)  # a run of these tests beside this one has processes of its own
 
@@ -126,7 +127,7 @@ class Desk:
     def ask(self, request: Any) -> trio.MemoryReceiveChannel[Answer]:
         answer, answered = trio.open_memory_channel[Answer](1)
         spawns = isinstance(request, Spawn)
-        self.asks.send_nowait(AskSpawn(request, answer, self.reports) if spawns else Ask(request, answer))
+        self.asks.send_nowait(AskSpawn(request, answer, self.reports, start("a")) if spawns else Ask(request, answer))
         return answered
 
 
@@ -186,7 +187,7 @@ async def test_a_keeper_is_not_blamed_while_its_reports_wait_for_us(autojump_clo
         return [Reply(request["id"], msgspec.Raw(msgspec.json.encode(Spawned(1, 1, 0.0)))), report]
 
     answer, answered = trio.open_memory_channel[Answer](1)
-    desk.asks.send_nowait(AskSpawn(spawn, answer, reports))
+    desk.asks.send_nowait(AskSpawn(spawn, answer, reports, start("a")))
     with trio.move_on_after(3600):
         await desk.serve(ScriptedLink(answers))
     assert trio.current_time() >= 3600

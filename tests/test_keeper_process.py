@@ -79,6 +79,19 @@ def test_a_spawn_asked_again_gives_the_same_answer_and_starts_nothing(client: Cl
     assert [os.read(fd, 10) for fd in client.fds[4:]] == [b"", b""]
 
 
+def test_a_resumed_attempt_is_answered_as_before_and_an_unknown_one_is_not_started(client: Client) -> None:
+    request = client.spawn_request("/bin/sh", "-c", "echo once")
+
+    refused = client.refusal({**request, "resume": True})
+    started = client.ask(request)
+    client.report("ended", request["attempt"])
+    resumed = client.ask({**request, "resume": True})
+
+    assert refused["code"] == "unknown-attempt"
+    assert started == resumed
+    assert client.stdout(request["attempt"]) == b"once\n"
+
+
 def test_the_reply_carries_the_read_ends_of_stdout_and_stderr_in_this_order(client: Client) -> None:
     request = client.spawn_request("/bin/sleep", "100")
     pid = client.ask(request)["pid"]

@@ -133,6 +133,8 @@ class Operations:
         known = self._fleet.attempts.get(request.terms.attempt)
         if known is not None:
             return _started(known), _ends(known)
+        if request.resume:
+            raise _unknown(request.terms.attempt)
         launched = self._fleet.start(request)
         return _started(launched.attempt), launched.for_supervisor
 
@@ -153,7 +155,7 @@ class Operations:
     def _change(self, request: Reaped | Stop | CloseStdin | Resize | Forget) -> None:
         attempt = self._fleet.attempts.get(request.attempt)
         if attempt is None:
-            raise RefusedError("unknown-attempt", f"attempt {request.attempt}: is not known here, or was forgotten")
+            raise _unknown(request.attempt)
         match request:
             case Reaped():
                 self._fleet.reaped(attempt, request)
@@ -187,6 +189,10 @@ class Operations:
         if number:
             error = {"code": code, "message": str(exc)}
             self.connections.send(peer, {"type": "reply", "re": number, "error": error})
+
+
+def _unknown(attempt: str) -> RefusedError:
+    return RefusedError("unknown-attempt", f"attempt {attempt}: is not known here, or was forgotten")
 
 
 def _started(attempt: Attempt) -> dict[str, object]:

@@ -58,6 +58,8 @@ class Spawn(NamedTuple):
     stdin: Stdin
     window: Window | None
     """None where it has no terminal."""
+    resume: bool = False
+    """Start nothing: only an attempt that is known is wanted."""
 
 
 class Adopt(NamedTuple):
@@ -174,6 +176,7 @@ def _spawn(fields: "_Fields") -> Spawn:
         env=_environment(fields.strings("env")),
         stdin=_stdin(fields),
         window=fields.window() if "terminal" in terms.spools else None,
+        resume=fields.get("resume") is not None and fields.flag("resume"),
     )
 
 
