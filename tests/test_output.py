@@ -136,4 +136,4 @@ def test_who_wants_lines_does_not_load_what_it_takes_to_draw(tmp_path: Path) -> 
 
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "supervisor.app" in loaded
-    assert [name for name in loaded if name.startswith("actors.live") or name in {"rich.console", "rich.text"}] == []
+    assert [name for name in loaded if name.startswith("actors.live.") or name in {"rich.console", "rich.text"}] == []
