@@ -13,7 +13,8 @@ import trio
 from actors.batches import receive_batch
 from actors.messages import Said, Subscribe
 from actors.subscription import follow_records
-from protocols.events import Record, Stream, WorkerExited, WorkerOutput, encode_record
+from protocols.event_codec import encode_record
+from protocols.events import Record, Stream, WorkerExited, WorkerOutput
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from protocols.lines import Line, LineSplitter, printable
@@ -30,6 +31,9 @@ _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})  # a closed pipe, a ter
 
 class JsonText:
     """Each record as one line of JSON."""
+
+    def skip(self, record: Record) -> None:
+        """Take notice of what is not to be shown."""
 
     async def show(self, record: Record, outbox: trio.MemorySendChannel[bytes]) -> None:
         await outbox.send(encode_record(record) + b"\n")
@@ -49,6 +53,10 @@ class PlainText:
 
     def __post_init__(self) -> None:
         self._lines = PlainLines(leaves=self.leaves)
+
+    def skip(self, record: Record) -> None:
+        """Take notice of what is not to be shown."""
+        self._lines.feed(record)
 
     async def show(self, record: Record, outbox: trio.MemorySendChannel[bytes]) -> None:
         match record.event:
@@ -95,6 +103,8 @@ class Display:
     folder: FleetFolder
     subscribe: trio.MemorySendChannel[Subscribe]
     fd: int
+    after: int = 0
+    """Only the records behind this number are shown."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         outbox, inbox = trio.open_memory_channel[bytes](_CHUNKS)
@@ -103,7 +113,10 @@ class Display:
             task_status.started()
             async with outbox, aclosing(follow_records(self.folder.journal, self.subscribe)) as records:
                 async for record in records:
-                    await self.text.show(record, outbox)
+                    if record.seq > self.after:
+                        await self.text.show(record, outbox)
+                    else:
+                        self.text.skip(record)
 
     async def _write(self, inbox: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope) -> None:
         limiter = trio.CapacityLimiter(1)

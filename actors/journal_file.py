@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from protocols.errors import JournalError
-from protocols.events import Event, Record, decode_event, encode_event
+from protocols.event_codec import decode_event, encode_event
+from protocols.events import Event, Record
 from protocols.ids import WorkerId
 
 __all__ = ["JournalFile", "last_seq", "open_journal", "read_records"]

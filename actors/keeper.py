@@ -15,10 +15,12 @@ from protocols.errors import KeeperError
 from protocols.events import KeeperLost, KeeperStarted
 from protocols.ids import FleetId
 from protocols.layout import FleetFolder
+from protocols.resumption import Resumption
 
 __all__ = ["Keeper"]
 
 _LIMIT, _WINDOW = 3, 60.0  # a keeper that dies so often is killed by something that will not stop
+_GENERATIONS = 1_000_000  # for the keepers of one supervisor; those of the next one count from there
 _STRAYS_DEADLINE = 6.0  # longer than it takes to find out that one of them does not die
 
 
@@ -37,14 +39,16 @@ class Keeper:
     outbox: trio.MemorySendChannel[Append]
     reply_deadline: float = 10.0
     """A keeper that leaves a request without reply for so long is stuck (stopped, or its disk hangs)."""
+    resumption: Resumption | None = None
+    """Where an earlier supervisor has left the run: its keeper may be at work."""
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        table, strays = Table(), Strays(self.fleet)
+        table, strays = Table(resumption=self.resumption), Strays(self.fleet)
         losses: list[float] = []
         try:
             async with self.outbox.clone() as outbox:
-                while await self._generation(len(losses) + 1, table, strays, outbox, task_status):
+                while await self._generation(len(losses), table, strays, outbox, task_status):
                     losses.append(trio.current_time())
                     if len([at for at in losses if at > trio.current_time() - _WINDOW]) >= _LIMIT:
                         raise KeeperError(
@@ -57,16 +61,20 @@ class Keeper:
 
     async def _generation(
         self,
-        generation: int,
+        before: int,
         table: Table,
         strays: Strays,
         outbox: trio.MemorySendChannel[Append],
         task_status: trio.TaskStatus[None],
     ) -> bool:
-        """Serve with one keeper; True when it was lost and another one has to follow."""
-        async with open_keeper(self.folder, self.fleet, generation) as link:
-            await outbox.send(Append(KeeperStarted(at=self.now(), pid=link.pid, generation=generation)))
-            if generation == 1:
+        """Serve with one keeper, ``before`` which so many were lost; True when it was lost too."""
+        epoch = 1 if self.resumption is None else self.resumption.epoch
+        generation = (epoch - 1) * _GENERATIONS + before + 1
+        find = self.resumption is not None and not before
+        async with open_keeper(self.folder, self.fleet, generation, find=find) as link:
+            found = not link.ours
+            await outbox.send(Append(KeeperStarted(at=self.now(), pid=link.pid, generation=generation, found=found)))
+            if not before:
                 task_status.started()
             service = KeeperService(
                 link=link,
@@ -77,7 +85,7 @@ class Keeper:
                 reply_deadline=self.reply_deadline,
                 now=self.now,
             )
-            lost = await service.run(self.asks, resumed=generation > 1)
+            lost = await service.run(self.asks, resumed=before > 0)
             if lost:
                 await link.kill()
         if lost:

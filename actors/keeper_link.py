@@ -40,6 +40,8 @@ class KeeperLink:
     pid: int
     pidfd: int
     socket: trio.socket.SocketType
+    ours: bool = True
+    """It is a child of this process. One that was found is not."""
     welcome: Welcome = field(init=False)
     _sending: trio.Lock = field(default_factory=trio.Lock)
     _buffer: bytearray = field(default_factory=bytearray)
@@ -70,10 +72,11 @@ class KeeperLink:
         self.close()
         if not await self._ends_within(_EXIT_DEADLINE):
             await self.kill()
-        _reap(self.pid)
+        if self.ours:
+            _reap(self.pid)
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until its children are ours. Raise KeeperError when it does not die."""
+        """SIGKILL, and wait until its children have another parent. Raise KeeperError when it does not die."""
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         if not await self._ends_within(_DEATH_DEADLINE):
             raise KeeperError(
@@ -124,25 +127,65 @@ def become_subreaper() -> None:
 
 
 @asynccontextmanager
-async def open_keeper(folder: FleetFolder, fleet: FleetId, generation: int) -> AsyncIterator[KeeperLink]:
+async def open_keeper(
+    folder: FleetFolder, fleet: FleetId, generation: int, *, find: bool = False
+) -> AsyncIterator[KeeperLink]:
     """Start a keeper for this fleet and greet it. At the end it is gone, and reaped.
 
-    Raise KeeperError when it does not come up; ``keeper.log`` then tells why.
+    ``find``: where one is at work already, greet that one instead. Raise KeeperError when it does not come up or does
+    not answer; ``keeper.log`` then tells why.
     """
+    link = await _find_keeper(folder, fleet, generation) if find else None
+    if link is None:
+        link = await _start_keeper(folder, fleet, generation)
+    try:
+        yield link
+    finally:
+        try:
+            await link.finish()
+        finally:
+            os.close(link.pidfd)
+
+
+async def _find_keeper(folder: FleetFolder, fleet: FleetId, generation: int) -> KeeperLink | None:
+    """None: there is none, or it is just leaving because it has nothing left to keep."""
+    try:
+        connection = connect_unix(folder.keeper_socket)
+    except OSError:
+        return None
+    connection.setblocking(False)
+    link = KeeperLink(0, -1, trio.socket.from_stdlib_socket(connection), ours=False)
+    welcome = None
+    try:
+        welcome = await _greet(link, fleet, generation, f"keeper of {folder.root}")
+        if welcome is not None:
+            link.welcome, link.pid, link.pidfd = welcome, welcome.pid, os.pidfd_open(welcome.pid)
+    finally:
+        if link.pidfd < 0:
+            link.close()
+    return link if welcome is not None else None
+
+
+async def _start_keeper(folder: FleetFolder, fleet: FleetId, generation: int) -> KeeperLink:
     with bind_unix(folder.keeper_socket) as listener:
         pid = _spawn(listener, folder, fleet)
         pidfd = os.pidfd_open(pid)
         connection = connect_unix(folder.keeper_socket)
     connection.setblocking(False)
     link = KeeperLink(pid, pidfd, trio.socket.from_stdlib_socket(connection))
+    what, welcome = f"keeper (pid {pid}) of {folder.root}", None
     try:
-        link.welcome = await _greet(link, folder, fleet, generation)
-        yield link
+        welcome = await _greet(link, fleet, generation, what)
+        if welcome is None:
+            raise KeeperError(f"{what}: it ended at its start; see {folder.keeper_log}")
+        link.welcome = welcome
     finally:
-        try:
-            await link.finish()
-        finally:
-            os.close(pidfd)
+        if welcome is None:
+            try:
+                await link.finish()
+            finally:
+                os.close(pidfd)
+    return link
 
 
 def _spawn(listener: socket.socket, folder: FleetFolder, fleet: FleetId) -> int:
@@ -166,18 +209,25 @@ def _spawn(listener: socket.socket, folder: FleetFolder, fleet: FleetId) -> int:
         os.close(log)
 
 
-async def _greet(link: KeeperLink, folder: FleetFolder, fleet: FleetId, generation: int) -> Welcome:
+async def _greet(link: KeeperLink, fleet: FleetId, generation: int, what: str) -> Welcome | None:
+    """None: it has gone. Raise KeeperError when it refuses us or does not answer."""
     hello = Hello(id=1, versions=(VERSION,), fleet=fleet, generation=generation)
-    what = f"keeper (pid {link.pid}) of {folder.root}"
+    received = None
     with trio.move_on_after(_START_DEADLINE) as scope:
-        await link.send(encode_request(hello))
-        received = await link.receive()
+        try:
+            await link.send(encode_request(hello))
+            received = await link.receive()
+        except OSError:
+            return None
     if scope.cancelled_caught:
-        raise KeeperError(f"{what}: no answer within {_START_DEADLINE:g} s; see {folder.keeper_log}")
+        raise KeeperError(
+            f"{what}: no answer within {_START_DEADLINE:g} s; if it is stopped, continue it with kill -CONT; "
+            "see keeper.log there"
+        )
     match received:
         case (Reply(error=refusal), _) if refusal is not None:
             raise KeeperError(f"{what}: {refusal.message}")
         case (Reply(re=1, ok=raw), _):
             return msgspec.json.decode(raw, type=Welcome)
         case _:
-            raise KeeperError(f"{what}: it ended at its start; see {folder.keeper_log}")
+            return None

@@ -15,13 +15,14 @@ from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
 from protocols.errors import KeeperError, SpawnError
-from protocols.events import ProcessUnattributed
-from protocols.ids import AttemptId, FleetId
+from protocols.events import ProcessUnattributed, WorkerLate
+from protocols.ids import AttemptId, FleetId, WorkerId
 from protocols.keeper import (
     MAX_MESSAGE,
     Adopt,
     Ended,
     Exited,
+    Forget,
     Message,
     Ping,
     Reply,
@@ -33,6 +34,7 @@ from protocols.keeper import (
     Unattributed,
     encode_request,
 )
+from protocols.resumption import Resumption
 
 __all__ = ["KeeperService", "Table"]
 
@@ -55,6 +57,10 @@ class Table:
     held: dict[AttemptId, Held] = field(default_factory=dict)
     pending: dict[int, _Pending] = field(default_factory=dict)
     last_id: int = 1
+    resumption: Resumption | None = None
+    """Where an earlier supervisor has left the run."""
+    early: dict[AttemptId, list[Report]] = field(default_factory=dict)
+    """What a keeper that was found has said of attempts that nobody has taken up yet."""
     finished: bool = False
     """`Shutdown` was answered: the keeper's end is no loss."""
 
@@ -105,6 +111,7 @@ class KeeperService:
             match message:
                 case Reply():
                     self._reply(message, fds)
+                    await self._report_early()
                 case Unattributed():
                     event = ProcessUnattributed(at=self.now(), pid=message.pid, command=message.command)
                     await self.outbox.send(Append(event))
@@ -177,20 +184,21 @@ class KeeperService:
         return _answer(ask, Answer(bytes(reply.ok)))
 
     def _hold(self, ask: AskSpawn, spawned: Spawned, fds: tuple[int, ...]) -> None:
-        timeout = ask.request.timeout
-        self.table.held[ask.request.attempt] = Held(
-            spawn=ask.request,
+        request = ask.request
+        passed = self.now() - spawned.at if request.resume else 0.0
+        self.table.held[request.attempt] = Held(
+            spawn=request,
             reports=ask.reports,
             pid=spawned.pid,
             start_ticks=spawned.start_ticks,
             fds=fds,
-            not_after=None if timeout is None else boottime() + timeout,
+            not_after=None if request.timeout is None else boottime() + request.timeout - passed,
         )
 
     async def _report(self, report: Report) -> None:
         held = self.table.held.get(report.attempt)
         if held is None:
-            return  # told twice: the old keeper's last words came through its status file
+            return await self._report_of_unheld(report)
         match report:
             case Stopping():
                 held.close_stdin()
@@ -208,6 +216,29 @@ class KeeperService:
             await held.reports.send(report)
         except trio.BrokenResourceError:
             logger.warning("nobody waits for %s of attempt %s", type(report).__name__, report.attempt)
+
+    async def _report_early(self) -> None:
+        """What was kept for those that are taken up by now."""
+        for attempt in [attempt for attempt in self.table.early if attempt in self.table.held]:
+            for report in self.table.early.pop(attempt):
+                await self._report(report)
+
+    async def _report_of_unheld(self, report: Report) -> None:
+        """Of an attempt that is not taken up yet, or had its end before. Else it is told twice: the last words of a
+        lost keeper came through its status file."""
+        left = self.table.resumption
+        if left is None:
+            return
+        if any(each.id == report.attempt for each in left.open):
+            self.table.early.setdefault(report.attempt, []).append(report)
+        elif report.attempt in left.concluded:
+            task, number, epoch = left.concluded[report.attempt]
+            what, late = type(report).__name__.lower(), WorkerId(task)
+            await self.outbox.send(
+                Append(WorkerLate(at=self.now(), worker=late, attempt=number, epoch=epoch, what=what))
+            )
+            if isinstance(report, Ended):
+                await self._send(Ask(Forget(attempt=report.attempt)))
 
     async def _take_over(self, nursery: trio.Nursery) -> None:
         """Give the workers of the lost keeper to this one, and ask again what it left without answer."""

@@ -4,7 +4,7 @@ import heapq
 import math
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ from protocols.events import (
     FleetSwept,
     Outcome,
     RunEnded,
+    RunResumed,
     RunStarted,
     RunStopping,
     TaskStatus,
@@ -28,6 +29,7 @@ from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.outcomes import Verdict, judge
 from protocols.plan import Plan, Task
+from protocols.resumption import Resumption
 
 __all__ = ["Orchestrator"]
 
@@ -69,6 +71,8 @@ class _Course:
     tell: Callable[[Event], None]
     attempts: dict[TaskId, int] = field(default_factory=dict)
     """How many were started."""
+    forgiven: dict[TaskId, int] = field(default_factory=dict)
+    """How many of them ended only because their supervisor was gone."""
     running: set[TaskId] = field(default_factory=set)
     retries: list[tuple[float, TaskId]] = field(default_factory=list)
     """A heap of moments on trio's clock."""
@@ -114,6 +118,8 @@ class Orchestrator:
     version: str
     pid: int
     inbox: trio.MemoryReceiveChannel[Decision]
+    resumption: Resumption | None = None
+    """Where an earlier supervisor has left the run."""
     roster: trio.MemorySendChannel[Order]
     outbox: trio.MemorySendChannel[Append]
     now: Callable[[], float] = time.time
@@ -127,7 +133,11 @@ class Orchestrator:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(teller.run)
             task_status.started()
-            await self._start(course, course.admission.take(course.graph.ready()))
+            ready = course.graph.ready()
+            if self.resumption is not None:
+                ready = await self._restore(course, self.resumption)
+            if course.stop is None:
+                await self._start(course, course.admission.take(ready))
             while not course.is_over():
                 await self._step(course)
             await self._conclude(course)
@@ -139,19 +149,46 @@ class Orchestrator:
         tasks = {task.id: task for task in plan.tasks}
         graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
         roles = {task.id: task.role for task in plan.tasks}
-        tell(
-            RunStarted(
-                at=self.now(),
-                run=self.run_id,
-                plan=self.plan_path,
-                tasks=tuple(tasks),
-                pid=self.pid,
-                version=self.version,
-                roles={task: role for task, role in roles.items() if role is not None},
-                timeouts={task.id: task.timeout for task in plan.tasks if task.timeout is not None},
-            )
-        )
+        tell(self._begun(roles))
         return _Course(tasks, graph, Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency), tell)
+
+    def _begun(self, roles: Mapping[TaskId, str | None]) -> RunStarted | RunResumed:
+        if self.resumption is not None:
+            return RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version)
+        return RunStarted(
+            at=self.now(),
+            run=self.run_id,
+            plan=self.plan_path,
+            tasks=tuple(roles),
+            pid=self.pid,
+            version=self.version,
+            roles={task: role for task, role in roles.items() if role is not None},
+            timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
+        )
+
+    async def _restore(self, course: _Course, left: Resumption) -> tuple[TaskId, ...]:
+        """Bring the course to where the run was left, take up what is open, and return what can start now."""
+        course.statuses |= left.statuses
+        course.attempts |= left.attempts
+        course.forgiven |= left.forgiven
+        ready = [*course.graph.ready()]
+        for task, ok in left.finished:
+            ready += self._follow(course, task, course.graph.finish(task, ok))
+        pauses = {task: max(0.0, at - self.now()) for task, at in left.retries.items()}
+        course.retries = sorted((trio.current_time() + pause, task) for task, pause in pauses.items())
+        begun = {each.task for each in left.open} | {TaskId(each.worker) for each in left.ended}
+        for task in begun:
+            course.running.add(task)
+            course.admission.hold(task)
+        for each in left.open:
+            if not each.told:
+                self._change(course, each.task, "running")
+            await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, each))
+        if left.stopping:
+            await self._stop(course, StopRun(left.stopping, None))
+        for exited in left.ended:
+            await self._ended(course, exited)
+        return tuple(task for task in ready if task not in begun | pauses.keys() | course.statuses.keys())
 
     async def _step(self, course: _Course) -> None:
         decision: Decision | None = None
@@ -179,7 +216,9 @@ class Orchestrator:
         course.running.remove(task)
         course.admission.release(task)
         verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None)
-        if verdict.retry and course.stop is None and course.attempts[task] <= course.tasks[task].retries:
+        course.forgiven[task] = course.forgiven.get(task, 0) + (exited.reason == "orphaned")
+        used = course.attempts[task] - course.forgiven[task]
+        if verdict.retry and course.stop is None and used <= course.tasks[task].retries:
             self._retry(course, task, verdict)
             ready: tuple[TaskId, ...] = ()
         else:
@@ -197,8 +236,13 @@ class Orchestrator:
         self._change(course, task, verdict.status, verdict.reason)
         if verdict.status == "stopped":
             return ()
-        step: Step = course.graph.finish(task, verdict.status == "succeeded")
+        return self._follow(course, task, course.graph.finish(task, verdict.status == "succeeded"))
+
+    def _follow(self, course: _Course, task: TaskId, step: Step) -> tuple[TaskId, ...]:
+        """Write what the end of the task means for others, where that is not written yet; return who can start."""
         for skip in step.skipped:
+            if skip.task in course.statuses:
+                continue
             status = course.statuses[skip.cause].replace("-", " ")
             why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
             self._change(course, skip.task, "skipped", f'needs "{skip.need}", {why}')

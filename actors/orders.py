@@ -10,6 +10,7 @@ from protocols.events import EndReason, WorkerExited
 from protocols.ids import AttemptId, WorkerId
 from protocols.keeper import Report, Request, Spawn
 from protocols.plan import Task
+from protocols.resumption import OpenAttempt
 
 __all__ = ["Ask", "Decision", "Order", "StopRun", "WorkerEnded"]
 
@@ -38,6 +39,8 @@ class StartWorker:
     task: Task
     attempt: int
     id: AttemptId
+    open: OpenAttempt | None = None
+    """What an earlier supervisor left of it. Nothing is started then: it is taken up, or its end is found out."""
 
 
 @dataclass(frozen=True, slots=True)

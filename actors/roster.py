@@ -7,7 +7,8 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, Decision, EndFleet, FleetEmpty, Order, StartWorker, StopWorker, WorkerEnded
-from actors.worker import Surroundings, Worker
+from actors.spawn_request import Surroundings
+from actors.worker import Worker
 from protocols.ids import WorkerId
 from protocols.keeper import Finished, Shutdown
 

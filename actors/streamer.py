@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +83,8 @@ class Streamer:
     notices: trio.MemorySendChannel[Notice]
     follower: trio.MemorySendChannel[FollowRequest]
     outbox: trio.MemorySendChannel[Append]
+    covered: Mapping[Stream, int] = field(default_factory=dict)
+    """Bytes that an earlier supervisor has recorded."""
     progress_file: Path | None = None
     heartbeat: float = 5.0
     now: Callable[[], float] = time.time
@@ -92,7 +94,9 @@ class Streamer:
         with _open_files(self.spools) as files:
             async with self._followed(files):
                 now = trio.current_time()
-                return await self._stream(_Course(files, grown_at=now, beat_at=now + self.heartbeat))
+                course = _Course(files, grown_at=now, beat_at=now + self.heartbeat)
+                course.covered.update(self.covered)
+                return await self._stream(course)
 
     async def _stream(self, course: _Course) -> Ended:
         while True:

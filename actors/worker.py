@@ -1,21 +1,18 @@
 """The life of one attempt: recorded, started, followed, stopped on command, concluded."""
 
 import errno
-import os
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import trio
 
-from actors.messages import Append, FollowRequest
+from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker, StopWorker
-from actors.source import Sources
+from actors.postmortem import Finding, examine
+from actors.spawn_request import Surroundings, spawn_request, spools_of
 from actors.streamer import Notice, Streamer
 from protocols import keeper as wire
-from protocols.environment import worker_environment
 from protocols.errors import SpawnError
 from protocols.events import (
     AttemptStarting,
@@ -24,41 +21,17 @@ from protocols.events import (
     SpoolBlocked,
     SpoolResumed,
     Stream,
+    WorkerAdopted,
     WorkerExited,
     WorkerStarted,
 )
-from protocols.ids import FleetId, TaskId, WorkerId
-from protocols.layout import FleetFolder, streams_of
-from protocols.plan import Stdin
+from protocols.ids import WorkerId
+from protocols.layout import streams_of
 
-__all__ = ["Surroundings", "Worker"]
+__all__ = ["Worker"]
 
-_MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
 _FULL = frozenset({"ENOSPC", "EDQUOT"})
 _INBOX = 64  # an attempt has some ten reports; a notice that finds it full is not needed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all workers of a fleet have in common."""
-
-    fleet: FleetId
-    folder: FleetFolder
-    boot_id: str
-    pid_namespace: int
-    environ: Mapping[str, str]
-    """Our own environment: what is passed of it is the plan's business."""
-    executables: Mapping[TaskId, str]
-    """The absolute path of each task's program."""
-    sources: Sources
-    follower: trio.MemorySendChannel[FollowRequest]
-    outbox: trio.MemorySendChannel[Append]
-    attached: bool = True
-    linger: float = 2.0
-    heartbeat: float = 5.0
-    retry: float = 1.0
-    """Pause between two tries to start something while the disk is full."""
-    now: Callable[[], float] = time.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +44,8 @@ class Worker:
 
     async def run(self) -> WorkerExited:
         """Return the last event of the attempt, after it was committed to the journal."""
-        await self._record(self._starting())
+        if self.order.open is None:
+            await self._record(self._starting())
         notices, inbox = trio.open_memory_channel[Notice](_INBOX)
         with notices, inbox:
             async with trio.open_nursery() as nursery:
@@ -87,17 +61,39 @@ class Worker:
         notices: trio.MemorySendChannel[Notice],
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
-        answer, waited = await self._start(notices)
+        answer, waited = (await self._spawn(notices), False) if self.order.open else await self._start(notices)
         if isinstance(answer, StopWorker):
             return self._not_started("stopped before its start", answer.reason)
         if answer.error is not None:
-            return self._not_started(str(answer.error))
+            return await self._refused(answer.error, notices, inbox)
         nursery.start_soon(self._obey)  # a stop does not wait for the journal
         if waited:
             await self.around.outbox.send(Append(self._resumed()))
         started = self._started(msgspec.json.decode(answer.ok, type=wire.Spawned))
-        await self.around.outbox.send(Append(started))
+        await self.around.outbox.send(Append(self._adopted() or started))
+        left = self.order.open
+        if left is not None and left.started is not None:
+            started = left.started
         return self._exited(started, await self._streamer(notices, inbox).run())
+
+    async def _refused(
+        self, error: Exception, notices: trio.MemorySendChannel[Notice], inbox: trio.MemoryReceiveChannel[Notice]
+    ) -> WorkerExited:
+        """It could not be started, or nobody has it any more: then its files tell how it ended."""
+        left = self.order.open
+        if left is None:
+            return self._not_started(str(error))
+        found = await trio.to_thread.run_sync(self._examine, left.seen_at)
+        if found is None:
+            return self._not_started("callboard was killed before it could be started")
+        notices.send_nowait(found.report)
+        exited = self._exited(left.started, await self._streamer(notices, inbox).run())
+        return msgspec.structs.replace(exited, at=self.around.now(), error=found.error)
+
+    def _examine(self, seen_at: float) -> Finding | None:
+        around, attempt = self.around, self.order.id
+        status, spools = around.folder.status(attempt), spools_of(self.order, self.around).items()
+        return examine(around.fleet, attempt, status, spools, boot_id=around.boot_id, seen_at=seen_at)
 
     async def _start(self, notices: trio.MemorySendChannel[Notice]) -> tuple[Answer | StopWorker, bool]:
         """Ask for the start, again and again while the disk is full, unless a stop comes first.
@@ -128,7 +124,7 @@ class Worker:
             return Answer(error=SpawnError(f"{error.filename}: {error.strerror}", code))
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
-            await self._source.send(AskSpawn(self._request(), send, notices, self.order))
+            await self._source.send(AskSpawn(spawn_request(self.order, self.around), send, notices, self.order))
             return await receive.receive()
 
     def _make_folders(self) -> None:
@@ -147,46 +143,17 @@ class Worker:
         await self.around.outbox.send(Append(event, committed))
         await committed.wait()
 
-    def _request(self) -> wire.Spawn:
-        task, around = self.order.task, self.around
-        spools = {stream: _os(path) for stream, path in self._spools().items()}
-        return wire.Spawn(
-            attempt=self.order.id,
-            executable=_os(around.executables[task.id]),
-            argv=tuple(_os(argument) for argument in task.command),
-            cwd=_os(task.cwd),
-            env=tuple(_os(f"{name}={value}") for name, value in self._environment().items()),
-            stdin=_stdin(task.stdin),
-            stdout=spools.get("stdout", ""),
-            stderr=spools.get("stderr", ""),
-            terminal=spools.get("terminal", ""),
-            window=task.window if task.source == "pty" else None,
-            status=_os(around.folder.status(self.order.id)),
-            attached=around.attached,
-            timeout=task.timeout,
-            grace=task.grace,
-            linger=around.linger,
-        )
-
-    def _environment(self) -> dict[str, str]:
-        """What the plan passes, and by what the worker's tree is known. An outer callboard's mark stays in front."""
-        mark = f"{self.around.fleet}/{self.order.id}"
-        outer = self.around.environ.get(_MARK)
-        return worker_environment(self.order.task, self.around.environ) | {
-            _MARK: f"{outer}:{mark}" if outer else mark,
-            _SOCKET: str(self.around.folder.control_socket),
-        }
-
     def _streamer(self, notices: trio.MemorySendChannel[Notice], inbox: trio.MemoryReceiveChannel[Notice]) -> Streamer:
         task, around = self.order.task, self.around
         return Streamer(
             worker=self._worker,
             attempt=self.order.attempt,
-            spools=self._spools(),
+            spools=spools_of(self.order, self.around),
             inbox=inbox,
             notices=notices,
             follower=around.follower,
             outbox=around.outbox,
+            covered={} if self.order.open is None else self.order.open.covered,
             progress_file=None if task.progress_file is None else Path(task.progress_file),
             heartbeat=around.heartbeat,
             now=around.now,
@@ -199,9 +166,6 @@ class Worker:
     @property
     def _streams(self) -> tuple[Stream, ...]:
         return streams_of(self.order.task.source)
-
-    def _spools(self) -> dict[Stream, Path]:
-        return {stream: self.around.folder.spool(self._worker, self.order.attempt, stream) for stream in self._streams}
 
     @property
     def _worker(self) -> WorkerId:
@@ -225,6 +189,19 @@ class Worker:
             at=self.around.now(), worker=self._worker, attempt=self.order.attempt, stream=self._streams[0]
         )
 
+    def _adopted(self) -> WorkerAdopted | None:
+        """None where its start is not recorded yet, be it that of long ago."""
+        left = self.order.open
+        if left is None or left.started is None:
+            return None
+        return WorkerAdopted(
+            at=self.around.now(),
+            worker=self._worker,
+            attempt=self.order.attempt,
+            epoch=left.epoch,
+            pid=left.started.pid,
+        )
+
     def _started(self, spawned: wire.Spawned) -> WorkerStarted:
         return WorkerStarted(
             at=spawned.at,
@@ -236,7 +213,7 @@ class Worker:
             pid_namespace=self.around.pid_namespace,
         )
 
-    def _exited(self, started: WorkerStarted, ended: wire.Ended) -> WorkerExited:
+    def _exited(self, started: WorkerStarted | None, ended: wire.Ended) -> WorkerExited:
         known = ended.code is not None or ended.signal is not None
         return WorkerExited(
             at=ended.at,
@@ -245,7 +222,7 @@ class Worker:
             code=ended.code,
             signal=ended.signal,
             reason=ended.reason if known else "lost",
-            started_at=started.at,
+            started_at=None if started is None else started.at,
             ended_at=ended.exited_at,
             stdout_bytes=ended.stdout_bytes,
             stderr_bytes=ended.stderr_bytes,
@@ -273,17 +250,3 @@ class Worker:
 
 def _is_full(answer: Answer) -> bool:
     return isinstance(answer.error, SpawnError) and answer.error.code in _FULL
-
-
-def _os(text: str | Path) -> str:
-    return wire.to_os(os.fsencode(text))
-
-
-def _stdin(stdin: Stdin) -> wire.Stdin:
-    match stdin.kind:
-        case "text":
-            return wire.Stdin("text", wire.to_os(stdin.text.encode()))
-        case "file":
-            return wire.Stdin("file", _os(stdin.text))
-        case kind:
-            return wire.Stdin(kind)

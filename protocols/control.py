@@ -78,10 +78,13 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     stopping: str
     """Why the run is being stopped; empty where it is not."""
     outcome: str
-    """Empty while it runs."""
+    """Empty while it has not ended."""
     counts: dict[str, int]
     tasks: tuple[TaskLine, ...]
     last_seq: int
+    detached: str = ""
+    """Where its supervisor is gone and the run may go on: what to do. The tasks stand then as that one saw them last,
+    but for the pids: those are of workers that live now."""
 
 
 def run_status(view: RunView, now: float) -> RunStatus:

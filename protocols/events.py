@@ -1,6 +1,5 @@
 """Everything that can happen in a fleet, as typed messages; an event with its number is a record."""
 
-import re
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.liveness_states import State
 
-__all__ = ["Event", "Record", "decode_event", "encode_event", "encode_record"]
+__all__ = ["Event", "Record"]
 
 Stream: TypeAlias = Literal["stdout", "stderr", "terminal"]
 Source: TypeAlias = Literal["pipe", "pty"]
@@ -41,6 +40,15 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}
     """Seconds that one attempt may take, of the tasks that have a limit."""
+
+
+class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
+    """The supervisor before was gone, and another one goes on with the run from here."""
+
+    epoch: int
+    """Counts the supervisors of a run: the one that started it has 1."""
+    pid: int
+    version: str
 
 
 class RunStopping(_Event, frozen=True, kw_only=True, tag="run.stopping"):
@@ -84,6 +92,22 @@ class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started
     """Field 22 of ``/proc/PID/stat``: together with the boot id this names a process for ever."""
     boot_id: str
     pid_namespace: int
+
+
+class WorkerAdopted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.adopted"):
+    """A worker that went on without its supervisor is followed again, each stream from where its records end."""
+
+    epoch: int
+    """Of the supervisor that follows it now."""
+    pid: int
+
+
+class WorkerLate(_WorkerEvent, frozen=True, kw_only=True, tag="worker.late"):
+    """Something was told of an attempt whose end is recorded: it is kept here, and changes nothing."""
+
+    epoch: int
+    """Of the supervisor under which the attempt ended."""
+    what: str
 
 
 class WorkerOutput(_WorkerEvent, frozen=True, kw_only=True, tag="worker.output"):
@@ -176,6 +200,9 @@ class JournalResumed(_Event, frozen=True, kw_only=True, tag="journal.resumed"):
 class KeeperStarted(_Event, frozen=True, kw_only=True, tag="keeper.started"):
     pid: int
     generation: int
+    """Grows from keeper to keeper of a fleet, also when one is commanded by another supervisor."""
+    found: bool = False
+    """It was at work already: its supervisor before is gone."""
 
 
 class KeeperLost(_Event, frozen=True, kw_only=True, tag="keeper.lost"):
@@ -205,11 +232,14 @@ class FleetSwept(_Event, frozen=True, kw_only=True, tag="fleet.swept"):
 
 Event: TypeAlias = (
     RunStarted
+    | RunResumed
     | RunStopping
     | RunEnded
     | TaskStatusChanged
     | AttemptStarting
     | WorkerStarted
+    | WorkerAdopted
+    | WorkerLate
     | WorkerOutput
     | WorkerProgress
     | WorkerHeartbeat
@@ -234,49 +264,3 @@ class Record(msgspec.Struct, frozen=True):
     seq: int
     """Counts from 1 in each journal, without holes."""
     event: Event
-
-
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-
-
-# JSON need not escape them, but terminals obey the first and `str.splitlines` ends a line at the others.
-_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
-
-
-def encode_event(event: Event) -> bytes:
-    """One JSON object without line breaks and control characters.
-
-    Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``.
-    """
-    try:
-        data = _encoder.encode(event)
-    except UnicodeEncodeError:
-        data = _encoder.encode(_escape(msgspec.to_builtins(event)))
-    return data if data.isascii() and b"\x7f" not in data else _CONTROLS.sub(_as_escape, data)
-
-
-def _as_escape(match: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(match[0].decode())
-
-
-def _escape(value: object) -> object:
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case dict():
-            return {_escape(key): _escape(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_escape(item) for item in value]
-        case _:
-            return value
-
-
-def decode_event(data: bytes) -> Event:
-    """Raise ``msgspec.ValidationError`` for what no version of ours has written."""
-    return _decoder.decode(data)
-
-
-def encode_record(record: Record) -> bytes:
-    """The record as one JSON object: ``seq`` first, then the fields of its event."""
-    return b'{"seq":%d,' % record.seq + encode_event(record.event)[1:]

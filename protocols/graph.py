@@ -142,6 +142,13 @@ class Admission:
             started.append(task)
         return started
 
+    def hold(self, task: TaskId) -> None:
+        """This one runs already, whatever the caps say. Raises ValueError for a task that waits or runs."""
+        if task in self._running or task in self._waiting:
+            raise ValueError(f"task {task!r} waits or runs already")
+        self._running.add(task)
+        self._free[self._lane.get(task)] -= 1
+
     def release(self, task: TaskId) -> None:
         """Give the slot of this task back. Raises ValueError if it holds none."""
         if task not in self._running:

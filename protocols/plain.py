@@ -13,12 +13,15 @@ from protocols.events import (
     ProcessUnattributed,
     Record,
     RunEnded,
+    RunResumed,
     RunStarted,
     RunStopping,
     SpoolBlocked,
     SpoolResumed,
     TaskStatusChanged,
+    WorkerAdopted,
     WorkerExited,
+    WorkerLate,
     WorkerMismatch,
     WorkerStarted,
     WorkerStopping,
@@ -74,10 +77,8 @@ class PlainLines:
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerVerdict():
                 return self._judged(event)
-            case WorkerExited() | WorkerStopping() | WorkerMismatch() | SpoolBlocked() | SpoolResumed():
-                return worker_text(event)
             case _:
-                return fleet_text(event)
+                return worker_text(event) or fleet_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):
@@ -115,7 +116,7 @@ class PlainLines:
         return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out"} else "")
 
 
-def worker_text(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBlocked | SpoolResumed) -> str | None:
+def worker_text(event: Event) -> str | None:
     """What happened to a worker beside its status; None where it is not worth a line. May hold control characters."""
     match event:
         case WorkerExited():
@@ -125,6 +126,10 @@ def worker_text(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBlo
                 if left
                 else None
             )
+        case WorkerAdopted():
+            return f"{event.worker}: went on meanwhile, pid {event.pid}"
+        case WorkerLate():
+            return f"{event.worker}: told too late to change anything{_nth(event.attempt)}: {event.what}"
         case WorkerStopping() if event.reason != "stop":
             return f"{event.worker}: {event.reason}: {_how(event.grace)}"
         case WorkerMismatch():
@@ -143,9 +148,11 @@ def worker_text(event: WorkerExited | WorkerStopping | WorkerMismatch | SpoolBlo
 def fleet_text(event: Event) -> str | None:
     """What happened to a fleet as a whole; None where it is not worth a line. May hold control characters."""
     match event:
+        case RunResumed():
+            return f"the run is taken up again: its supervisor was gone, pid {event.pid} goes on with it"
         case KeeperLost():
             return f"the keeper (pid {event.pid}) is lost: {event.reason}"
-        case KeeperStarted() if event.generation > 1:
+        case KeeperStarted() if event.generation > 1 and not event.found:
             return f"a new keeper (pid {event.pid}) takes over"
         case ProcessUnattributed():
             return f"a process of no known worker: {event.pid} {event.command}; it ends with the run"

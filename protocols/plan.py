@@ -57,6 +57,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Of the terminal, where the source is one."""
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
+    durable: bool = False
+    """It goes on when its supervisor is gone, until that is taken up again or the worker is stopped."""
     allow_failure: bool = False
     progress_file: str | None = None
     """A Markdown file whose checkboxes tell how far the task is."""

@@ -26,6 +26,7 @@ COMMON_KEYS = (
     "source",
     "window",
     "stdin",
+    "durable",
     "allow_failure",
     "progress_file",
 )
@@ -36,7 +37,6 @@ LATER_KEYS = {
     ),
     **dict.fromkeys(
         (
-            "durable",
             "for_each",
             "limits",
             "output",
@@ -81,6 +81,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None = None
     window: Window | None = None
     stdin: Stdin | None = None
+    durable: bool | None = None
     allow_failure: bool | None = None
     progress_file: str | None = None
 
@@ -109,6 +110,7 @@ def read_level(section: Section) -> Level:
         source=_read_source(section),
         window=_read_window(section),
         stdin=_read_stdin(section),
+        durable=section.flag("durable"),
         allow_failure=section.flag("allow_failure"),
         progress_file=section.text("progress_file"),
     )

@@ -15,6 +15,7 @@ from protocols.events import (
     ProcessUnattributed,
     Record,
     RunEnded,
+    RunResumed,
     RunStarted,
     RunStopping,
     Source,
@@ -23,8 +24,10 @@ from protocols.events import (
     Stream,
     TaskStatus,
     TaskStatusChanged,
+    WorkerAdopted,
     WorkerExited,
     WorkerHeartbeat,
+    WorkerLate,
     WorkerMismatch,
     WorkerOutput,
     WorkerProgress,
@@ -39,6 +42,7 @@ __all__ = ["AttemptView", "RunView", "TaskView"]
 _STREAMS: tuple[Stream, ...] = get_args(Stream)
 _OfAttempt: TypeAlias = (
     WorkerStarted
+    | WorkerAdopted
     | WorkerOutput
     | WorkerProgress
     | WorkerHeartbeat
@@ -64,6 +68,8 @@ class AttemptView:
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
+    epoch: int = 1
+    """Of the supervisor that follows it, or followed it to its end."""
     progress: WorkerProgress | None = None
     heartbeat: WorkerHeartbeat | None = None
     output: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
@@ -82,6 +88,8 @@ class AttemptView:
             case WorkerOutput():
                 self.output[event.stream] = max(self.output[event.stream], event.offset + event.length)
                 self.last_output_at = event.at
+            case WorkerAdopted():
+                self.epoch = event.epoch
             case WorkerProgress():
                 self.progress = event
             case WorkerHeartbeat():
@@ -123,6 +131,8 @@ class TaskView:
     reason: str = ""
     allowed: bool = False
     changed_at: float | None = None
+    current: int = 0
+    """The attempt of which ``status`` tells; its records may come before or behind the change of status."""
     retry_at: float | None = None
     attempts: list[AttemptView] = field(default_factory=list)
 
@@ -139,6 +149,8 @@ class RunView:
     plan: str = ""
     pid: int | None = None
     version: str = ""
+    epoch: int = 0
+    """Of its supervisor, the first of a run has 1; 0: it has not begun."""
     started_at: float | None = None
     stopping: RunStopping | None = None
     ended_at: float | None = None
@@ -165,10 +177,12 @@ class RunView:
                 self._apply_to_attempt(event)
             case RunStarted():
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
-                self.started_at = event.at
+                self.started_at, self.epoch = event.at, 1
                 self.tasks = {
                     task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task)) for task in event.tasks
                 }
+            case RunResumed():
+                self.pid, self.version, self.epoch = event.pid, event.version, event.epoch
             case RunStopping():
                 self.stopping = event
             case RunEnded():
@@ -176,14 +190,23 @@ class RunView:
             case TaskStatusChanged():
                 task = self._task(event.task)
                 task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
-                task.retry_at, task.changed_at = event.retry_at, event.at
+                task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
             case AttemptStarting():
                 self._task(TaskId(event.worker)).attempts.append(
-                    AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, event.timeout, event.source)
+                    AttemptView(
+                        event.attempt,
+                        event.id,
+                        event.argv,
+                        event.cwd,
+                        event.at,
+                        event.timeout,
+                        event.source,
+                        epoch=self.epoch,
+                    )
                 )
             case KeeperLost():
                 self._forget_blocked()  # the next keeper says it again
-            case WorkerMismatch() | JournalResumed() | KeeperStarted():
+            case WorkerMismatch() | WorkerLate() | JournalResumed() | KeeperStarted():
                 pass
             case ProcessUnattributed() | ActorFailed() | FleetSwept():
                 pass

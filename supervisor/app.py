@@ -22,11 +22,12 @@ from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
 from actors.roster import Roster
 from actors.source import Sources
-from actors.worker import Surroundings
+from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
 from protocols.events import ActorFailed, Outcome, Record
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
+from protocols.resumption import Resumption
 from protocols.silence import Policy
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
@@ -86,6 +87,8 @@ class Run:
     text: JsonText | PlainText | LiveText
     fd: int = 1
     """Where ``text`` goes."""
+    resumption: Resumption | None = None
+    """Where an earlier supervisor has left it."""
     sayer: Sayer | None = None
     """Where it is a picture: who says in it what no record tells."""
     _channels: _Channels = field(default_factory=_open_channels, init=False)
@@ -129,7 +132,8 @@ class Run:
         channels, folder = self._channels, self.fleet.folder
         hub = Hub(inbox=channels.to_hub, requests=channels.to_admit)
         journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records)
-        display = display_child(self.text, folder, channels.requests, self.fd)
+        after = 0 if self.resumption is None else self.resumption.last_seq
+        display = display_child(self.text, folder, channels.requests, self.fd, after=after)
         async with layer(drain=math.inf) as publishing:
             await self._start(publishing, Child("hub", hub.run))
             async with layer(channels.records, drain=_DRAIN) as keeping:
@@ -144,7 +148,13 @@ class Run:
         the first failure of keeper, roster or orchestrator ends the run, in order."""
         channels = self._channels
         fleet, flush = self.fleet.identity.fleet, self.settings.stream.flush_interval
-        keeper = Keeper(folder=self.fleet.folder, fleet=fleet, asks=channels.to_keeper, outbox=channels.events)
+        keeper = Keeper(
+            folder=self.fleet.folder,
+            fleet=fleet,
+            asks=channels.to_keeper,
+            outbox=channels.events,
+            resumption=self.resumption,
+        )
         follower = Follower(requests=channels.to_follower, flush_interval=flush)
         roster = Roster(inbox=channels.to_roster, outbox=channels.decisions, around=self._surroundings())
         async with layer(channels.events, drain=_DRAIN) as hosting:
@@ -164,6 +174,7 @@ class Run:
             version=identity.version,
             pid=identity.pid,
             inbox=channels.to_orchestrator,
+            resumption=self.resumption,
             roster=channels.orders,
             outbox=channels.events,
         )

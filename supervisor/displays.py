@@ -18,15 +18,20 @@ def display_child(
     folder: FleetFolder,
     subscribe: trio.MemorySendChannel[Subscribe],
     fd: int,
+    *,
+    after: int = 0,
 ) -> Child:
-    """The actor that shows the records of ``subscribe`` on ``fd``. A picture that fails gives way to plain lines."""
+    """The actor that shows the records of ``subscribe`` on ``fd``. A picture that fails gives way to plain lines.
+
+    Lines are shown of the records behind number ``after``.
+    """
     if not isinstance(text, LiveText):
-        display = Display(text=text, folder=folder, subscribe=subscribe, fd=fd)
+        display = Display(text=text, folder=folder, subscribe=subscribe, fd=fd, after=after)
         return Child("display", display.run, when_exhausted="park", limit=0)
     from actors.live.screen import Screen  # noqa: PLC0415 - who does not look need not have it in memory
 
     screen = Screen(text=text, folder=folder, subscribe=subscribe, fd=fd)
-    lines = Display(text=PlainText(folder, leaves=text.leaves), folder=folder, subscribe=subscribe, fd=fd)
+    lines = Display(text=PlainText(folder, leaves=text.leaves), folder=folder, subscribe=subscribe, fd=fd, after=after)
     actors: Iterator[Screen | Display] = chain((screen,), repeat(lines))
 
     async def show(*, task_status: trio.TaskStatus[None]) -> None:

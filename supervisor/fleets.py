@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 
 from actors.keeper_process.procfs import read_process
-from protocols.errors import InputError
+from protocols.errors import InputError, StateError
 from protocols.ids import RunId
 from protocols.layout import FleetFolder
 from supervisor.files import make_folder, replace_file
-from supervisor.identity import Identity, identify, is_run_name
+from supervisor.identity import Durable, Identity, identify, is_run_name, succeed
 from supervisor.locks import hold_lock, is_locked, lock_owner
 from supervisor.state import check_state, state_error
 
-__all__ = ["Fleet", "NewFleet", "create_fleet", "find_fleet", "find_fleets"]
+__all__ = ["Fleet", "NewFleet", "create_fleet", "find_fleet", "find_fleets", "take_fleet", "tell_detached"]
 
 _SHOWN = 8  # candidates that an error names
 
@@ -58,6 +58,13 @@ class Fleet:
             return False
         return None if process.pid == os.getpid() else process.alive
 
+    def is_detached(self) -> bool:
+        """Whether it may be taken up again: its supervisor is gone, and its workers need not be.
+
+        That its run has not ended is another question.
+        """
+        return self.identity is not None and self.identity.durable != "none" and not self.is_alive()
+
     def keeper_lives(self) -> bool:
         return is_locked(self.folder.keeper_lock)
 
@@ -80,7 +87,13 @@ class NewFleet:
 
 @contextmanager
 def create_fleet(
-    state: Path, *, plan: str, cwd: str, version: str, now: Callable[[], float] = time.time
+    state: Path,
+    *,
+    plan: str,
+    cwd: str,
+    version: str,
+    durable: Durable = "none",
+    now: Callable[[], float] = time.time,
 ) -> Iterator[NewFleet]:
     """Make the folder of a new fleet in an opened state folder, and hold its lock while the context lasts.
 
@@ -93,12 +106,31 @@ def create_fleet(
             make_folder(fresh)
             held.callback(shutil.rmtree, fresh, ignore_errors=True)  # for what fails: later it has another name
             held.enter_context(hold_lock(fresh / "lock"))
-            identity = identify(fresh, plan, cwd, version, now())
-            replace_file(fresh / "fleet.json", msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+            identity = identify(fresh, plan, cwd, version, now(), durable)
+            _write(FleetFolder(fresh), identity)
             root = fresh.rename(state / identity.run)
         except OSError as exc:
             raise state_error(state, exc) from exc
         yield NewFleet(FleetFolder(root), identity)
+
+
+@contextmanager
+def take_fleet(fleet: Fleet, version: str) -> Iterator[NewFleet | None]:
+    """Become the supervisor of a fleet that has none, and hold its lock while the context lasts.
+
+    None: another process holds it. Raise `StateError` where its folder cannot be written; nothing has changed then.
+    """
+    if fleet.identity is None:
+        raise StateError(f"{fleet.folder.root}: damaged: {fleet.problem}")
+    with ExitStack() as held:
+        try:
+            taken = held.enter_context(hold_lock(fleet.folder.lock))
+            identity = succeed(fleet.identity, version) if taken else fleet.identity
+            if taken:
+                _write(fleet.folder, identity)
+        except OSError as exc:
+            raise state_error(fleet.folder.root, exc) from exc
+        yield NewFleet(fleet.folder, identity) if taken else None
 
 
 def find_fleets(state: Path) -> list[Fleet]:
@@ -130,6 +162,19 @@ def find_fleet(state: Path, prefix: str | None) -> Fleet:
     if matches:
         raise InputError(f'run "{prefix}": more than one begins so: {_names(matches)}; write more of its id')
     raise InputError(f'run "{prefix}": there is none in {state}; there are: {_names(fleets)}')
+
+
+def _write(folder: FleetFolder, identity: Identity) -> None:
+    replace_file(folder.identity, msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+
+
+def tell_detached(fleet: Fleet) -> str:
+    """What to do about a fleet that is detached and has not ended."""
+    workers = "its keeper looks after its workers" if fleet.keeper_lives() else "no keeper looks after its workers"
+    return (
+        f"its supervisor is gone, {workers}; go on with: callboard resume {fleet.name}, "
+        f"or end it with: callboard stop {fleet.name}"
+    )
 
 
 def _names(fleets: list[Fleet]) -> str:

@@ -6,23 +6,25 @@ import secrets
 import uuid
 from base64 import b32encode
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from actors.keeper_process.procfs import read_process
+from actors.keeper_process.procfs import Process, read_process
 from protocols.errors import StateError
 from protocols.ids import FleetId, RunId
 from supervisor.machine import boot_id, pid_namespace
 
-__all__ = ["Identity", "identify", "is_run_name"]
+__all__ = ["Durable", "Identity", "identify", "is_run_name", "succeed"]
+
+Durable: TypeAlias = Literal["none", "some", "all"]
 
 _Natural = Annotated[int, msgspec.Meta(gt=0)]
 _RUN = r"\A[a-z2-7]{8}\Z"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``fleet.json`` holds: what never changes."""
+    """What ``fleet.json`` holds: what never changes, and who its supervisor is."""
 
     fleet: Annotated[FleetId, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
     run: Annotated[RunId, msgspec.Meta(pattern=_RUN)]
@@ -38,6 +40,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     pid_namespace: int
     inode: int
     """Of the folder: a copy of it has another one, and owns no processes."""
+    durable: Durable = "none"
+    """Which of its workers go on when their supervisor is gone. Where some do, nobody but a user ends the run."""
+    epoch: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """Counts its supervisors."""
 
     def is_local(self) -> bool:
         """Whether a pid means the same to us as it did to this fleet."""
@@ -49,11 +55,9 @@ def is_run_name(name: str) -> bool:
     return re.search(_RUN, name) is not None
 
 
-def identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Identity:
+def identify(folder: Path, plan: str, cwd: str, version: str, at: float, durable: Durable = "none") -> Identity:
     """A new fleet in this folder, of this process. Raise `StateError` where our own process is not to be seen."""
-    process = read_process(os.getpid())
-    if process is None:
-        raise StateError("/proc: it does not show our own process; mount the proc file system")
+    process = _ourselves()
     return Identity(
         fleet=FleetId(uuid.uuid4().hex),
         run=RunId(b32encode(secrets.token_bytes(5)).decode().lower()),
@@ -66,7 +70,29 @@ def identify(folder: Path, plan: str, cwd: str, version: str, at: float) -> Iden
         boot_id=boot_id(),
         pid_namespace=pid_namespace(),
         inode=folder.stat().st_ino,
+        durable=durable,
     )
+
+
+def succeed(before: Identity, version: str) -> Identity:
+    """The same fleet with this process as its next supervisor. Raise `StateError` as `identify` does."""
+    process = _ourselves()
+    return msgspec.structs.replace(
+        before,
+        version=version,
+        pid=process.pid,
+        start_ticks=process.start_ticks,
+        boot_id=boot_id(),
+        pid_namespace=pid_namespace(),
+        epoch=before.epoch + 1,
+    )
+
+
+def _ourselves() -> Process:
+    process = read_process(os.getpid())
+    if process is None:
+        raise StateError("/proc: it does not show our own process; mount the proc file system")
+    return process
 
 
 def _text(path: str) -> str:

@@ -13,14 +13,14 @@ from protocols.errors import JournalError
 from protocols.events import Outcome, RunStarted
 from protocols.ids import RunId
 from protocols.plain import format_counts
-from supervisor.fleets import Fleet, find_fleets
+from supervisor.fleets import Fleet, find_fleets, tell_detached
 from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
 from supervisor.views import read_view
 
 __all__ = ["RunSummary", "list_runs", "render_runs"]
 
-Status: TypeAlias = Literal["running", "stopping", "damaged"] | Outcome
+Status: TypeAlias = Literal["running", "stopping", "detached", "damaged"] | Outcome
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
     """How many tasks have which status."""
     problem: str = ""
-    """What is damaged, or why the end is not recorded."""
+    """What is damaged, or why the end is not recorded: for one that is detached, what to do."""
 
 
 def list_runs(state: Path) -> list[RunSummary]:
@@ -50,7 +50,7 @@ def render_runs(runs: Sequence[RunSummary], now: float, width: int | None) -> st
 
 
 def _row(run: RunSummary, now: float) -> tuple[str, ...]:
-    until = now if run.status in ("running", "stopping") else run.ended_at
+    until = now if run.status in ("running", "stopping", "detached") else run.ended_at
     return (
         run.run,
         run.status,
@@ -90,14 +90,17 @@ def _read(fleet: Fleet, plan: str) -> RunSummary:
             counts=end.counts,
         )
     view = read_view(fleet.folder.journal)
-    status: Status = ("stopping" if view.stopping else "running") if living else "interrupted"
+    detached = not living and fleet.is_detached()
+    status: Status = "detached" if detached else "interrupted"
+    if living:
+        status = "stopping" if view.stopping else "running"
     return RunSummary(
         run=fleet.name,
         status=status,
         plan=plan,
         started_at=fleet.started_at if view.started_at is None else view.started_at,
         counts=view.counts(),
-        problem="" if living else "its end could not be recorded",
+        problem="" if living else tell_detached(fleet) if detached else "its end could not be recorded",
     )
 
 

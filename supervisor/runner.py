@@ -2,20 +2,24 @@
 
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import trio
 
 from actors.journal_file import open_journal, read_records
 from actors.messages import Said
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.layout import FleetFolder
+from protocols.resumption import Resumption
 from protocols.states import RunView
 from supervisor.app import Run
 from supervisor.files import replace_file
-from supervisor.fleets import NewFleet, create_fleet, find_fleet
+from supervisor.fleets import Fleet, NewFleet, create_fleet, find_fleet
+from supervisor.identity import Durable
 from supervisor.output import Output, choose_output, make_text
-from supervisor.plans import load_plan
+from supervisor.plans import LoadedPlan, load_plan
 from supervisor.report import Report, build_report, write_report
 from supervisor.report_text import write_markdown
 from supervisor.run_log import Sayer, log_to, warn
@@ -25,34 +29,101 @@ from supervisor.summary import EXIT_CODES, tell_summary
 from supervisor.sweep import conclude, conclude_all
 from supervisor.version import VERSION
 
-__all__ = ["run_plan"]
+__all__ = ["Course", "End", "make_durable", "run_plan"]
 
 logger = logging.getLogger(__name__)
 
 _SAID = 64
 
 
-def run_plan(path: Path, settings: Settings, *, output: Output | None, show_output: bool) -> int:
-    """Run a plan and return the exit code. Raise InputError or StateError before anything has started."""
+def run_plan(path: Path, settings: Settings, *, output: Output | None, show_output: bool, durable: bool = False) -> int:
+    """Run a plan and return the exit code. Raise InputError or StateError before anything has started.
+
+    ``durable``: all its workers are, whatever the plan says.
+    """
     output = choose_output(output, show_output=show_output)
     loaded = load_plan(path, Path.cwd(), grace=settings.stop.grace)
     state = open_state(settings.state)
     conclude_all(state)
-    with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=VERSION) as fleet:
+    which = _which_durable(loaded, everything=durable)
+    with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=VERSION, durable=which) as fleet:
         _prepare(fleet.folder, loaded.source)
+        course = Course(fleet, make_durable(loaded) if durable else loaded, settings, output, show_output)
+        end = course.run()
+    return course.tell(find_fleet(state, fleet.identity.run), end)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run came to its end."""
+
+    haste: str
+    """Why it was left in haste; empty if it was not."""
+    failure: FleetError | None
+    """What ended it before its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A run of this process, and how it is shown."""
+
+    fleet: NewFleet
+    loaded: LoadedPlan
+    settings: Settings
+    output: Output
+    show_output: bool
+    resumption: Resumption | None = None
+    fd: int = 1
+    """Where it is shown."""
+
+    def run(self) -> End:
+        """To its end, whatever that is."""
         outbox, said = trio.open_memory_channel[Said](_SAID)
-        text = make_text(output, fleet.folder, show_output=show_output, max_line=settings.stream.max_line, said=said)
-        sayer = Sayer(outbox) if output == "live" else None
-        haste, failure = _supervise(Run(fleet=fleet, loaded=loaded, settings=settings, text=text, sayer=sayer))
-    conclude(find_fleet(state, fleet.identity.run))  # only where the run did not come to its own end
-    report = _report(fleet)
-    if output != "json" and not haste:
-        tell_summary(report, fleet.folder.report_markdown)
-    if haste:
-        warn(f"left in haste: {haste}; see: callboard report {fleet.identity.run}")
-    if failure is not None:
-        raise failure
-    return EXIT_CODES[report.outcome or "interrupted"]
+        text = make_text(
+            self.output,
+            self.fleet.folder,
+            show_output=self.show_output,
+            max_line=self.settings.stream.max_line,
+            said=said,
+        )
+        sayer = Sayer(outbox) if self.output == "live" else None
+        return _supervise(
+            Run(
+                fleet=self.fleet,
+                loaded=self.loaded,
+                settings=self.settings,
+                text=text,
+                fd=self.fd,
+                resumption=self.resumption,
+                sayer=sayer,
+            )
+        )
+
+    def tell(self, found: Fleet, end: End) -> int:
+        """Write the report, tell what came out, and return the exit code. Raise the error that ended the run.
+
+        ``found``: the fleet as it is on disk, its lock free.
+        """
+        conclude(found, durable=end.failure is not None)  # only where the run did not come to its own end
+        report = _report(self.fleet)
+        if self.output != "json" and not end.haste:
+            tell_summary(report, self.fleet.folder.report_markdown)
+        if end.haste:
+            warn(f"left in haste: {end.haste}; see: callboard report {self.fleet.identity.run}")
+        if end.failure is not None:
+            raise end.failure
+        return EXIT_CODES[report.outcome or "interrupted"]
+
+
+def make_durable(loaded: LoadedPlan) -> LoadedPlan:
+    """The same plan with workers that all go on without their supervisor."""
+    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
+    return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
+
+
+def _which_durable(loaded: LoadedPlan, *, everything: bool) -> Durable:
+    said = [task.durable for task in loaded.plan.tasks]
+    return "all" if everything or all(said) else "some" if any(said) else "none"
 
 
 def _prepare(folder: FleetFolder, plan: bytes) -> None:
@@ -65,16 +136,15 @@ def _prepare(folder: FleetFolder, plan: bytes) -> None:
         raise (state_error(folder.root, error) if isinstance(error, OSError) else StateError(str(error))) from error
 
 
-def _supervise(run: Run) -> tuple[str, FleetError | None]:
-    """Return why the run was left in haste, empty if it was not, and the error that ended it, if one did."""
+def _supervise(run: Run) -> End:
     folder = run.fleet.folder
     with log_to(folder, run.sayer):
         try:
-            return trio.run(run.run), None
+            return End(trio.run(run.run), None)
         except* (FleetError, OSError) as group:
             logger.exception("the run failed")
             causes = "; ".join(_causes(group))
-    return "", FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}")
+    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}"))
 
 
 def _causes(error: BaseException) -> list[str]:

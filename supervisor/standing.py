@@ -1,4 +1,4 @@
-"""How a run stands and how to stop it, asked of its supervisor where one lives, else of its journal."""
+"""How a run stands, asked of its supervisor where one lives, else of its journal."""
 
 import time
 from pathlib import Path
@@ -8,20 +8,21 @@ import trio
 
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
-from protocols.control import RunStatus, StopParams, TaskLine, run_status
-from protocols.durations import format_duration, format_elapsed
+from protocols.control import RunStatus, TaskLine, run_status
+from protocols.durations import format_elapsed
 from protocols.errors import UnreachableError
 from protocols.sizes import format_bytes
 from supervisor.client import open_client
-from supervisor.fleets import Fleet, find_fleet
-from supervisor.sweep import conclude, find_end
+from supervisor.fleets import Fleet, find_fleet, tell_detached
+from supervisor.sweep import conclude, find_end, find_leaders
 from supervisor.table import one_line, render_table
 from supervisor.views import read_view
 
-__all__ = ["read_status", "render_status", "stop_run"]
+__all__ = ["is_running", "read_status", "render_status", "tell_stopped", "wait_for_port"]
 
 _BEGINNING = 2.0  # from the lock of a run to its open socket; usually a tenth of a second
 _PAUSE = 0.05
+_ENDED = "it has ended meanwhile; its end is told when the run goes on"
 _USUAL = frozenset(("starting", "reading", "thinking", "working", "testing", "complete", "error"))
 """States of a worker that need not be told: its progress and its end tell more."""
 
@@ -33,7 +34,7 @@ def read_status(state: Path, prefix: str | None) -> RunStatus:
         if fleet.is_alive():
             return trio.run(_ask_status, fleet)
     except UnreachableError:
-        if _is_running(fleet):
+        if is_running(fleet):
             raise  # it is frozen: what its journal says would be a guess
     conclude(fleet)
     return _dead_status(fleet)
@@ -41,69 +42,69 @@ def read_status(state: Path, prefix: str | None) -> RunStatus:
 
 def _dead_status(fleet: Fleet) -> RunStatus:
     """As the journal tells it: of a run that was killed at once it tells nothing, on a full disk not the end."""
-    status = run_status(read_view(fleet.folder.journal, samples=True), time.time())
+    view = read_view(fleet.folder.journal, samples=True)
+    status = run_status(view, time.time())
     plan = fleet.identity.plan if fleet.identity is not None else status.plan
-    return msgspec.structs.replace(status, run=fleet.name, plan=plan, outcome=status.outcome or "interrupted")
+    status = msgspec.structs.replace(status, run=fleet.name, plan=plan)
+    if status.outcome:
+        return status
+    if not fleet.is_detached():
+        return msgspec.structs.replace(status, outcome="interrupted")
+    living = {pid for pid, start_ticks in find_leaders(view) if _lives(pid, start_ticks)}
+    tasks = tuple(
+        line if line.pid is None or line.pid in living else msgspec.structs.replace(line, pid=None, reason=_ENDED)
+        for line in status.tasks
+    )
+    return msgspec.structs.replace(status, tasks=tasks, pid=None, detached=tell_detached(fleet))
 
 
-def stop_run(state: Path, prefix: str | None, params: StopParams, *, wait: bool) -> str:
-    """Return what to tell the user. Raise InputError, UnreachableError."""
-    fleet = find_fleet(state, prefix)
-    if not fleet.is_alive():
-        conclude(fleet)
-        return f"run {fleet.name} is not running"
-    try:
-        return trio.run(_ask_stop, fleet, params, wait)
-    except UnreachableError:
-        if _is_running(fleet):
-            raise
-        return f"run {fleet.name} has ended"
+def _lives(pid: int, start_ticks: int) -> bool:
+    process = read_process(pid)
+    return process is not None and process.start_ticks == start_ticks and process.alive
 
 
 async def _ask_status(fleet: Fleet) -> RunStatus:
-    await _wait_for_port(fleet)
+    await wait_for_port(fleet)
     async with open_client(fleet.folder.control_socket) as client:
         return await client.status()
 
 
-async def _ask_stop(fleet: Fleet, params: StopParams, wait: bool) -> str:
-    await _wait_for_port(fleet)
-    async with open_client(fleet.folder.control_socket) as client:
-        result = await client.stop(params)
-        if not wait:
-            how = f"KILL after {format_duration(result.grace)}" if result.grace else "KILL"
-            return f"run {fleet.name} is stopping ({how})"
-        await client.wait_closed()
-    while fleet.is_alive() or fleet.process_lives():  # noqa: ASYNC110 - another process; it writes its report
-        await trio.sleep(_PAUSE)
-    return f"run {fleet.name} has ended"
-
-
-async def _wait_for_port(fleet: Fleet) -> None:
+async def wait_for_port(fleet: Fleet) -> None:
     """A supervisor that has just begun is not listening yet. Raise UnreachableError for one that is stopped."""
-    process = read_process(fleet.identity.pid) if fleet.identity is not None and fleet.process_lives() else None
-    if process is not None and process.state in "Tt":
-        raise UnreachableError(
-            f"run {fleet.name}: its supervisor (pid {process.pid}) is stopped, its workers go on; "
-            f"continue it with: fg, or kill -CONT {process.pid}"
-        )
+    if stopped := tell_stopped(fleet):
+        raise UnreachableError(stopped)
     with trio.move_on_after(_BEGINNING):
-        while not is_listening(fleet.folder.control_socket) and _is_running(fleet):  # noqa: ASYNC110 - see above
+        while not is_listening(fleet.folder.control_socket) and is_running(fleet):  # noqa: ASYNC110 - another process
             await trio.sleep(_PAUSE)
 
 
-def _is_running(fleet: Fleet) -> bool:
+def tell_stopped(fleet: Fleet) -> str:
+    """That its supervisor is stopped (Ctrl-Z, SIGSTOP, a debugger), and what to do; empty where it is not."""
+    process = read_process(fleet.identity.pid) if fleet.identity is not None and fleet.process_lives() else None
+    if process is None or process.state not in "Tt":
+        return ""
+    return (
+        f"run {fleet.name}: its supervisor (pid {process.pid}) is stopped, its workers go on; "
+        f"continue it with: fg, or kill -CONT {process.pid}"
+    )
+
+
+def is_running(fleet: Fleet) -> bool:
     """Not so while its last lines and its report are written."""
     return fleet.is_alive() and find_end(fleet) is None
 
 
 def render_status(status: RunStatus, width: int | None) -> str:
     """A head line and a table of the tasks, ``width`` columns wide; None cuts nothing."""
-    stands = status.outcome or (f"stopping ({status.stopping})" if status.stopping else "running")
+    stands = (
+        status.outcome
+        or ("detached" if status.detached else "")
+        or (f"stopping ({status.stopping})" if status.stopping else "running")
+    )
     seconds = "" if status.seconds is None else f", {format_elapsed(status.seconds)}"
-    pid = f", pid {status.pid}" if not status.outcome else ""
+    pid = f", pid {status.pid}" if not status.outcome and not status.detached else ""
     plan = f" of {one_line(status.plan)}" if status.plan else ""
-    head = f"run {status.run}{plan}: {stands}{seconds}{pid}"
+    head = f"run {status.run}{plan}: {stands}{seconds}{pid}" + (f"\n{status.detached}" if status.detached else "")
     now = 0.0 if status.started_at is None else status.started_at + (status.seconds or 0.0)
     rows = [
         (

@@ -21,7 +21,7 @@ from supervisor.report import build_report, write_report
 from supervisor.report_text import write_markdown
 from supervisor.views import read_view
 
-__all__ = ["conclude", "conclude_all", "find_end"]
+__all__ = ["conclude", "conclude_all", "find_end", "find_leaders"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,15 @@ _PAUSE = 0.02
 _LAST = 100  # the end of a run is among its last records
 
 
-def conclude(fleet: Fleet, *, now: Callable[[], float] = time.time) -> bool:
+def conclude(fleet: Fleet, *, durable: bool = False, now: Callable[[], float] = time.time) -> bool:
     """End what a dead fleet left behind and write the end of its run. Return whether we did so.
 
     Any fleet may be given, at any time: one that lives, has ended, is damaged, or that we belong to
-    ourselves is left alone. Takes up to about ten seconds where processes resist. Raise
-    `JournalError` for a journal that cannot be read, a newer one above all; nothing is touched then.
+    ourselves is left alone; and, unless ``durable`` is said, one whose workers may go on without a
+    supervisor. Takes up to about ten seconds where processes resist. Raise `JournalError` for a
+    journal that cannot be read, a newer one above all; nothing is touched then.
     """
-    if not _is_due(fleet) or fleet.is_alive():
+    if not _is_due(fleet) or fleet.is_alive() or (fleet.is_detached() and not durable):
         return False
     try:
         with hold_lock(fleet.folder.lock, patience=_SWEEPER_PATIENCE) as held:
@@ -87,8 +88,10 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
     with closing(open_journal(fleet.folder.journal)) as journal:
         swept: tuple[str, ...] = ()
         if fleet.is_original():  # a copy of a folder owns no processes
+            if fleet.identity.durable != "none":  # its keeper waits for them, and writes down how they end
+                end_leftovers(fleet.identity.fleet, find_leaders(read_view(fleet.folder.journal)))
             _end_keeper(fleet)
-            swept, clean = end_leftovers(fleet.identity.fleet, _leaders(read_view(fleet.folder.journal)))
+            swept, clean = end_leftovers(fleet.identity.fleet, find_leaders(read_view(fleet.folder.journal)))
             if not clean:
                 logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))
                 return False
@@ -112,7 +115,7 @@ def _end_keeper(fleet: Fleet) -> None:
         time.sleep(_PAUSE)
 
 
-def _leaders(view: RunView) -> list[tuple[int, int]]:
+def find_leaders(view: RunView) -> list[tuple[int, int]]:
     """Workers without a recorded end, by pid and start time, where a pid means the same to us."""
     started = [a.started for task in view.tasks.values() for a in task.attempts if a.started and not a.exited]
     return [

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from supervisor.fleets import Fleet, find_fleets
 from supervisor.report import AttemptReport, Report, TaskReport, read_report
 from tests.keeper_client import end_process
 
-__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "running", "task"]
+__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "resumed", "running", "task"]
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
 SHORT = '[stop]\nlinger = "100ms"\n'
@@ -195,6 +195,9 @@ def _names(event: Event) -> set[str | None]:
 
 def _end(fleet: Fleet) -> None:
     """The keeper ends its attached workers when its supervisor is gone; what it does not end is ended here."""
+    if fleet.identity is not None and fleet.identity.durable != "none":
+        for process in _marked(fleet):
+            end_process(process.pid)
     deadline = time.monotonic() + _PATIENCE
     while fleet.keeper_lives():
         assert time.monotonic() < deadline, f"the keeper of {fleet.folder.root} does not end"
@@ -231,9 +234,32 @@ def running(
     (cwd / "plan.toml").write_text("\n".join(plan))
     if settings:
         (cwd / "callboard.toml").write_text(settings)
+    run = RunningPlan(cwd, _start(cwd, ["run", "plan.toml", *options], env, prepare))
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+@contextmanager
+def resumed(cwd: Path, *options: str) -> Iterator[RunningPlan]:
+    """Go on with the latest run of a folder."""
+    run = RunningPlan(cwd, _start(cwd, ["resume", *options]))
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def _start(
+    cwd: Path,
+    arguments: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
     with (cwd / "stdout").open("wb") as stdout, (cwd / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(
-            [CALLBOARD, "run", "plan.toml", *options],
+        return subprocess.Popen(
+            [CALLBOARD, *arguments],
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -242,8 +268,3 @@ def running(
             preexec_fn=lambda: _prepare(prepare),  # noqa: PLW1509 - no threads here
             start_new_session=True,
         )
-    run = RunningPlan(cwd, process)
-    try:
-        yield run
-    finally:
-        run.close()

@@ -11,7 +11,7 @@ import trio
 from actors.messages import Append, Follow, FollowRequest
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
 from actors.source import Sources
-from actors.worker import Surroundings
+from actors.spawn_request import Surroundings
 from protocols.events import EndReason, Event
 from protocols.ids import AttemptId, FleetId, TaskId
 from protocols.keeper import Ended, Request, Spawned, from_os

@@ -13,7 +13,8 @@ from trio.testing import wait_all_tasks_blocked
 from actors.display import Display, JsonText, PlainText, write_all
 from actors.journal_file import open_journal, read_records
 from actors.messages import Subscribe
-from protocols.events import Event, Record, Stream, encode_event
+from protocols.event_codec import encode_event
+from protocols.events import Event, Record, Stream
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from tests.made_fleets import exited, output, run_started, started, starting, status

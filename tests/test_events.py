@@ -6,15 +6,8 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.events import (
-    AttemptStarting,
-    FleetSwept,
-    Record,
-    WorkerExited,
-    decode_event,
-    encode_event,
-    encode_record,
-)
+from protocols.event_codec import decode_event, encode_event, encode_record
+from protocols.events import AttemptStarting, FleetSwept, Record, WorkerExited
 
 
 @given(st.text(st.characters(codec="utf-8")))

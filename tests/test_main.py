@@ -12,7 +12,20 @@ import pytest
 from supervisor.cli import main as command
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
-COMMANDS = ("run", "watch-run", "check", "status", "stop", "runs", "report", "logs", "events", "prune", "doctor")
+COMMANDS = (
+    "run",
+    "resume",
+    "watch-run",
+    "check",
+    "status",
+    "stop",
+    "runs",
+    "report",
+    "logs",
+    "events",
+    "prune",
+    "doctor",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,22 @@ from trio.testing import MockClock
 from actors.messages import Append
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
-from protocols.events import EndReason, Event, RunEnded, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.events import (
+    EndReason,
+    Event,
+    Record,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    RunStopping,
+    TaskStatusChanged,
+    WorkerExited,
+)
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.plan import Plan, Task
+from protocols.resumption import Resumption, find_resumption
+from protocols.states import RunView
+from tests.made_fleets import exited, run_started, started, starting, status
 
 PATIENCE = 3600.0
 
@@ -65,7 +78,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def conducted(*tasks: Task, concurrency: int = 16) -> AsyncIterator[Stage]:
+async def conducted(*tasks: Task, concurrency: int = 16, resumption: Resumption | None = None) -> AsyncIterator[Stage]:
     """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
     orders, to_roster = trio.open_memory_channel[Order](1)
     decisions, inbox = trio.open_memory_channel[Decision](64)
@@ -79,6 +92,7 @@ async def conducted(*tasks: Task, concurrency: int = 16) -> AsyncIterator[Stage]
         version="0",
         pid=1,
         inbox=inbox,
+        resumption=resumption,
         roster=orders,
         outbox=appends,
         now=trio.current_time,
@@ -291,3 +305,95 @@ async def test_never_more_workers_than_the_cap(autojump_clock: MockClock) -> Non
         await stage.empty_the_fleet()
 
     assert seen == set(names)
+
+
+def left_after(*events: Event) -> Resumption:
+    view = RunView()
+    for seq, event in enumerate(events, 1):
+        view.apply(Record(seq, event))
+    return find_resumption(view, 2)
+
+
+async def test_a_resumed_run_takes_up_what_is_open_and_starts_what_is_ready(autojump_clock: MockClock) -> None:
+    left = left_after(
+        run_started(*"abcd"),
+        *(starting("a"), started("a"), exited("a"), status("a", "succeeded", attempt=1)),
+        *(status("b", "running", attempt=1), starting("b"), started("b")),
+    )
+    async with conducted(task("a"), task("b"), task("c", "a"), task("d", "b"), resumption=left) as stage:
+        taken, fresh = await stage.next_start(), await stage.next_start()
+        await stage.end(taken)
+        last = await stage.next_start()
+        await stage.end(fresh)
+        await stage.end(last)
+        await stage.empty_the_fleet()
+
+    assert [(each.task.id, each.attempt, each.open is None) for each in (taken, fresh, last)] == [
+        ("b", 1, False),
+        ("c", 1, True),
+        ("d", 1, True),
+    ]
+    assert isinstance(stage.events[0], RunResumed)
+    assert not any(isinstance(event, RunStarted) for event in stage.events)
+    assert [event.task for event in stage.events if isinstance(event, TaskStatusChanged)] == list("cbdcd")
+    assert stage.outcome() == "succeeded"
+
+
+async def test_what_is_taken_up_holds_its_slot(autojump_clock: MockClock) -> None:
+    left = left_after(run_started(*"abc"), status("a", "running", attempt=1), starting("a"), started("a"))
+    async with conducted(task("a"), task("b"), task("c"), concurrency=1, resumption=left) as stage:
+        for name in "abc":
+            start = await stage.next_start()
+            await trio.testing.wait_all_tasks_blocked()
+            assert (start.task.id, stage.orders.statistics().current_buffer_used) == (name, 0)
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+
+async def test_an_end_that_nobody_has_judged_is_judged_and_what_it_skips_is_told_once(
+    autojump_clock: MockClock,
+) -> None:
+    left = left_after(
+        run_started(*"abcd"),
+        *(starting("a"), exited("a", code=1), status("a", "failed", attempt=1), status("b", "skipped")),
+        *(status("c", "running", attempt=1), starting("c"), started("c"), exited("c", code=3)),
+    )
+    async with conducted(task("a"), task("b", "a"), task("c"), task("d", "c"), resumption=left) as stage:
+        await stage.empty_the_fleet()
+
+    changes = [(event.task, event.status) for event in stage.events if isinstance(event, TaskStatusChanged)]
+    assert changes == [("c", "failed"), ("d", "skipped")]
+    assert stage.outcome() == "failed"
+
+
+async def test_an_attempt_that_ended_with_its_supervisor_takes_no_retry(autojump_clock: MockClock) -> None:
+    left = left_after(
+        run_started("a"),
+        *(status("a", "running", attempt=1), starting("a"), started("a"), exited("a", code=None, reason="orphaned")),
+    )
+    async with conducted(task("a", retries=1), resumption=left) as stage:
+        for attempt in (2, 3):
+            start = await stage.next_start()
+            assert start.attempt == attempt
+            await stage.end(start, code=1)
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "failed"}
+
+
+async def test_a_stop_that_was_asked_for_reaches_what_is_taken_up_and_starts_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    left = left_after(
+        run_started("a", "b"),
+        *(status("a", "running", attempt=1), starting("a"), started("a")),
+        RunStopping(at=0.0, reason="SIGTERM", grace=10.0),
+    )
+    async with conducted(task("a"), task("b"), resumption=left) as stage:
+        taken = await stage.next_start()
+        assert await stage.orders.receive() == StopWorker(WorkerId("a"), 10.0, "stop")
+        await stage.end(taken, code=None, reason="stop", signal="SIGTERM")
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "stopped", "b": "stopped"}
+    assert stage.outcome() == "interrupted"

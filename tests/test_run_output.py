@@ -6,15 +6,8 @@ import signal
 import unicodedata
 from pathlib import Path
 
-from protocols.events import (
-    Stream,
-    WorkerExited,
-    WorkerHeartbeat,
-    WorkerMismatch,
-    WorkerOutput,
-    WorkerProgress,
-    encode_record,
-)
+from protocols.event_codec import encode_record
+from protocols.events import Stream, WorkerExited, WorkerHeartbeat, WorkerMismatch, WorkerOutput, WorkerProgress
 from tests.running import RunningPlan, python, running, task
 
 _BLOCKS = 1600

@@ -135,7 +135,7 @@ def test_a_living_run_is_never_pruned(living: RunningPlan) -> None:
 
 KEYS = {
     ("runs",): "run status plan started_at ended_at counts problem",
-    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq",
+    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq detached",
     ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks",
     ("check", "plan.toml"): "plan tasks concurrency role_concurrency waves critical_path slowest environments",
     ("prune", "--dry-run"): "removed kept bytes dry_run",
@@ -162,7 +162,7 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
     )
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
-        "number id started_at ended_at seconds code signal reason stdout stderr terminal swept error"
+        "number id started_at ended_at seconds code signal reason stdout stderr terminal swept error stalled_seconds"
     )
     assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr terminal swept seconds"
 

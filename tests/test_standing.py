@@ -8,8 +8,10 @@ from rich.cells import cell_len
 
 from protocols.control import RunStatus, StopParams
 from protocols.ids import TaskId
-from supervisor.standing import read_status, render_status, stop_run
+from supervisor.settings import Settings
+from supervisor.standing import read_status, render_status
 from supervisor.state import open_state
+from supervisor.stopping import stop_run
 from tests.made_fleets import exited, make_fleet, output, run_ended, run_started, started, starting, status
 
 
@@ -91,5 +93,5 @@ def test_the_most_pressing_fact_of_a_task_is_told(ended: RunStatus, fields: dict
 def test_a_dead_run_need_not_be_stopped(state: Path) -> None:
     fleet = make_fleet(state, [run_started("a"), status("a", "running")])
 
-    assert stop_run(state, None, StopParams(), wait=True) == f"run {fleet.name} is not running"
+    assert stop_run(Settings(state=state), None, StopParams(), wait=True) == f"run {fleet.name} is not running"
     assert read_status(state, None).outcome == "interrupted"

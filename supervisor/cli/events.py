@@ -35,7 +35,7 @@ def events(
     import sys  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.errors import InputError  # noqa: PLC0415
-    from protocols.events import encode_record  # noqa: PLC0415
+    from protocols.event_codec import encode_record  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import read_batches  # noqa: PLC0415
     from supervisor.record_text import record_line  # noqa: PLC0415

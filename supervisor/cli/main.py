@@ -22,6 +22,7 @@ _KERNEL = (5, 10)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _COMMANDS = {
     "run": "Run a plan in the foreground.",
+    "resume": "Go on with a run whose callboard was killed.",
     "watch-run": "Show a run that somebody else started.",
     "check": "Say whether a plan can run here, in which order, and with which environment.",
     "status": "Show how a run stands.",

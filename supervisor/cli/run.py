@@ -12,6 +12,7 @@ def run(
     *,
     output: Literal["live", "plain", "json"] | None = None,
     show_output: bool = False,
+    durable: bool = False,
     state: Path | None = None,
     config: Path | None = None,
 ) -> int:
@@ -28,6 +29,8 @@ def run(
         state. json: one record a line.
     show_output
         Print the workers' lines too, behind the names of their tasks. Plain only.
+    durable
+        Let the workers go on if callboard is killed: `callboard resume` takes them up again.
     state
         The folder of all runs (default .callboard).
     config
@@ -36,4 +39,4 @@ def run(
     from supervisor.runner import run_plan  # noqa: PLC0415 - `--help` need not wait for it
     from supervisor.settings import open_settings  # noqa: PLC0415
 
-    return run_plan(plan, open_settings(state, config), output=output, show_output=show_output)
+    return run_plan(plan, open_settings(state, config), output=output, show_output=show_output, durable=durable)

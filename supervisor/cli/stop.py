@@ -39,7 +39,7 @@ def stop(
     from protocols.durations import parse_duration  # noqa: PLC0415
     from protocols.errors import InputError  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
-    from supervisor.standing import stop_run  # noqa: PLC0415
+    from supervisor.stopping import stop_run  # noqa: PLC0415
 
     if force and grace is not None:
         raise InputError("--force and --grace: one excludes the other; leave one of them out")
@@ -48,4 +48,4 @@ def stop(
     except ValueError as error:
         raise InputError(f"--grace: {error}") from error
     params = StopParams(grace=seconds, reason="callboard stop --force" if force else "callboard stop")
-    print(stop_run(open_settings(state, config).state, run, params, wait=wait))
+    print(stop_run(open_settings(state, config), run, params, wait=wait))

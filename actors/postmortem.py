@@ -1,0 +1,74 @@
+"""How an attempt ended that nobody can be asked about: its keeper's status file and its spool are the witnesses."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from actors.adoption import end_marked
+from actors.keeper_process.status import Status, read_status
+from protocols.events import EndReason, Stream
+from protocols.ids import AttemptId, FleetId
+from protocols.keeper import Ended
+
+__all__ = ["Finding", "examine"]
+
+_REASONS: dict[str | None, EndReason] = {reason: reason for reason in get_args(EndReason)}
+
+
+class Finding(NamedTuple):
+    """``report`` is what the keeper would have said; without code and signal, ``error`` says why nobody knows them."""
+
+    report: Ended
+    error: str
+
+
+def examine(
+    fleet: FleetId,
+    attempt: AttemptId,
+    status_file: Path,
+    spools: Iterable[tuple[Stream, Path]],
+    *,
+    boot_id: str,
+    seen_at: float,
+) -> Finding | None:
+    """End what is left of an attempt that no keeper has, and find out how it ended. None: it was never started.
+
+    ``seen_at``: when it is said to have ended if nobody saw that. Reads all of /proc where it may still run.
+    """
+    status = read_status(status_file)
+    if status is None or status.attempt != attempt or status.reason == "not-started":
+        return None
+    if status.state != "ended" and status.boot_id == boot_id:
+        end_marked(fleet, {attempt})
+    known = status.exited_at is not None and (status.code is not None or status.signal is not None)
+    sizes = {stream: _size(path) for stream, path in spools}
+    report = Ended(
+        attempt=attempt,
+        code=status.code,
+        signal=status.signal,
+        exited_at=seen_at if status.exited_at is None else status.exited_at,
+        at=seen_at if status.exited_at is None else status.exited_at,
+        reason=_REASONS.get(status.reason, "exit") if known else "lost",
+        stdout_bytes=_first(status.stdout_bytes, sizes.get("stdout")),
+        stderr_bytes=_first(status.stderr_bytes, sizes.get("stderr")),
+        terminal_bytes=_first(status.terminal_bytes, sizes.get("terminal")),
+        swept=(),
+    )
+    return Finding(report, "" if known else _why(status, boot_id))
+
+
+def _why(status: Status, boot_id: str) -> str:
+    if status.boot_id != boot_id:
+        return "the machine was restarted meanwhile; nobody saw how it ended"
+    return "callboard and its keeper were killed; nobody saw how it ended"
+
+
+def _first(*sizes: int | None) -> int:
+    return next((size for size in sizes if size is not None), 0)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

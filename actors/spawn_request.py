@@ -1,0 +1,99 @@
+"""What a worker needs to start: what a whole fleet has in common, and the request that is made of that and an order."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from actors.messages import Append, FollowRequest
+from actors.orders import StartWorker
+from actors.source import Sources
+from protocols import keeper as wire
+from protocols.environment import worker_environment
+from protocols.events import Stream
+from protocols.ids import FleetId, TaskId, WorkerId
+from protocols.layout import FleetFolder, streams_of
+from protocols.plan import Stdin
+
+__all__ = ["Surroundings", "spawn_request", "spools_of"]
+
+_MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all workers of a fleet have in common."""
+
+    fleet: FleetId
+    folder: FleetFolder
+    boot_id: str
+    pid_namespace: int
+    environ: Mapping[str, str]
+    """Our own environment: what is passed of it is the plan's business."""
+    executables: Mapping[TaskId, str]
+    """The absolute path of each task's program."""
+    sources: Sources
+    follower: trio.MemorySendChannel[FollowRequest]
+    outbox: trio.MemorySendChannel[Append]
+    linger: float = 2.0
+    heartbeat: float = 5.0
+    retry: float = 1.0
+    """Pause between two tries to start something while the disk is full."""
+    now: Callable[[], float] = time.time
+
+
+def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
+    """What is asked for the start of an attempt, or for taking it up again."""
+    task = order.task
+    spools = {stream: _os(path) for stream, path in spools_of(order, around).items()}
+    return wire.Spawn(
+        attempt=order.id,
+        executable=_os(around.executables[task.id]),
+        argv=tuple(_os(argument) for argument in task.command),
+        cwd=_os(task.cwd),
+        env=tuple(_os(f"{name}={value}") for name, value in _environment(order, around).items()),
+        stdin=_stdin(task.stdin),
+        stdout=spools.get("stdout", ""),
+        stderr=spools.get("stderr", ""),
+        terminal=spools.get("terminal", ""),
+        window=task.window if task.source == "pty" else None,
+        status=_os(around.folder.status(order.id)),
+        attached=not task.durable,
+        timeout=task.timeout,
+        grace=task.grace,
+        linger=around.linger,
+        resume=order.open is not None,
+    )
+
+
+def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:
+    """What the plan passes, and by what the worker's tree is known. An outer callboard's mark stays in front."""
+    mark = f"{around.fleet}/{order.id}"
+    outer = around.environ.get(_MARK)
+    return worker_environment(order.task, around.environ) | {
+        _MARK: f"{outer}:{mark}" if outer else mark,
+        _SOCKET: str(around.folder.control_socket),
+    }
+
+
+def spools_of(order: StartWorker, around: Surroundings) -> dict[Stream, Path]:
+    """The file of each stream of an attempt."""
+    worker, streams = WorkerId(order.task.id), streams_of(order.task.source)
+    return {stream: around.folder.spool(worker, order.attempt, stream) for stream in streams}
+
+
+def _os(text: str | Path) -> str:
+    return wire.to_os(os.fsencode(text))
+
+
+def _stdin(stdin: Stdin) -> wire.Stdin:
+    match stdin.kind:
+        case "text":
+            return wire.Stdin("text", wire.to_os(stdin.text.encode()))
+        case "file":
+            return wire.Stdin("file", _os(stdin.text))
+        case kind:
+            return wire.Stdin(kind)

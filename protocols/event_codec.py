@@ -1,0 +1,54 @@
+"""Events and records as JSON, one line each, and back."""
+
+import re
+
+import msgspec
+
+from protocols.events import Event, Record
+
+__all__ = ["decode_event", "encode_event", "encode_record"]
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+# JSON need not escape them, but terminals obey the first and `str.splitlines` ends a line at the others.
+_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+
+
+def encode_event(event: Event) -> bytes:
+    """One JSON object without line breaks and control characters.
+
+    Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``.
+    """
+    try:
+        data = _encoder.encode(event)
+    except UnicodeEncodeError:
+        data = _encoder.encode(_escape(msgspec.to_builtins(event)))
+    return data if data.isascii() and b"\x7f" not in data else _CONTROLS.sub(_as_escape, data)
+
+
+def _as_escape(match: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(match[0].decode())
+
+
+def _escape(value: object) -> object:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_escape(key): _escape(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_escape(item) for item in value]
+        case _:
+            return value
+
+
+def decode_event(data: bytes) -> Event:
+    """Raise ``msgspec.ValidationError`` for what no version of ours has written."""
+    return _decoder.decode(data)
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as one JSON object: ``seq`` first, then the fields of its event."""
+    return b'{"seq":%d,' % record.seq + encode_event(record.event)[1:]

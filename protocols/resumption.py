@@ -1,0 +1,115 @@
+"""Where a run stands that its supervisor has left, as its records tell it: what another one has to go on with."""
+
+from dataclasses import dataclass, field
+
+from protocols.events import Stream, TaskStatus, WorkerExited, WorkerStarted
+from protocols.ids import AttemptId, TaskId
+from protocols.states import AttemptView, RunView, TaskView
+
+__all__ = ["OpenAttempt", "Resumption", "find_resumption"]
+
+_DONE: frozenset[TaskStatus] = frozenset(("succeeded", "failed", "timed-out"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAttempt:
+    """An attempt whose end is not recorded. It may run, have ended, or never have begun."""
+
+    task: TaskId
+    number: int
+    id: AttemptId
+    started: WorkerStarted | None
+    covered: dict[Stream, int]
+    """Bytes of each stream that records cover."""
+    epoch: int
+    """Of the supervisor that takes it up now."""
+    told: bool
+    """The status of the task tells of it."""
+    seen_at: float
+    """Unix time of the last that is recorded of the run: until then it was surely looked after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """What is done stays done; what is open is found out; what was waiting goes on waiting."""
+
+    epoch: int
+    last_seq: int
+    stopping: str
+    """Why the run was being stopped, empty where it was not."""
+    statuses: dict[TaskId, TaskStatus]
+    """Of the tasks that are over: nothing is to be done about them."""
+    finished: tuple[tuple[TaskId, bool], ...]
+    """The tasks that came to an end of their own, and whether well, in the order in which they did."""
+    attempts: dict[TaskId, int]
+    """How many attempts were begun."""
+    forgiven: dict[TaskId, int]
+    """How many of these ended only because their supervisor was gone."""
+    open: tuple[OpenAttempt, ...] = ()
+    ended: tuple[WorkerExited, ...] = ()
+    """Last attempts that ended, of which nobody has said yet what that means for the task."""
+    retries: dict[TaskId, float] = field(default_factory=dict)
+    """When the next attempt was to begin, in Unix time."""
+    concluded: dict[AttemptId, tuple[TaskId, int, int]] = field(default_factory=dict)
+    """Task, number and epoch of each attempt whose end is recorded."""
+
+
+def find_resumption(view: RunView, epoch: int) -> Resumption:
+    """``view``: all records of a run without an end. ``epoch``: of the supervisor that is to go on."""
+    tasks = list(view.tasks.values())
+    over = [task for task in tasks if task.status in _DONE]
+    last = [(task, task.attempts[-1]) for task in tasks if task.attempts and not _is_over(task)]
+    return Resumption(
+        epoch=epoch,
+        last_seq=view.last_seq,
+        stopping="" if view.stopping is None else view.stopping.reason,
+        statuses={task.id: task.status for task in tasks if _is_over(task)},
+        finished=tuple(
+            (task.id, task.status == "succeeded") for task in sorted(over, key=lambda task: task.changed_at or 0.0)
+        ),
+        attempts={task.id: len(task.attempts) for task in tasks if task.attempts},
+        forgiven={task.id: orphans for task in tasks if (orphans := _count_orphans(task))},
+        open=tuple(
+            OpenAttempt(
+                task=task.id,
+                number=attempt.number,
+                id=attempt.id,
+                started=attempt.started,
+                covered=dict(attempt.output),
+                epoch=epoch,
+                told=task.status == "running" and task.current == attempt.number,
+                seen_at=view.last_at or attempt.starting_at,
+            )
+            for task, attempt in last
+            if attempt.exited is None
+        ),
+        ended=tuple(attempt.exited for task, attempt in last if attempt.exited is not None and _is_news(task, attempt)),
+        retries={
+            task.id: task.retry_at or 0.0
+            for task, attempt in last
+            if task.status == "retrying" and attempt.number == task.current
+        },
+        concluded={
+            attempt.id: (task.id, attempt.number, attempt.epoch)
+            for task in tasks
+            for attempt in task.attempts
+            if attempt.exited is not None
+        },
+    )
+
+
+def _is_over(task: TaskView) -> bool:
+    return task.status in _DONE or task.status in {"skipped", "stopped"}
+
+
+def _is_news(task: TaskView, attempt: AttemptView) -> bool:
+    """The status does not tell yet how this one ended."""
+    return attempt.number > task.current or (attempt.number == task.current and task.status == "running")
+
+
+def _count_orphans(task: TaskView) -> int:
+    """Not those of which nobody has said yet what that means for the task."""
+    return sum(
+        attempt.exited is not None and attempt.exited.reason == "orphaned" and not _is_news(task, attempt)
+        for attempt in task.attempts
+    )

@@ -1,0 +1,47 @@
+"""Stopping a run: its supervisor is asked where one lives; where none does, this process ends what is left of it."""
+
+import trio
+
+from protocols.control import StopParams
+from protocols.durations import format_duration
+from protocols.errors import UnreachableError
+from supervisor.client import open_client
+from supervisor.fleets import Fleet, find_fleet
+from supervisor.resuming import end_run
+from supervisor.settings import Settings
+from supervisor.standing import is_running, wait_for_port
+from supervisor.sweep import conclude, find_end
+
+__all__ = ["stop_run"]
+
+_PAUSE = 0.05
+
+
+def stop_run(settings: Settings, prefix: str | None, params: StopParams, *, wait: bool) -> str:
+    """Return what to tell the user. Raise InputError, UnreachableError."""
+    fleet = find_fleet(settings.state, prefix)
+    if not fleet.is_alive():
+        if fleet.is_detached() and find_end(fleet) is None:
+            end_run(fleet, settings, params)
+            return f"run {fleet.name} has ended"
+        conclude(fleet)
+        return f"run {fleet.name} is not running"
+    try:
+        return trio.run(_ask_stop, fleet, params, wait)
+    except UnreachableError:
+        if is_running(fleet):
+            raise
+        return f"run {fleet.name} has ended"
+
+
+async def _ask_stop(fleet: Fleet, params: StopParams, wait: bool) -> str:
+    await wait_for_port(fleet)
+    async with open_client(fleet.folder.control_socket) as client:
+        result = await client.stop(params)
+        if not wait:
+            how = f"KILL after {format_duration(result.grace)}" if result.grace else "KILL"
+            return f"run {fleet.name} is stopping ({how})"
+        await client.wait_closed()
+    while fleet.is_alive() or fleet.process_lives():  # noqa: ASYNC110 - another process; it writes its report
+        await trio.sleep(_PAUSE)
+    return f"run {fleet.name} has ended"
