@@ -24,8 +24,8 @@ from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
 from protocols.errors import KeeperError
-from protocols.events import Event, KeeperLost, KeeperStarted, WorkerLate
-from protocols.ids import AttemptId, FleetId, TaskId, WorkerId
+from protocols.events import Event, KeeperLost, KeeperStarted
+from protocols.ids import AttemptId, FleetId
 from protocols.keeper import (
     Ended,
     Finished,
@@ -43,7 +43,6 @@ from protocols.keeper import (
     to_os,
 )
 from protocols.layout import FleetFolder
-from protocols.resumption import OpenAttempt, Resumption
 from tests.process_trees import open_trees
 from tests.surroundings import start
 
@@ -166,9 +165,11 @@ async def test_the_end_of_everything_may_take_its_time(autojump_clock: MockClock
     assert link.ops().count("shutdown") == 1 and link.ops().count("ping") > 10
 
 
-def _last_report(name: str) -> Ended:
-    return Ended(
-        attempt=AttemptId(name),
+async def test_a_keeper_is_not_blamed_while_its_reports_wait_for_us(autojump_clock: MockClock, desk: Desk) -> None:
+    """The journal may wait for its disk for hours; the keeper's replies wait behind its reports then."""
+    reports, reported = trio.open_memory_channel[Report](0)
+    report = Ended(
+        attempt=AttemptId("a"),
         code=0,
         signal=None,
         exited_at=0,
@@ -178,58 +179,6 @@ def _last_report(name: str) -> Ended:
         stderr_bytes=0,
         swept=(),
     )
-
-
-def _resumption(**fields: Any) -> Resumption:
-    said: dict[str, Any] = {"epoch": 2, "last_seq": 0, "stopping": "", "statuses": {}, "finished": ()}
-    return Resumption(**{**said, "attempts": {}, "forgiven": {}, **fields})
-
-
-async def test_what_a_found_keeper_says_before_it_is_asked_waits_for_who_asks(
-    autojump_clock: MockClock, desk: Desk
-) -> None:
-    def answers(request: dict[str, Any]) -> list[Message]:
-        return [Reply(request["id"], msgspec.Raw(msgspec.json.encode(Spawned(1, 1, 0.0))))]
-
-    left = OpenAttempt(
-        task=TaskId("a"), number=1, id=AttemptId("a"), started=None, covered={}, epoch=2, told=True, seen_at=0.0
-    )
-    desk.table.resumption = _resumption(open=(left,))
-    link = ScriptedLink(answers)
-    link._outbox.send_nowait(_last_report("a"))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.serve, link)
-        await trio.testing.wait_all_tasks_blocked()
-        unasked = desk.reported.statistics().current_buffer_used
-        desk.ask(msgspec.structs.replace(_spawn(Path("/nowhere"), "a"), resume=True))
-        report = await desk.reported.receive()
-        nursery.cancel_scope.cancel()
-
-    assert (unasked, report) == (0, _last_report("a"))
-
-
-async def test_what_is_told_of_an_attempt_after_its_end_is_kept_with_its_epoch_and_forgotten_by_the_keeper(
-    autojump_clock: MockClock, desk: Desk
-) -> None:
-    desk.table.resumption = _resumption(concluded={AttemptId("a"): (TaskId("t"), 3, 1)})
-    link = ScriptedLink(_done)
-    link._outbox.send_nowait(_last_report("a"))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.serve, link)
-        append = await desk.told.receive()
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-
-    assert append.event == WorkerLate(at=0.0, worker=WorkerId("t"), attempt=3, epoch=1, what="ended")
-    assert link.asked == [{"op": "forget", "attempt": "a"}]
-
-
-async def test_a_keeper_is_not_blamed_while_its_reports_wait_for_us(autojump_clock: MockClock, desk: Desk) -> None:
-    """The journal may wait for its disk for hours; the keeper's replies wait behind its reports then."""
-    reports, reported = trio.open_memory_channel[Report](0)
-    report = _last_report("a")
     spawn = _spawn(Path("/nowhere"), "a")
 
     def answers(request: dict[str, Any]) -> list[Message]:

@@ -263,10 +263,8 @@ def test_a_run_whose_supervisor_lives_is_not_taken_from_it(tmp_path: Path, froze
         before = run.folder.identity.read_bytes()
 
         said = callboard(tmp_path, "resume", code=2).stderr
-        examined = callboard(tmp_path, "doctor").stdout
 
         assert str(run.process.pid) in said
-        assert (f"its supervisor (pid {run.process.pid}) is stopped" in examined) is frozen
         assert ("kill -CONT" in said) is frozen
         assert run.folder.identity.read_bytes() == before
         assert is_alive(pid)
@@ -294,12 +292,10 @@ def test_a_detached_run_is_told_as_such_and_left_alone_by_every_look(tmp_path: P
         listed = [json.loads(line) for line in callboard(tmp_path, "runs", "--json").stdout.splitlines()]
         status = callboard(tmp_path, "status", run.fleet.name).stdout
         callboard(tmp_path, "prune", "--keep-runs", "0")
-        examined = callboard(tmp_path, "doctor").stdout
 
         assert [each["status"] for each in listed] == ["succeeded", "detached"]
         assert f"callboard resume {run.fleet.name}" in status
         assert "it has ended meanwhile" in status
-        assert f"callboard resume {run.fleet.name}" in examined
         assert is_alive(pids[0])
         assert run.folder.identity.exists()
 
