@@ -86,6 +86,7 @@ class Held:
             attached=spawn.attached,
             timeout=None if self.not_after is None else max(0.0, self.not_after - boottime()),
             grace=spawn.grace,
+            limits=spawn.limits,
             linger=spawn.linger,
             fds=len(self.fds),
         )

@@ -5,13 +5,13 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
 
 from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from actors.teller import Teller
 from protocols.backoff import delay
 from protocols.events import (
     Event,
@@ -29,36 +29,10 @@ from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.outcomes import Verdict, judge
 from protocols.plan import Plan, Task
+from protocols.restarts import Again, Restarts
 from protocols.resumption import Resumption
 
 __all__ = ["Orchestrator"]
-
-
-class _Teller:
-    """Passes events on at once where the journal takes them. Where it does not, nobody waits here: it may wait for
-    its disk, and a stop has to come through all the same. What is late is bounded by the plan and by who stops."""
-
-    def __init__(self, outbox: trio.MemorySendChannel[Append]) -> None:
-        self._outbox = outbox
-        self._send, self._receive = trio.open_memory_channel[Append](math.inf)
-        self._late = 0
-
-    def tell(self, event: Event) -> None:
-        if not self._late:
-            with suppress(trio.WouldBlock):
-                self._outbox.send_nowait(Append(event))
-                return
-        self._late += 1
-        self._send.send_nowait(Append(event))
-
-    def close(self) -> None:
-        """Nothing more is told: `run` returns when nothing is late."""
-        self._send.close()
-
-    async def run(self) -> None:
-        async for append in self._receive:
-            await self._outbox.send(append)
-            self._late -= 1
 
 
 @dataclass(slots=True)
@@ -73,9 +47,11 @@ class _Course:
     """How many were started."""
     forgiven: dict[TaskId, int] = field(default_factory=dict)
     """How many of them ended only because their supervisor was gone."""
+    restarts: dict[TaskId, Restarts] = field(default_factory=dict)
+    """Of the services. They keep their slots between two attempts."""
     running: set[TaskId] = field(default_factory=set)
     retries: list[tuple[float, TaskId]] = field(default_factory=list)
-    """A heap of moments on trio's clock."""
+    """A heap of moments on trio's clock: of retries and of restarts."""
     statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
@@ -104,7 +80,7 @@ class _Course:
         statuses = set(self.statuses.values())
         if "stopped" in statuses:
             return "interrupted"
-        bad = {task for task, status in self.statuses.items() if status in {"failed", "timed-out", "skipped"}}
+        bad = {task for task, status in self.statuses.items() if status in {"failed", "timed-out", "parked", "skipped"}}
         return "failed" if any(not self.tasks[task].allow_failure for task in bad) else "succeeded"
 
 
@@ -128,7 +104,7 @@ class Orchestrator:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Outcome:
         """Return when every task has its outcome and `RunEnded` is on its way to the journal."""
-        teller = _Teller(self.outbox)
+        teller = Teller(self.outbox)
         course = self._begin(teller.tell)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(teller.run)
@@ -150,7 +126,10 @@ class Orchestrator:
         graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
         roles = {task.id: task.role for task in plan.tasks}
         tell(self._begun(roles))
-        return _Course(tasks, graph, Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency), tell)
+        admission = Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency)
+        services = [task for task in plan.tasks if task.restart.when != "never"]
+        restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
+        return _Course(tasks, graph, admission, tell, restarts=restarts)
 
     def _begun(self, roles: Mapping[TaskId, str | None]) -> RunStarted | RunResumed:
         if self.resumption is not None:
@@ -177,8 +156,8 @@ class Orchestrator:
         pauses = {task: max(0.0, at - self.now()) for task, at in left.retries.items()}
         course.retries = sorted((trio.current_time() + pause, task) for task, pause in pauses.items())
         begun = {each.task for each in left.open} | {TaskId(each.worker) for each in left.ended}
-        for task in begun:
-            course.running.add(task)
+        course.running |= begun
+        for task in begun | (pauses.keys() & course.restarts.keys()):
             course.admission.hold(task)
         for each in left.open:
             if not each.told:
@@ -202,7 +181,9 @@ class Orchestrator:
             case FleetEmpty():
                 raise AssertionError("the roster ended the fleet before it was told to")
             case None:
-                await self._start(course, course.admission.take(course.due(trio.current_time())))
+                due = course.due(trio.current_time())
+                services = [task for task in due if task in course.restarts]
+                await self._start(course, [*services, *course.admission.take(set(due).difference(services))])
 
     async def _start(self, course: _Course, ready: list[TaskId]) -> None:
         for task in ready:
@@ -214,22 +195,29 @@ class Orchestrator:
     async def _ended(self, course: _Course, exited: WorkerExited) -> None:
         task = TaskId(exited.worker)
         course.running.remove(task)
-        course.admission.release(task)
         verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None)
+        if course.stop is None and task in course.restarts:
+            lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
+            follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
+            if isinstance(follows, Again):
+                self._put_off(course, task, "restarting", verdict.reason or "exit code 0", follows.pause)
+                return
+            verdict = follows
+        course.admission.release(task)
         course.forgiven[task] = course.forgiven.get(task, 0) + (exited.reason == "orphaned")
         used = course.attempts[task] - course.forgiven[task]
         if verdict.retry and course.stop is None and used <= course.tasks[task].retries:
-            self._retry(course, task, verdict)
+            pause = self.backoff(course.attempts[task], course.tasks[task].backoff)
+            self._put_off(course, task, "retrying", verdict.reason, pause)
             ready: tuple[TaskId, ...] = ()
         else:
             ready = self._settle(course, task, verdict)
         if course.stop is None:
             await self._start(course, course.admission.take(ready))
 
-    def _retry(self, course: _Course, task: TaskId, verdict: Verdict) -> None:
-        pause = self.backoff(course.attempts[task], course.tasks[task].backoff)
+    def _put_off(self, course: _Course, task: TaskId, status: TaskStatus, reason: str, pause: float) -> None:
         heapq.heappush(course.retries, (trio.current_time() + pause, task))
-        self._change(course, task, "retrying", verdict.reason, retry_at=self.now() + pause)
+        self._change(course, task, status, reason, retry_at=self.now() + pause)
 
     def _settle(self, course: _Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
         """Write the outcome of a task, and of those that will never start; return those that can start now."""
@@ -243,7 +231,7 @@ class Orchestrator:
         for skip in step.skipped:
             if skip.task in course.statuses:
                 continue
-            status = course.statuses[skip.cause].replace("-", " ")
+            status = course.statuses[skip.cause].replace("-", " ").replace("parked", "was parked")
             why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
             self._change(course, skip.task, "skipped", f'needs "{skip.need}", {why}')
         return step.ready

@@ -64,6 +64,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         attached=not task.durable,
         timeout=task.timeout,
         grace=task.grace,
+        limits=task.limits,
         linger=around.linger,
         resume=order.open is not None,
     )

@@ -230,9 +230,11 @@ class Streamer:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
-                return WorkerStopping(at=at, worker=worker, attempt=attempt, reason=report.reason, grace=report.grace)
+                reason, grace, detail = report.reason, report.grace, report.detail
+                return WorkerStopping(at=at, worker=worker, attempt=attempt, reason=reason, grace=grace, detail=detail)
             case Blocked():
-                return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=report.stream, error=report.error)
+                stream, error, retried = report.stream, report.error, report.retried
+                return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=stream, error=error, retried=retried)
             case Resumed():
                 return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
             case _:

@@ -30,6 +30,7 @@ from protocols.layout import streams_of
 
 __all__ = ["Worker"]
 
+_LOST = "its keeper died with it, and nobody has its exit status"
 _FULL = frozenset({"ENOSPC", "EDQUOT"})
 _INBOX = 64  # an attempt has some ten reports; a notice that finds it full is not needed
 
@@ -88,7 +89,7 @@ class Worker:
             return self._not_started("callboard was killed before it could be started")
         notices.send_nowait(found.report)
         exited = self._exited(left.started, await self._streamer(notices, inbox).run())
-        return msgspec.structs.replace(exited, at=self.around.now(), error=found.error)
+        return msgspec.structs.replace(exited, at=self.around.now(), error=found.error or exited.error)
 
     def _examine(self, seen_at: float) -> Finding | None:
         around, attempt = self.around, self.order.id
@@ -228,7 +229,7 @@ class Worker:
             stderr_bytes=ended.stderr_bytes,
             terminal_bytes=ended.terminal_bytes,
             swept=ended.swept,
-            error="" if known else "its keeper died with it, and nobody has its exit status",
+            error=ended.detail or self.order.task.limits.describe(ended.reason) if known else _LOST,
         )
 
     def _not_started(self, error: str, reason: EndReason = "not-started") -> WorkerExited:

@@ -31,7 +31,17 @@ _RANGES = 16
 _NOTICES = 8
 _NOTICED_FOR = 60.0  # seconds
 _TROUBLE, _FAILED, _QUIET, _RUNNING = range(4)
-_LATER = {"retrying": 4, "pending": 5, "stopped": 6, "failed": 7, "timed-out": 7, "skipped": 8, "succeeded": 9}
+_LATER = {
+    "retrying": 4,
+    "restarting": 4,
+    "pending": 5,
+    "stopped": 6,
+    "failed": 7,
+    "timed-out": 7,
+    "parked": 7,
+    "skipped": 8,
+    "succeeded": 9,
+}
 
 
 class OutputRange(NamedTuple):
@@ -129,7 +139,7 @@ class Board:
     def _rank(self, task: TaskView, now: float) -> int:
         if task.status == "running":
             return self._rank_running(task, now)
-        if task.status in {"failed", "timed-out"} and not task.allowed:
+        if task.status in {"failed", "timed-out", "parked"} and not task.allowed:
             return _FAILED
         return _LATER[task.status]
 

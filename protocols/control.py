@@ -62,9 +62,11 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since its last output, or since its start; None where nothing runs."""
     fraction: float | None = None
     label: str = ""
+    retry_at: float | None = None
+    """When its next attempt begins, in Unix time, while it waits for that."""
     stopping: str = ""
     blocked: str = ""
-    """Why the disk takes no more of its output."""
+    """Why no more of its output is taken."""
     verdict: VerdictLine | None = None
     """None where nobody judged it yet. Of one that ended without its supervisor: the last one before that."""
 
@@ -105,7 +107,7 @@ def run_status(view: RunView, now: float) -> RunStatus:
 
 
 def _task_line(task: TaskView, now: float) -> TaskLine:
-    line = TaskLine(task=task.id, status=task.status, reason=task.reason)
+    line = TaskLine(task=task.id, status=task.status, reason=task.reason, retry_at=task.retry_at)
     if not task.attempts:
         return line
     return msgspec.structs.replace(line, **_attempt_fields(task.attempts[-1], now))

@@ -13,10 +13,14 @@ Stream: TypeAlias = Literal["stdout", "stderr", "terminal"]
 Source: TypeAlias = Literal["pipe", "pty"]
 """Where a worker's bytes come from: two pipes, its stdout and stderr, or one terminal."""
 TaskStatus: TypeAlias = Literal[
-    "pending", "running", "retrying", "succeeded", "failed", "timed-out", "skipped", "stopped"
+    "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
 ]
+"""``parked``: a service that ended too often; nobody starts it again."""
 Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
-EndReason: TypeAlias = Literal["exit", "timeout", "stop", "orphaned", "lost", "not-started"]
+EndReason: TypeAlias = Literal[
+    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit"
+]
+"""The last three: it went over that limit."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -149,6 +153,8 @@ class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
     reason: EndReason
     grace: float
+    detail: str = ""
+    """Over which limit it went, with figures."""
 
 
 class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited"):
@@ -167,7 +173,7 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""
-    """Why there was no start, or no knowledge of the end."""
+    """Why there was no start, or no knowledge of the end; or over which limit it went."""
 
 
 class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismatch"):
@@ -180,10 +186,12 @@ class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismat
 
 
 class SpoolBlocked(_WorkerEvent, frozen=True, kw_only=True, tag="spool.blocked"):
-    """The disk takes no more: the worker waits in its write, nothing is lost, tried each second."""
+    """The disk takes no more, or the worker has printed what it may: it waits in its write, nothing is lost."""
 
     stream: Stream
     error: str
+    retried: bool = True
+    """Each second. Not so at its ``spool_limit``, where it waits until it is stopped."""
 
 
 class SpoolResumed(_WorkerEvent, frozen=True, kw_only=True, tag="spool.resumed"):

@@ -15,6 +15,7 @@ import msgspec
 
 from protocols.events import EndReason, Stream
 from protocols.ids import AttemptId, FleetId
+from protocols.worker_limits import WorkerLimits
 
 __all__ = ["VERSION", "Message", "Report", "Request", "decode_message", "encode_request", "from_os", "to_os"]
 
@@ -71,6 +72,7 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     """Seconds from the start until the keeper runs the ladder on its own."""
     grace: float
     """Seconds between TERM and KILL when the timeout is over."""
+    limits: WorkerLimits | None = None
     linger: float
     """Seconds that output and left-over processes get after the leader's exit."""
     resume: bool = False
@@ -92,6 +94,7 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     timeout: float | None
     """Seconds that are left."""
     grace: float
+    limits: WorkerLimits | None = None
     linger: float
     fds: int = 2
 
@@ -208,6 +211,8 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stderr_bytes: int
     terminal_bytes: int = 0
     swept: tuple[str, ...]
+    detail: str = ""
+    """Over which limit it went, with figures."""
 
 
 class Stopping(_AttemptReport, frozen=True, kw_only=True, tag="stopping"):
@@ -215,11 +220,14 @@ class Stopping(_AttemptReport, frozen=True, kw_only=True, tag="stopping"):
 
     reason: EndReason
     grace: float
+    detail: str = ""
 
 
 class Blocked(_AttemptReport, frozen=True, kw_only=True, tag="blocked"):
     stream: Stream
     error: str
+    retried: bool = True
+    """False: it is the worker's own limit."""
 
 
 class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):

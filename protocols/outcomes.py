@@ -28,8 +28,9 @@ def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False
             return Verdict("succeeded", "", retry=False)
         case "exit" if stopping and exited.signal in _STOPPING:
             return Verdict("stopped", describe_exit(exited), retry=False)
-        case "exit":
-            return Verdict("failed", describe_exit(exited), retry=True)
+        case "exit" | "memory" | "cpu-time" | "spool-limit":
+            over = "" if exited.reason == "exit" else f"{exited.error or f'over its limit ({exited.reason})'}; "
+            return Verdict("failed", over + describe_exit(exited), retry=True)
         case "timeout":
             limit = "" if timeout is None else f" after {format_duration(timeout)}"
             return Verdict("timed-out", f"timed out{limit}, {describe_exit(exited)}", retry=True)

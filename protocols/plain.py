@@ -35,7 +35,10 @@ __all__ = ["PlainLines", "fleet_text", "format_counts", "worker_text"]
 
 _COMMAND = 100
 _GOING_ON = frozenset(("reading", "thinking", "working", "testing", "waiting-permission", "waiting-quota", "idle"))
-_ORDER = ("succeeded", "failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending")
+_ORDER = (
+    *("succeeded", "failed", "timed-out", "parked", "stopped", "skipped"),
+    *("running", "retrying", "restarting", "pending"),
+)
 
 
 def format_counts(counts: Mapping[str, int]) -> str:
@@ -112,8 +115,9 @@ class PlainLines:
         if event.reason:
             text += f": {event.reason}"
         if event.retry_at is not None:
-            text += f"; attempt {event.attempt + 1} in {format_elapsed(event.retry_at - event.at)}"
-        return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out"} else "")
+            pause = event.retry_at - event.at
+            text += f"; attempt {event.attempt + 1} {f'in {format_elapsed(pause)}' if pause > 0 else 'at once'}"
+        return text + (" (allowed)" if event.allowed and event.status in {"failed", "timed-out", "parked"} else "")
 
 
 def worker_text(event: Event) -> str | None:
@@ -131,14 +135,13 @@ def worker_text(event: Event) -> str | None:
         case WorkerLate():
             return f"{event.worker}: told too late to change anything{_nth(event.attempt)}: {event.what}"
         case WorkerStopping() if event.reason != "stop":
-            return f"{event.worker}: {event.reason}: {_how(event.grace)}"
+            return f"{event.worker}: {event.detail or event.reason}: {_how(event.grace)}"
         case WorkerMismatch():
             sizes = f"{event.written} bytes copied, {event.spooled} in the spool, {event.recorded} recorded"
             return f"{event.worker}: MISMATCH in {event.stream}: {sizes}"
         case SpoolBlocked():
-            return (
-                f"{event.worker}: {event.stream} waits, its spool cannot be written: {event.error}; tried each second"
-            )
+            why = f", its spool cannot be written: {event.error}; tried each second"
+            return f"{event.worker}: {event.stream} waits{why if event.retried else f': {event.error}'}"
         case SpoolResumed():
             return f"{event.worker}: {event.stream} goes on"
         case _:

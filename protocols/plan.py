@@ -6,7 +6,9 @@ import msgspec
 
 from protocols.events import Source
 from protocols.ids import TaskId
+from protocols.restarts import RestartPolicy
 from protocols.silence import Policy
+from protocols.worker_limits import WorkerLimits
 
 __all__ = ["Plan", "Stdin", "Task", "Window"]
 
@@ -45,7 +47,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     """Further attempts after a first one that failed."""
     backoff: float = 1.0
-    """Seconds before the first retry; doubles from retry to retry."""
+    """Seconds before the first retry or restart; doubles from one to the next."""
+    restart: RestartPolicy = RestartPolicy()
+    limits: WorkerLimits = WorkerLimits()
     grace: float = 10.0
     """Seconds between TERM and KILL."""
     quiet_after: float = Policy().quiet_after

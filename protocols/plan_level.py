@@ -6,8 +6,10 @@ import msgspec
 
 from protocols.events import Source
 from protocols.plan import Stdin, Window
+from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
 from protocols.wording import quote
+from protocols.worker_limits import WorkerLimits, read_limits
 
 __all__ = ["COMMON_KEYS", "LATER_KEYS", "Command", "Level", "read_level"]
 
@@ -20,6 +22,8 @@ COMMON_KEYS = (
     "timeout",
     "retries",
     "backoff",
+    "restart",
+    "limits",
     "grace",
     "quiet_after",
     "stalled_after",
@@ -38,10 +42,8 @@ LATER_KEYS = {
     **dict.fromkeys(
         (
             "for_each",
-            "limits",
             "output",
             "priority",
-            "restart",
             "when",
             "workspace",
         ),
@@ -65,7 +67,7 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """None where the level says nothing. `env` and `pass_env` add to those of the level below."""
+    """None where the level says nothing. `env`, `pass_env` and `limits` add to those of the level below."""
 
     command: Command | None = None
     shell: bool | None = None
@@ -75,6 +77,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     retries: int | None = None
     backoff: float | None = None
+    restart: RestartPolicy | None = None
+    limits: WorkerLimits = WorkerLimits()
     grace: float | None = None
     quiet_after: float | None = None
     stalled_after: float | None = None
@@ -88,6 +92,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     def over(self, base: "Level") -> "Level":
         """This level where it says something, else ``base``."""
         said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
         return msgspec.structs.replace(base, **said)
@@ -104,6 +109,8 @@ def read_level(section: Section) -> Level:
         timeout=section.duration("timeout", zero=False),
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True),
+        restart=read_restart(section),
+        limits=read_limits(section),
         grace=section.duration("grace", zero=True),
         quiet_after=section.duration("quiet_after", zero=False),
         stalled_after=section.duration("stalled_after", zero=False),

@@ -11,6 +11,7 @@ from protocols.graph import find_cycles
 from protocols.ids import TaskId
 from protocols.plan import Plan, Task
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
+from protocols.restarts import SHORTEST
 from protocols.section import Problems, Section
 from protocols.silence import Policy
 from protocols.toml_text import parse_toml
@@ -73,6 +74,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
     tasks = tuple(_resolve(draft, base, roles) for draft in drafts)
+    _check_services(drafts, {task.id for task in tasks if task.restart.when == "always"})
     if problems.lines:
         raise PlanError(*problems.lines)
     return Plan(
@@ -156,6 +158,7 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
     level = level.over(base)
     _check_terminal(draft, level)
     _check_silence(draft.section, draft.level, level)
+    _check_restart(draft, level)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
     said["command"] = _resolve_command(draft, level)
     return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
@@ -173,6 +176,26 @@ def _check_silence(section: Section | None, said: Level, level: Level) -> None:
         f"quiet_after is {format_duration(quiet)} and stalled_after is {format_duration(stalled)} here; "
         "a worker is quiet first: make stalled_after the longer one",
     )
+
+
+def _check_restart(draft: _Draft, level: Level) -> None:
+    """A service has no attempts that are counted, and its pauses are not nothing."""
+    if level.restart is None or level.restart.when == "never":
+        return
+    if level.retries:
+        rule = "retries are for a task that is to finish; write retries = 0, or leave restart out"
+        draft.section.reject("restart", f"retries is {level.retries} here; {rule}")
+    if level.backoff is not None and level.backoff < SHORTEST:
+        draft.section.reject("backoff", f"a crash loop would spin; write at least {format_duration(SHORTEST)}")
+
+
+def _check_services(drafts: Sequence[_Draft], services: set[TaskId]) -> None:
+    for draft in drafts:
+        for need in services.intersection(draft.needs):
+            rule = (
+                f'{quote(need)} is restarted always, so it is never done; remove this need, or write "on-failure" there'
+            )
+            draft.section.reject("needs", rule)
 
 
 def _check_terminal(draft: _Draft, level: Level) -> None:

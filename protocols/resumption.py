@@ -8,7 +8,7 @@ from protocols.states import AttemptView, RunView, TaskView
 
 __all__ = ["OpenAttempt", "Resumption", "find_resumption"]
 
-_DONE: frozenset[TaskStatus] = frozenset(("succeeded", "failed", "timed-out"))
+_DONE: frozenset[TaskStatus] = frozenset(("succeeded", "failed", "timed-out", "parked"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
         retries={
             task.id: task.retry_at or 0.0
             for task, attempt in last
-            if task.status == "retrying" and attempt.number == task.current
+            if task.status in {"retrying", "restarting"} and attempt.number == task.current
         },
         concluded={
             attempt.id: (task.id, attempt.number, attempt.epoch)

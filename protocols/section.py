@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from protocols.durations import parse_duration
+from protocols.sizes import parse_bytes
 from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["Problems", "Section"]
@@ -106,6 +107,23 @@ class Section:
             self.reject(key, f"{quote(value)} is no time at all; write a longer one, or leave the key out")
             return None
         return seconds
+
+    def size(self, key: str) -> int | None:
+        """Bytes; none at all make no sense here."""
+        text = self.text(key) if isinstance(self.get(key), str) else None
+        if text is None:
+            if key in self:
+                self._mistyped(self.where(key), "a size", self.get(key), '; write it like "500MB"')
+            return None
+        try:
+            size = parse_bytes(text)
+        except ValueError as error:
+            self.reject(key, f"{quote(text)}: {error}")
+            return None
+        if not size:
+            self.reject(key, f"{quote(text)} is nothing at all; write more, or leave the key out")
+            return None
+        return size
 
     def text(self, key: str, *, empty: bool = False) -> str | None:
         """A string that the operating system can take: without NUL, and not ``empty`` unless that makes sense."""

@@ -76,7 +76,7 @@ class AttemptView:
     """Bytes that records cover, for each stream."""
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
-    """Why the disk takes no more of a stream, for each of which that is so."""
+    """Why no more of a stream is taken, for each of which that is so."""
     verdict: WorkerVerdict | None = None
     """The last one. Behind its end: what it was until then."""
     _stalled: float = 0.0

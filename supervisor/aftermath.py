@@ -25,7 +25,7 @@ __all__ = ["closing_events"]
 
 _STREAMS: tuple[Stream, ...] = get_args(Stream)
 _REASONS: dict[str | None, EndReason] = {reason: reason for reason in get_args(EndReason)}
-_OPEN = ("pending", "running", "retrying")
+_OPEN = ("pending", "running", "retrying", "restarting")
 _KILLED = "callboard was killed"
 
 

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from actors.journal_file import open_journal, read_records
+from actors.keeper_process.cgroups import our_place
 from actors.keeper_process.procfs import read_process
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.events import FleetSwept
@@ -65,6 +66,7 @@ def examine(state: Path) -> list[Finding]:
         _terminals(),
         _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
         _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
+        _memory_limits(our_place()),
         *_state(state),
         *_runs(state),
     ]
@@ -155,6 +157,14 @@ def _cgroup(own: str, mounts: str) -> Finding:
     ):
         return Finding("cgroup", "ok", f"version 2, writable at {folder}")
     return Finding("cgroup", "ok", "version 2, not writable for us; callboard ends process trees without it")
+
+
+def _memory_limits(place: Path | None) -> Finding:
+    """The other limits of a plan can be kept everywhere."""
+    if place is not None:
+        return Finding("memory limits", "ok", f"the kernel keeps them, by cgroups in {place}")
+    found = "kept by counting, four times a second; no cgroup of version 2 with memory is delegated to us"
+    return Finding("memory limits", "ok", found)
 
 
 def _state(state: Path) -> Iterator[Finding]:

@@ -21,8 +21,11 @@ __all__ = ["render_markdown", "summary_table", "write_markdown"]
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 20
 _TAIL_WIDTH = 200
-_ORDER = ("failed", "timed-out", "stopped", "skipped", "running", "retrying", "pending", "succeeded")
-_FAILURES = ("failed", "timed-out", "stopped")
+_ORDER = (
+    *("failed", "timed-out", "parked", "stopped", "skipped"),
+    *("running", "retrying", "restarting", "pending", "succeeded"),
+)
+_FAILURES = ("failed", "timed-out", "parked", "stopped")
 _RIGHT = ("attempts", "time", "lines", "output")
 _SPARE = ("lines", "output", "exit", "attempts")
 _PUNCTUATION = re.compile(r"([\\`*_\[\]<>#|~&$]|://|@)")
@@ -79,7 +82,9 @@ def _elapsed(seconds: float | None) -> str:
 
 
 def _reason(task: TaskReport) -> str:
-    reason = f"{task.reason} (allowed)" if task.allowed and task.status in ("failed", "timed-out") else task.reason
+    reason = (
+        f"{task.reason} (allowed)" if task.allowed and task.status in ("failed", "timed-out", "parked") else task.reason
+    )
     stalled = sum(attempt.stalled_seconds for attempt in task.attempts)
     parts = (reason, f"stalled for {format_elapsed(stalled)} in all" if stalled else "")
     return "; ".join(part for part in parts if part)

@@ -126,9 +126,12 @@ def render_status(status: RunStatus, width: int | None) -> str:
 
 def _what(line: TaskLine, now: float) -> str:
     if line.blocked:
-        return f"waits for the disk: {line.blocked}"
+        return f"output waits: {line.blocked}"
     if line.stopping:
         return "being stopped" if line.stopping == "stop" else f"being stopped: {line.stopping}"
+    if line.retry_at is not None:
+        pause = line.retry_at - now
+        return f"attempt {line.attempt + 1} {f'in {format_elapsed(pause)}' if pause > 0 else 'now'}: {line.reason}"
     verdict = line.verdict
     if verdict is None or verdict.state in _USUAL:
         return line.reason or line.label

@@ -34,7 +34,7 @@ def style_of(row: Row, text: str) -> str:
         ("types", "► types checker running 0:08 / 4m 0 B quiet 8s"),
         ("translate", "► translate running 1:02 4.2 kB 62 lines 1.3 kB/s 日本語の文章を翻訳しています"),
         ("slow", "! slow stopping 1:03 / 1m 300 B 12 lines timed out, KILL in 7s"),
-        ("full", "! full blocked 5:00 1.2 MB 99,999 lines waits for the disk: No space left on device"),
+        ("full", "! full blocked 5:00 1.2 MB 99,999 lines output waits: No space left on device"),
         ("flaky", "↻ flaky checker retrying attempt 2 in 3s: exit code 7"),
         ("archive", "◦ archive pending"),
         ("lint", "✓ lint checker succeeded 300ms 20 B 1 line"),

@@ -127,3 +127,8 @@ def test_a_cgroup_is_a_convenience(tmp_path: Path) -> None:
     assert doctor._cgroup("0::/\n", mounts) == Finding("cgroup", "ok", f"version 2, writable at {tmp_path}")
     assert "not writable" in doctor._cgroup("0::/other\n", mounts).found
     assert "no version 2" in doctor._cgroup("4:memory:/\n", "").found
+
+
+def test_who_keeps_the_limits_of_memory_is_told() -> None:
+    assert "four times a second" in doctor._memory_limits(None).found
+    assert "cgroups in /sys/fs/cgroup/x" in doctor._memory_limits(Path("/sys/fs/cgroup/x")).found

@@ -70,6 +70,7 @@ def test_a_new_supervisor_is_told_the_exit_and_the_end(attempt: Attempt) -> None
         "at": 1002.0,
         "reason": "exit",
         "swept": [],
+        "detail": "",
     }
     sizes = {"stdout_bytes": 3, "stderr_bytes": 0, "terminal_bytes": 0}
     assert attempt.reports() == [exited, {"type": "ended", "attempt": "a", **ended, **sizes}]

@@ -16,7 +16,7 @@ import pytest
 
 from actors.keeper_process import copier as copier_module
 from actors.keeper_process.copier import Blocked, Copier, Eof, Resumed, open_spool
-from actors.keeper_process.requests import Window
+from actors.keeper_process.fields import Window
 from actors.keeper_process.terminal import open_terminal
 from tests.process_trees import wait_until
 from tests.require import needs

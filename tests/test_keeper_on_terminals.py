@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.keeper_process.requests import Spawn, Stdin, Terms, Window
+from actors.keeper_process.fields import Window
+from actors.keeper_process.requests import Spawn, Stdin, Terms
 from actors.keeper_process.spawn import FileLimit, StartError, spawn
 from actors.keeper_process.status import read_status
 from tests.keeper_client import Client, is_alive, running_keeper

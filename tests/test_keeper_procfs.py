@@ -53,7 +53,7 @@ def _stat_line(command: bytes) -> bytes:
 def test_a_stat_line_is_parsed_whatever_bytes_the_name_holds(command: bytes) -> None:
     process = parse_stat(_stat_line(command))
 
-    assert process == Process(42, 10, 20, 30, 987654321, "S", 3, os.fsdecode(command))
+    assert process == Process(42, 10, 20, 30, 987654321, "S", 3, os.fsdecode(command), 12 + 13, 14 + 15, 22)
 
 
 @given(st.binary(max_size=200))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.keeper_process import requests as keeper_side
-from actors.keeper_process.requests import BadRequestError, fds_of, parse_message, parse_request
+from actors.keeper_process.fields import BadRequestError, Window
+from actors.keeper_process.requests import fds_of, parse_message, parse_request
 from actors.keeper_process.wire import MAX_LINE
 from protocols.ids import AttemptId, FleetId
 from protocols.keeper import (
@@ -129,14 +130,14 @@ _TERMS = keeper_side.Terms(A, _PIPES, b"/status", True, float("inf"), 0.0, 2.0)
                 b"/",
                 {},
                 keeper_side.Stdin("none", b""),
-                keeper_side.Window(80, 24),
+                Window(80, 24),
             ),
         ),
         (Reaped(attempt=A, code=None, signal=9, at=1.0), keeper_side.Reaped(A, None, 9, 1.0)),
         (Reaped(attempt=A, code=0, signal=None, at=1.0), keeper_side.Reaped(A, 0, None, 1.0)),
         (Stop(attempt=A, grace=0.0, reason="stop"), keeper_side.Stop(A, 0.0, "stop")),
         (CloseStdin(attempt=A), keeper_side.CloseStdin(A)),
-        (Resize(attempt=A, window=(80, 24)), keeper_side.Resize(A, keeper_side.Window(80, 24))),
+        (Resize(attempt=A, window=(80, 24)), keeper_side.Resize(A, Window(80, 24))),
         (Forget(attempt=A), keeper_side.Forget(A)),
         (Ping(), keeper_side.Ping()),
         (Shutdown(), keeper_side.Shutdown()),

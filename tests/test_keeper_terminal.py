@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from actors.keeper_process.requests import Window
+from actors.keeper_process.fields import Window
 from actors.keeper_process.terminal import TerminalEnd, name_of, open_slave, open_terminal, resize
 
 LIMIT = 1 << 20

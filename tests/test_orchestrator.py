@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import msgspec
 import trio
 from trio.testing import MockClock
 
@@ -24,6 +25,7 @@ from protocols.events import (
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.plan import Plan, Task
+from protocols.restarts import RestartPolicy
 from protocols.resumption import Resumption, find_resumption
 from protocols.states import RunView
 from tests.made_fleets import exited, run_started, started, starting, status
@@ -47,7 +49,12 @@ class Stage:
         return order
 
     async def end(
-        self, start: StartWorker, code: int | None = 0, reason: EndReason = "exit", signal: str | None = None
+        self,
+        start: StartWorker,
+        code: int | None = 0,
+        reason: EndReason = "exit",
+        signal: str | None = None,
+        lived: float = 0.0,
     ) -> None:
         exited = WorkerExited(
             at=0.0,
@@ -56,8 +63,8 @@ class Stage:
             code=code,
             signal=signal,
             reason=reason,
-            started_at=0.0,
-            ended_at=0.0,
+            started_at=None if reason == "not-started" else 0.0,
+            ended_at=lived,
             stdout_bytes=0,
             stderr_bytes=0,
         )
@@ -397,3 +404,105 @@ async def test_a_stop_that_was_asked_for_reaches_what_is_taken_up_and_starts_not
 
     assert stage.statuses() == {"a": "stopped", "b": "stopped"}
     assert stage.outcome() == "interrupted"
+
+
+def service(**policy: object) -> Task:
+    return task("web", backoff=5.0, restart=RestartPolicy(when="always", **policy))  # type: ignore[arg-type] # the test names the field
+
+
+async def test_a_service_that_was_healthy_starts_again_in_the_moment_of_its_end(autojump_clock: MockClock) -> None:
+    async with conducted(service(healthy_after=10.0)) as stage:
+        first = await stage.next_start()
+        await trio.sleep(10)
+        ended_at = trio.current_time()
+        await stage.end(first, code=1, lived=10.0)
+        second = await stage.next_start()
+        started_at = trio.current_time()
+        await stage.decisions.send(StopRun("SIGINT", None))
+        assert isinstance(await stage.orders.receive(), StopWorker)
+        await stage.end(second, code=None, signal="SIGTERM", reason="stop")
+        await stage.empty_the_fleet()
+
+    changes = [event for event in stage.events if isinstance(event, TaskStatusChanged)]
+    assert (second.attempt, started_at) == (2, ended_at)
+    assert [change.status for change in changes] == ["running", "restarting", "running", "stopped"]
+    assert (changes[1].reason, changes[1].retry_at) == ("exit code 1", ended_at)
+
+
+async def test_a_crash_loop_gets_growing_pauses_and_is_parked_with_its_dependents_skipped(
+    autojump_clock: MockClock,
+) -> None:
+    needing = task("b", "web")
+    async with conducted(service(limit=3), needing) as stage:
+        moments = []
+        for _ in range(4):
+            start = await stage.next_start()
+            moments.append(trio.current_time())
+            await stage.end(start, code=1)
+        await stage.empty_the_fleet()
+
+    changes = {event.task: event for event in stage.events if isinstance(event, TaskStatusChanged)}
+    assert [round(later - earlier) for earlier, later in pairwise(moments)] == [5, 10, 15]
+    assert changes[TaskId("web")].status == "parked"
+    assert changes[TaskId("web")].reason == "exit code 1, after 3 restarts within 1m; correct it and run it again"
+    assert changes[TaskId("b")].reason == 'needs "web", which was parked'
+    assert stage.outcome() == "failed"
+
+
+async def test_a_service_keeps_its_slot_between_two_attempts(autojump_clock: MockClock) -> None:
+    async with conducted(service(limit=1), task("waiting"), concurrency=1) as stage:
+        await stage.end(await stage.next_start(), code=1)
+        second = await stage.next_start()
+        await stage.end(second, code=1)
+        waiting = await stage.next_start()
+        await stage.end(waiting)
+        await stage.empty_the_fleet()
+
+    assert [second.task.id, waiting.task.id] == ["web", "waiting"]
+
+
+async def test_a_stop_ends_a_service_that_waits_for_its_restart(autojump_clock: MockClock) -> None:
+    async with conducted(service()) as stage:
+        await stage.end(await stage.next_start(), code=1)
+        await stage.decisions.send(StopRun("SIGINT", None))
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"web": "stopped"}
+    assert trio.current_time() < 5.0
+
+
+async def test_who_was_not_started_was_not_healthy_however_long_that_took(autojump_clock: MockClock) -> None:
+    async with conducted(service(limit=1)) as stage:
+        first = await stage.next_start()
+        await trio.sleep(100)
+        await stage.end(first, code=None, reason="not-started", lived=100.0)
+        ended_at = trio.current_time()
+        await stage.end(await stage.next_start(), code=0)
+        restarted_at = trio.current_time()
+        await stage.empty_the_fleet()
+
+    assert restarted_at - ended_at == 5.0
+
+
+async def test_a_service_that_waited_for_its_restart_still_does_in_a_resumed_run_and_who_was_parked_stays_so(
+    autojump_clock: MockClock,
+) -> None:
+    waiting = msgspec.structs.replace(status("web", "restarting", attempt=1), retry_at=7.0)
+    left = left_after(
+        run_started("web", "a", "b"),
+        *(status("web", "running", attempt=1), starting("web"), exited("web", code=1), waiting),
+        *(starting("a"), exited("a", code=1), status("a", "parked", attempt=1)),
+    )
+    async with conducted(service(limit=1), task("a"), task("b"), concurrency=1, resumption=left) as stage:
+        again = await stage.next_start()
+        began = trio.current_time()
+        await stage.end(again, code=1)
+        await stage.end(await stage.next_start(), code=1)
+        last = await stage.next_start()
+        await stage.end(last)
+        await stage.empty_the_fleet()
+
+    assert (again.task.id, again.attempt, began) == ("web", 2, 7.0)
+    assert last.task.id == "b"
+    assert stage.statuses() == {"web": "parked", "b": "succeeded"}
+    assert stage.outcome() == "failed"

@@ -75,7 +75,7 @@ def test_a_dead_run_whose_end_cannot_be_recorded_is_not_said_to_run(
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"blocked": "No space left on device", "stopping": "stop"}, "waits for the disk: No space left on device"),
+        ({"blocked": "No space left on device", "stopping": "stop"}, "output waits: No space left on device"),
         ({"stopping": "stop"}, "being stopped"),
         ({"stopping": "timeout", "label": "compiling"}, "being stopped: timeout"),
         ({"reason": "exit code 3", "label": "compiling"}, "exit code 3"),

@@ -66,13 +66,13 @@ def test_of_one_that_is_stopped_it_is_told_why_and_when_it_is_killed(
 def test_a_blocked_one_tells_what_it_waits_for_once() -> None:
     both = (BLOCKED, msgspec.structs.replace(BLOCKED, stream="stderr"))
 
-    assert told(board(*begun(), *both)) == ("blocked", "waits for the disk: No space left on device")
+    assert told(board(*begun(), *both)) == ("blocked", "output waits: No space left on device")
 
 
 def test_all_troubles_of_one_are_told() -> None:
     made = board(*begun(), BLOCKED, MISMATCH, stopping("stop"))
 
-    assert told(made) == ("stopping", "MISMATCH in stderr; KILL in 10s; waits for the disk: No space left on device")
+    assert told(made) == ("stopping", "MISMATCH in stderr; KILL in 10s; output waits: No space left on device")
 
 
 def test_a_mismatch_is_told_after_the_end_too() -> None:

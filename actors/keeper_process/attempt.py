@@ -5,10 +5,14 @@ import signal
 import sys
 from typing import NamedTuple
 
+from actors.keeper_process.cgroups import Box
+from actors.keeper_process.copier import Blocked, Eof, Resumed
 from actors.keeper_process.ladder import Ladder, Phase
 from actors.keeper_process.procfs import Process
 from actors.keeper_process.requests import Terms
 from actors.keeper_process.status import Status, StatusFile
+from actors.keeper_process.watchdog import Watchdog
+from actors.keeper_process.worker_limits import size_text
 
 __all__ = ["Attempt", "Exit", "signal_name"]
 
@@ -34,6 +38,12 @@ class Attempt:
         self.streams = tuple(terms.spools)
         self.attached = terms.attached
         self.grace = terms.grace
+        self.limits = terms.limits
+        self.watchdog = Watchdog(terms.limits)
+        self.box: Box | None = None
+        """In which the kernel keeps its limit of memory, where it does."""
+        self.detail = ""
+        """Over which limit it went, with figures."""
         self.pid = pid
         self.start_ticks = start_ticks
         self.started_at = at
@@ -42,8 +52,8 @@ class Attempt:
         self.ended_at: float | None = None
         self.sizes: dict[str, int] = {}
         """The final size of each stream that is complete."""
-        self.blocked: dict[str, str] = {}
-        """The error of each stream whose file takes no more."""
+        self.blocked: dict[str, dict[str, object]] = {}
+        """What was reported of each stream whose file takes no more."""
         self.ends: dict[str, tuple[int, ...]] = {}
         """Our own ends of each stream that is not complete, for whoever asks for the same spawn again."""
         self.stdin: int | None = None
@@ -75,6 +85,13 @@ class Attempt:
     def incomplete(self) -> bool:
         """Something is still to come: output, or the word of how the leader ended."""
         return self.streams_open or self.exit is None
+
+    def leader_exited(self, found: Exit) -> None:
+        self.exit = found
+        self.close_slave()
+        if self.box is not None and self.ladder.reason == "exit" and self.box.burst():
+            self.ladder.reason = "memory"
+            self.detail = f"its processes used more memory than {size_text(self.limits.memory)}"
 
     def left(self, members: list[Process]) -> list[Process]:
         """Without those that we were not permitted to end."""
@@ -132,11 +149,25 @@ class Attempt:
             found.append(self.exited_report())
         if self.ended_at is not None:
             found.append(self.ended_report())
-        found.extend(
-            {"type": "blocked", "attempt": self.id, "stream": stream, "error": error}
-            for stream, error in self.blocked.items()
-        )
+        found.extend(self.blocked.values())
         return found
+
+    def copied(self, event: Eof | Blocked | Resumed) -> dict[str, object] | None:
+        """Take in what the copier says; return what of that is to be reported."""
+        _, stream = event.key
+        match event:
+            case Eof():
+                self.sizes[stream] = event.size
+                self.blocked.pop(stream, None)
+                self.close_ends(stream)
+                return None
+            case Blocked():
+                report = {"type": "blocked", "attempt": self.id, "stream": stream, "error": event.error}
+                self.blocked[stream] = {**report, "retried": event.retried}
+                return self.blocked[stream]
+            case Resumed():
+                self.blocked.pop(stream, None)
+                return {"type": "resumed", "attempt": self.id, "stream": stream}
 
     def exited_report(self) -> dict[str, object]:
         return {"type": "exited", "attempt": self.id, **(self.exit or _UNKNOWN)._asdict()}
@@ -155,6 +186,7 @@ class Attempt:
             "stderr_bytes": self.sizes.get("stderr", 0),
             "terminal_bytes": self.sizes.get("terminal", 0),
             "swept": list(self._swept.values()),
+            "detail": self.detail,
         }
 
     def close_stdin(self) -> None:
@@ -184,6 +216,8 @@ class Attempt:
         for stream in self.streams:
             self.close_ends(stream)
         self._status.close()
+        if self.box is not None:
+            self.box.close()
 
 
 def signal_name(number: int) -> str:

@@ -21,6 +21,8 @@ class Count(NamedTuple):
     """An entry for each registered attempt, its leader included while that lives."""
     unattributed: list[Process]
     """Processes of this fleet of which nothing tells the attempt."""
+    dead: dict[str, list[Process]]
+    """Members that ended, and for whose end their parents have not waited yet."""
     moving: bool
     """Something came or went while we looked: that an attempt has nothing left is no proof then. Look again."""
 
@@ -79,7 +81,11 @@ class Census:
         for _, process in living:
             if process.pid in owners:
                 of[owners[process.pid]].append(process)
-        return Count(of, unattributed, moving=passing or not settled)
+        dead: dict[str, list[Process]] = {attempt: [] for attempt in of}
+        for parent, process in found:
+            if parent in owners and not process.alive:
+                dead[owners[parent]].append(process)
+        return Count(of, unattributed, dead, moving=passing or not settled)
 
     def _place(
         self, living: Iterable[_Found], owners: dict[int, str], strangers: set[int]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from actors.keeper_process.allowance import Allowance
 from actors.keeper_process.pacer import Pacer
 from actors.keeper_process.terminal import TerminalEnd
 
@@ -38,10 +39,12 @@ class Eof(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """The file takes no more. The bytes stay where they are, each second is another try."""
+    """The file takes no more. The bytes stay where they are."""
 
     key: Key
     error: str
+    retried: bool = True
+    """Each second. Not so where the allowance is used up."""
 
 
 class Resumed(NamedTuple):
@@ -73,14 +76,16 @@ class _PipeEnd:
 
 
 class _Stream:
-    __slots__ = ("blocked", "end", "finishing", "key", "size", "spool", "wide")
+    __slots__ = ("allowance", "blocked", "end", "finishing", "key", "paused", "size", "spool", "wide")
 
-    def __init__(self, key: Key, end: _PipeEnd | TerminalEnd, spool: int) -> None:
+    def __init__(self, key: Key, end: _PipeEnd | TerminalEnd, spool: int, allowance: Allowance) -> None:
         self.key = key
         self.end = end
         self.spool = spool
         self.size = os.lseek(spool, 0, os.SEEK_CUR)
+        self.allowance = allowance
         self.blocked = False
+        self.paused = False
         self.finishing = False
         self.wide = False
 
@@ -116,13 +121,14 @@ class Copier:
     def start(self) -> None:
         self._thread.start()
 
-    def add(self, key: Key, ends: tuple[int, ...], spool_fd: int) -> None:
+    def add(self, key: Key, ends: tuple[int, ...], spool_fd: int, allowance: Allowance | None = None) -> None:
         """Copy until all writers are gone, then report `Eof`. All descriptors are ours from now on.
 
-        ``ends``: the read end of a pipe, or what `TerminalEnd` takes.
+        ``ends``: the read end of a pipe, or what `TerminalEnd` takes. ``allowance``: one object for all streams that
+        it covers, which stop there until they are to be finished; without it there is no limit.
         """
         end = _PipeEnd(*ends) if len(ends) == 1 else TerminalEnd(*ends)
-        self._call(partial(self._add, _Stream(key, end, spool_fd)))
+        self._call(partial(self._add, _Stream(key, end, spool_fd, allowance or Allowance())))
 
     def finish(self, key: Key) -> None:
         """Copy what is there now, then end the stream although somebody may still write to it.
@@ -173,6 +179,7 @@ class Copier:
 
     def _add(self, stream: _Stream) -> None:
         self._streams[stream.end.fd] = self._by_key[stream.key] = stream
+        stream.allowance.use(stream.size)
         self._epoll.register(stream.end.fd, select.EPOLLIN)
         if stream.end.pending:
             self._copy(stream)
@@ -180,11 +187,18 @@ class Copier:
     def _finish(self, key: Key) -> None:
         if stream := self._by_key.get(key):
             stream.finishing = True
+            if stream.paused:
+                stream.paused = False
+                self._epoll.register(stream.end.fd, select.EPOLLIN)
             self._copy_rest(stream)
 
     def _copy(self, stream: _Stream) -> int:
         """Copy what is there. Return the number of bytes as the pacer is to count them."""
-        count = self._splice(stream, _CHUNK)
+        room = stream.allowance.room(_CHUNK)
+        if not room and stream.end.held():
+            self._pause(stream)
+            return 0
+        count = self._splice(stream, room or _CHUNK)  # nothing is there but the end
         if count == 0:
             self._end(stream)
         elif count is not None and count >= _FULL and not stream.wide and self._wide < _WIDE_PIPES:
@@ -224,7 +238,17 @@ class Copier:
         if stream.blocked:
             self._unblock(stream)
         stream.size += count or 0
+        stream.allowance.use(count or 0)
         return count
+
+    def _pause(self, stream: _Stream) -> None:
+        """Leave what is there where it is, until the stream is to be finished."""
+        if stream.blocked:
+            stream.blocked = False  # the disk may have room again, but that is not what it waits for
+        else:
+            self._epoll.unregister(stream.end.fd)
+        stream.paused = True
+        self._report(Blocked(stream.key, str(stream.allowance), retried=False))
 
     def _block(self, stream: _Stream, error: OSError) -> None:
         if self._retry_at is None:

@@ -18,10 +18,11 @@ from actors.keeper_process.requests import Adopt, Reaped, Spawn
 from actors.keeper_process.rest import Rest
 from actors.keeper_process.signals import kill, terminate
 from actors.keeper_process.spawn import FileLimit
+from actors.keeper_process.watchdog import pause_before_count
+from actors.keeper_process.worker_limits import Limits
 
 __all__ = ["Fleet"]
 
-_COUNT_EVERY = 2.0  # so often ancestry is recorded, for processes that will lose their parents
 _ADOPTED_LOOK_EVERY = 0.05  # what an adopted worker leaves behind comes to the supervisor: no SIGCHLD for us
 _REAP_WAIT = 5.0  # for the word of how an adopted leader ended
 _BURST = 16  # looks in a row while new processes keep coming: a chain of forks is outrun, not waited for
@@ -82,11 +83,13 @@ class Fleet:
             self._record_exit(attempt, Exit(request.code, name, request.at))
             self._tell(attempt.exited_report())
 
-    def stop(self, attempt: Attempt, grace: float, reason: str) -> None:
+    def stop(self, attempt: Attempt, grace: float, reason: str, detail: str = "") -> None:
         """Begin the ladder, or hurry it."""
         self.reap()  # who has ended by itself was not stopped
         if attempt.id in self._living and attempt.ladder.stop(boottime(), grace, reason):
-            self._tell({"type": "stopping", "attempt": attempt.id, "reason": reason, "grace": grace})
+            attempt.detail = detail if attempt.ladder.reason == reason else attempt.detail
+            report = {"type": "stopping", "attempt": attempt.id, "reason": reason, "grace": grace}
+            self._tell({**report, "detail": detail})
             self._press(attempt)
 
     def stop_all(self) -> None:
@@ -120,10 +123,11 @@ class Fleet:
         look = self._look()
         if now >= self._next_count:
             look.take()
+            self._watch(look)
         killing = [attempt for attempt in pressing if self._advance(attempt, now, look)]
         if look.count is not None:
             self.rest.note(look.count.unattributed)
-            self._next_count = now + _COUNT_EVERY if self._living else inf
+            self._next_count = now + pause_before_count(self._limits(), boottime() - now)
         if killing:
             self._kill(killing, look)
         for attempt in pressing:
@@ -154,10 +158,10 @@ class Fleet:
         self.attempts[attempt.id] = self._living[attempt.id] = attempt
         self._census.add(attempt.id, attempt.pid, attempt.start_ticks, launched.outlets)
         for stream, ends, spool in launched.streams:
-            self._copier.add((attempt.id, stream), ends, spool)
+            self._copier.add((attempt.id, stream), ends, spool, launched.allowance)
         attempt.record()
         self._timers.set(attempt.id, attempt.ladder.due)
-        self._next_count = min(self._next_count, boottime() + _COUNT_EVERY)
+        self._next_count = min(self._next_count, boottime() + pause_before_count(self._limits()))
         return launched
 
     def _next_exit(self) -> int | None:
@@ -176,8 +180,7 @@ class Fleet:
         return info.si_pid
 
     def _record_exit(self, attempt: Attempt, found: Exit) -> None:
-        attempt.exit = found
-        attempt.close_slave()
+        attempt.leader_exited(found)
         attempt.ladder.exited(boottime())
         attempt.record()
         self._press(attempt)
@@ -202,6 +205,16 @@ class Fleet:
         if adopted and self.supervisor is not None:
             roots.append(self.supervisor)
         return Look(self._census, roots, self._fleet)
+
+    def _watch(self, look: Look) -> None:
+        """End those that use too much, without grace where that is memory: nobody knows how long there is some."""
+        for attempt in [attempt for attempt in self._living.values() if attempt.limits.watched]:
+            if (breach := attempt.watchdog.look(look.members(attempt), look.dead(attempt))) is not None:
+                grace = 0.0 if breach.reason == "memory" else attempt.grace
+                self.stop(attempt, grace, breach.reason, breach.detail)
+
+    def _limits(self) -> list[Limits]:
+        return [attempt.limits for attempt in self._living.values()]
 
     def _advance(self, attempt: Attempt, now: float, look: Look) -> bool:
         """One step of its ladder. True: it is time for KILL."""
@@ -276,17 +289,10 @@ class Fleet:
     def _take_events(self) -> None:
         while self._events:
             event = self._events.popleft()
-            name, stream = event.key
-            attempt = self.attempts[name]
-            match event:
-                case Eof():
-                    attempt.sizes[stream] = event.size
-                    attempt.blocked.pop(stream, None)
-                    attempt.close_ends(stream)
-                    self._press(attempt)
-                case Blocked():
-                    attempt.blocked[stream] = event.error
-                    self._tell({"type": "blocked", "attempt": name, "stream": stream, "error": event.error})
-                case Resumed():
-                    attempt.blocked.pop(stream, None)
-                    self._tell({"type": "resumed", "attempt": name, "stream": stream})
+            attempt = self.attempts[event.key[0]]
+            if (report := attempt.copied(event)) is not None:
+                self._tell(report)
+            if isinstance(event, Eof):
+                self._press(attempt)
+            if isinstance(event, Blocked) and not event.retried and attempt.limits.fails_at_spool_limit:
+                self.stop(attempt, attempt.grace, "spool-limit", event.error)

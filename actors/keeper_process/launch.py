@@ -6,9 +6,12 @@ import signal
 import time
 from collections.abc import Sequence
 from itertools import chain
+from math import inf
 from pathlib import Path
 
+from actors.keeper_process.allowance import Allowance
 from actors.keeper_process.attempt import Attempt
+from actors.keeper_process.cgroups import open_box, our_place
 from actors.keeper_process.copier import open_spool
 from actors.keeper_process.procfs import read_process
 from actors.keeper_process.requests import Adopt, Spawn, Terms
@@ -28,7 +31,9 @@ class Launched:
         """Raise ``OSError`` where descriptors run out."""
         self.attempt = attempt
         self.streams = list(zip(attempt.streams, ends, spools, strict=True))
+        self.allowance = Allowance(attempt.limits.spool_limit)
         self.outlets = frozenset(map(_outlet, ends))
+        _box(attempt)
         attempt.ends = {stream: tuple(map(os.dup, each)) for stream, each, _ in self.streams}
         self.for_supervisor = [os.dup(fd) for fd in (*chain(*ends), *stdin_of(attempt))]
 
@@ -90,6 +95,13 @@ def take_over(request: Adopt, fds: list[int], now: float) -> Launched:
         attempt.slave = open_slave(fds[0])
         return Launched(attempt, [tuple(fds[:count])], spools)
     return Launched(attempt, [(fd,) for fd in fds[:count]], spools)
+
+
+def _box(attempt: Attempt) -> None:
+    memory, place = attempt.limits.memory, our_place()
+    if memory < inf and place is not None and (box := open_box(place, attempt.id, memory)) is not None:
+        attempt.box = box
+        box.put(attempt.pid)
 
 
 def _outlet(ends: tuple[int, ...]) -> str:

@@ -42,6 +42,10 @@ class Look:
             members = self._with_lost(attempt, members)
         return attempt.left(members)
 
+    def dead(self, attempt: Attempt) -> list[Process]:
+        """Who ended, and was not waited for by its parent yet."""
+        return self.take().dead.get(attempt.id, [])
+
     def left(self, attempt: Attempt) -> bool:
         """Whether something of it may live. While processes come and go, nobody can deny it."""
         return bool(self.members(attempt)) or (not self._surely_empty(attempt) and self.take().moving)

@@ -9,11 +9,11 @@ from typing import TypeAlias, assert_never
 
 from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.connections import Connections
+from actors.keeper_process.fields import BadRequestError, Window
 from actors.keeper_process.fleet import Fleet
 from actors.keeper_process.launch import BOOT_ID, ends_of, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
-    BadRequestError,
     CloseStdin,
     Forget,
     Hello,
@@ -23,7 +23,6 @@ from actors.keeper_process.requests import (
     Shutdown,
     Spawn,
     Stop,
-    Window,
     fds_of,
     parse_message,
     parse_request,

@@ -24,6 +24,12 @@ class Process(NamedTuple):
     threads: int
     command: str
     """The kernel's short name of the program; bytes that are no UTF-8 come as surrogates."""
+    ticks: int = 0
+    """Of CPU time that it used."""
+    waited_ticks: int = 0
+    """Of CPU time that those of its children used for whose end it has waited, and theirs."""
+    pages: int = 0
+    """Of memory; those that it shares count in full."""
 
     @property
     def alive(self) -> bool:
@@ -39,7 +45,7 @@ def parse_stat(line: bytes) -> Process:
     pid, _, rest = line.partition(b" (")
     command, end, fields = rest.rpartition(b") ")
     values = fields.split()
-    if not end or len(values) < 20:
+    if not end or len(values) < 22:
         raise ValueError(f"not a line of /proc/PID/stat: {line[:80]!r}")
     return Process(
         pid=int(pid),
@@ -50,6 +56,9 @@ def parse_stat(line: bytes) -> Process:
         state=values[0].decode("ascii"),
         threads=int(values[17]),
         command=os.fsdecode(command),
+        ticks=int(values[11]) + int(values[12]),
+        waited_ticks=int(values[13]) + int(values[14]),
+        pages=int(values[21]),
     )
 
 

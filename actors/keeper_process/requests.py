@@ -1,20 +1,18 @@
 """What a supervisor may ask, checked field by field; fields that this version does not know are ignored."""
 
 import json
-from math import inf, isfinite
+from math import inf
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["BadRequestError", "Request", "fds_of", "parse_message", "parse_request"]
+from actors.keeper_process.fields import BadRequestError, Fields, Window, encode
+from actors.keeper_process.worker_limits import Limits, parse_limits
+
+__all__ = ["Request", "fds_of", "parse_message", "parse_request"]
 
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
-_REASONS = frozenset({"exit", "timeout", "stop", "orphaned", "lost", "not-started"})
-_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
-_LARGEST_WINDOW = 65535  # of struct winsize
-_LONGEST_ID = 64  # it has to fit into the status file
-
-
-class BadRequestError(Exception):
-    """The message cannot be used; the text says why."""
+_REASONS = frozenset(
+    {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit"}
+)
 
 
 class Hello(NamedTuple):
@@ -26,13 +24,6 @@ class Hello(NamedTuple):
 class Stdin(NamedTuple):
     kind: str
     data: bytes
-
-
-class Window(NamedTuple):
-    """The size of a terminal, in characters."""
-
-    columns: int
-    rows: int
 
 
 class Terms(NamedTuple):
@@ -47,6 +38,7 @@ class Terms(NamedTuple):
     """Infinite where there is none."""
     grace: float
     linger: float
+    limits: Limits = Limits()
 
 
 class Spawn(NamedTuple):
@@ -124,7 +116,7 @@ def fds_of(message: dict[str, object]) -> int:
 
 def parse_request(message: dict[str, object]) -> Request:
     """Raise `BadRequestError` for an unknown operation, and for a field that is missing or wrong."""
-    fields = _Fields(message)
+    fields = Fields(message)
     match message.get("op"):
         case "hello":
             return Hello(fields.versions(), fields.text("fleet"), fields.number("generation"))
@@ -147,7 +139,7 @@ def parse_request(message: dict[str, object]) -> Request:
             raise BadRequestError(f"op: there is no {unknown!r:.80}")
 
 
-def _terms(fields: "_Fields") -> Terms:
+def _terms(fields: Fields) -> Terms:
     return Terms(
         attempt=fields.attempt(),
         spools={stream: fields.path(stream) for stream in _streams(fields)},
@@ -156,14 +148,15 @@ def _terms(fields: "_Fields") -> Terms:
         timeout=inf if fields.get("timeout") is None else fields.seconds("timeout"),
         grace=fields.seconds("grace"),
         linger=fields.seconds("linger"),
+        limits=parse_limits(fields.get("limits")),
     )
 
 
-def _streams(fields: "_Fields") -> tuple[str, ...]:
+def _streams(fields: Fields) -> tuple[str, ...]:
     return ("terminal",) if fields.get("terminal") is not None else ("stdout", "stderr")
 
 
-def _spawn(fields: "_Fields") -> Spawn:
+def _spawn(fields: Fields) -> Spawn:
     argv = fields.strings("argv")
     if not argv:
         raise BadRequestError("argv: is empty; name the command at least")
@@ -180,15 +173,15 @@ def _spawn(fields: "_Fields") -> Spawn:
     )
 
 
-def _stdin(fields: "_Fields") -> Stdin:
+def _stdin(fields: Fields) -> Stdin:
     value = fields.get("stdin")
     if not isinstance(value, dict):
         raise BadRequestError("stdin: must be an object with kind and text")
-    inner = _Fields({"text": "", **value})
+    inner = Fields({"text": "", **value})
     kind = inner.one_of("kind", _STDIN_KINDS)
     if kind == "file":
         return Stdin(kind, inner.path("text"))
-    return Stdin(kind, _encode("stdin.text", inner.text("text")))
+    return Stdin(kind, encode("stdin.text", inner.text("text")))
 
 
 def _environment(pairs: list[bytes]) -> dict[bytes, bytes]:
@@ -201,97 +194,3 @@ def _environment(pairs: list[bytes]) -> dict[bytes, bytes]:
             raise BadRequestError(f"env: {name!r:.80} is named twice")
         env[name] = value
     return env
-
-
-class _Fields:
-    """The fields of one message by type. Each method raises `BadRequestError`."""
-
-    def __init__(self, message: dict[str, object]) -> None:
-        self._message = message
-
-    def get(self, name: str) -> object:
-        return self._message.get(name)
-
-    def text(self, name: str) -> str:
-        value = self.get(name)
-        if not isinstance(value, str):
-            raise BadRequestError(f"{name}: must be a string")
-        return value
-
-    def string(self, name: str) -> bytes:
-        """What the operating system takes as a string."""
-        return _without_nul(name, _encode(name, self.text(name)))
-
-    def strings(self, name: str) -> list[bytes]:
-        value = self.get(name)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise BadRequestError(f"{name}: must be an array of strings")
-        return [_without_nul(name, _encode(name, item)) for item in value]
-
-    def path(self, name: str) -> bytes:
-        value = self.string(name)
-        if not value.startswith(b"/"):
-            raise BadRequestError(f"{name}: must be an absolute path")
-        return value
-
-    def attempt(self) -> str:
-        value = self.text("attempt")
-        if not 0 < len(value) <= _LONGEST_ID or not _ID_CHARACTERS.issuperset(value):
-            raise BadRequestError("attempt: must be 1 to 64 letters, digits, - or _")
-        return value
-
-    def one_of(self, name: str, values: frozenset[str]) -> str:
-        value = self.text(name)
-        if value not in values:
-            raise BadRequestError(f"{name}: {value!r:.80} is none of {', '.join(sorted(values))}")
-        return value
-
-    def flag(self, name: str) -> bool:
-        value = self.get(name)
-        if not isinstance(value, bool):
-            raise BadRequestError(f"{name}: must be true or false")
-        return value
-
-    def number(self, name: str) -> int:
-        value = self.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise BadRequestError(f"{name}: must be a whole number, not negative")
-        return value
-
-    def number_or_none(self, name: str) -> int | None:
-        return None if self.get(name) is None else self.number(name)
-
-    def window(self) -> Window:
-        value = self.get("window")
-        if (
-            not isinstance(value, list)
-            or len(value) != 2
-            or not all(type(item) is int and 0 < item <= _LARGEST_WINDOW for item in value)
-        ):
-            raise BadRequestError(f"window: must be an array of columns and rows, each from 1 to {_LARGEST_WINDOW}")
-        return Window(*value)
-
-    def seconds(self, name: str) -> float:
-        value = self.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value) or value < 0:
-            raise BadRequestError(f"{name}: must be a number of seconds, not negative")
-        return float(value)
-
-    def versions(self) -> list[int]:
-        value = self.get("versions")
-        if not isinstance(value, list) or not all(type(item) is int for item in value):
-            raise BadRequestError("versions: must be an array of whole numbers")
-        return value
-
-
-def _encode(name: str, text: str) -> bytes:
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError as exc:
-        raise BadRequestError(f"{name}: one character must be one byte (latin-1)") from exc
-
-
-def _without_nul(name: str, data: bytes) -> bytes:
-    if b"\0" in data:
-        raise BadRequestError(f"{name}: holds a NUL byte, which no process can be given")
-    return data

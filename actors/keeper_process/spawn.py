@@ -8,8 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from actors.keeper_process.binding import bind, with_niceness
+from actors.keeper_process.fields import Window
 from actors.keeper_process.low import LowDescriptors
-from actors.keeper_process.requests import Spawn, Stdin, Window
+from actors.keeper_process.requests import Spawn, Stdin
 from actors.keeper_process.terminal import name_of, open_terminal
 
 __all__ = ["Child", "FileLimit", "StartError", "spawn"]
@@ -59,13 +61,23 @@ class FileLimit:
         hard = self._original[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    def give_back(self) -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._original)
+    def give_back(self, wanted: int | None = None) -> None:
+        """The user's own limit; or another one, of which only the soft half is ours to take back afterwards."""
+        soft, hard = self._original
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft if wanted is None else wanted, hard))
+
+    def check(self, wanted: int | None) -> None:
+        """Raise `StartError` for more than the hard limit."""
+        hard = self._original[1]
+        if wanted is not None and hard != resource.RLIM_INFINITY and wanted > hard:
+            what = f"limits.open_files {wanted}, of at most {hard} here"
+            raise StartError(OSError(errno.EPERM, "not permitted"), what, "lower it, or raise 'ulimit -Hn'")
 
 
 def spawn(request: Spawn, limit: FileLimit) -> Child:
     """Start the command in a new session, with default signals. Raise `StartError`."""
     opened: list[int] = []
+    limit.check(request.terms.limits.open_files)
     try:
         child = _start(request, limit, opened)
     except BaseException:
@@ -74,6 +86,7 @@ def spawn(request: Spawn, limit: FileLimit) -> Child:
     kept = {child.stdin, child.slave, *chain(*child.outputs)}
     _close_all([fd for fd in opened if fd not in kept])
     _offer_to_the_oom_killer(child.pid)
+    bind(child.pid, request.terms.limits)
     return child
 
 
@@ -102,23 +115,28 @@ def _start_on_terminal(request: Spawn, window: Window, limit: FileLimit, opened:
 def _execute(request: Spawn, streams: list[int], actions: list[_Action], limit: FileLimit) -> int:
     """``streams`` become the first descriptors of the command; ``actions`` make what comes after them."""
     _enter(request.cwd)
-    limit.give_back()
+    limit.give_back(request.terms.limits.open_files)
     try:
         with limit.low.hold(streams) as places:
-            return os.posix_spawn(
-                request.executable,
-                request.argv,
-                request.env,
-                file_actions=[*((os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(places)), *actions],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_ALL_SIGNALS,
-            )
+            copies: list[_Action] = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(places)]
+            return with_niceness(request.terms.limits.nice, lambda: _posix_spawn(request, [*copies, *actions]))
     except OSError as exc:
         raise _explain(request.executable, exc) from exc
     finally:
         limit.raise_own()
         os.chdir("/")  # the keeper holds on to nobody's folder
+
+
+def _posix_spawn(request: Spawn, actions: list[_Action]) -> int:
+    return os.posix_spawn(
+        request.executable,
+        request.argv,
+        request.env,
+        file_actions=actions,
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_ALL_SIGNALS,
+    )
 
 
 def _enter(cwd: bytes) -> None:

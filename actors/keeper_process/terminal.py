@@ -6,7 +6,7 @@ import os
 import struct
 import termios
 
-from actors.keeper_process.requests import Window
+from actors.keeper_process.fields import Window
 
 __all__ = ["TerminalEnd", "name_of", "open_slave", "open_terminal", "resize"]
 

@@ -100,9 +100,9 @@ def _choose(tasks: Sequence[TaskView], heads: int) -> set[TaskId]:
 
 def _kind(task: TaskView) -> str:
     match task.status:
-        case "running" | "retrying":
+        case "running" | "retrying" | "restarting":
             return "active"
-        case "failed" | "timed-out" if not task.allowed:
+        case "failed" | "timed-out" | "parked" if not task.allowed:
             return "failed"
         case _:
             return "resting"

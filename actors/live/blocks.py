@@ -44,7 +44,7 @@ def head_row(task: TaskView, activity: Activity | None, text: WorkerText, pen: P
     attempt = task.attempts[-1] if task.attempts else None
     state = condition(task, activity, pen.now)
     front = _front(task.id, task.role, state._replace(trouble="!" if state.trouble else ""), pen.columns, pen.look)
-    if attempt is None or task.status in {"pending", "retrying", "skipped"}:
+    if attempt is None or task.status in {"pending", "retrying", "restarting", "skipped"}:
         return (*front, *_rest(remark(task, pen.now), "dim", pen.columns.at_clock, pen))
     figures = (*front, *_times(attempt, pen), Span(_amounts(attempt, text, pen.columns)))
     if state.trouble or task.status != "running":

@@ -16,9 +16,18 @@ from protocols.states import RunView, TaskView
 
 __all__ = ["draw"]
 
-_ORDER = ("failed", "timed-out", "running", "retrying", "pending", "stopped", "skipped", "succeeded")
-_DONE = ("failed", "timed-out", "stopped", "skipped", "succeeded")
-_COUNTED: dict[str, Style] = {"failed": "red", "timed-out": "red", "stopped": "magenta", "succeeded": "green"}
+_ORDER = (
+    *("failed", "timed-out", "parked", "running", "retrying", "restarting"),
+    *("pending", "stopped", "skipped", "succeeded"),
+)
+_DONE = ("failed", "timed-out", "parked", "stopped", "skipped", "succeeded")
+_COUNTED: dict[str, Style] = {
+    "failed": "red",
+    "timed-out": "red",
+    "parked": "red",
+    "stopped": "magenta",
+    "succeeded": "green",
+}
 _OUTCOMES: dict[str, Style] = {"succeeded": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
 _BAR = 16  # cells of the bar of the whole run
 _AMOUNTS_FROM = 70  # cells of the narrowest screen that tells more than the clock in its corner

@@ -15,10 +15,12 @@ __all__ = ["Condition", "condition", "is_failure", "remark"]
 _STYLES: dict[str, Style] = {
     "running": "cyan",
     "retrying": "yellow",
+    "restarting": "yellow",
     "pending": "dim",
     "succeeded": "green",
     "failed": "red",
     "timed-out": "red",
+    "parked": "red",
     "skipped": "dim",
     "stopped": "magenta",
 }
@@ -62,12 +64,12 @@ def condition(task: TaskView, activity: Activity | None, now: float) -> Conditio
 
 
 def is_failure(task: TaskView) -> bool:
-    return task.status in {"failed", "timed-out"}
+    return task.status in {"failed", "timed-out", "parked"}
 
 
 def remark(task: TaskView, now: float) -> str:
     """Why a task is as it is, and what comes next. May hold control characters."""
-    if task.status == "retrying" and task.retry_at is not None:
+    if task.status in {"retrying", "restarting"} and task.retry_at is not None:
         left = task.retry_at - now
         when = f"in {whole_seconds(left)}" if left > 0 else "now"
         return f"attempt {len(task.attempts) + 1} {when}: {task.reason}"
@@ -98,7 +100,7 @@ def _troubles(attempt: AttemptView, now: float) -> list[str]:
     troubles = [] if attempt.stopping is None else [_stopping(attempt.stopping, now)]
     if is_stalled(attempt):
         troubles.append(f"nothing explains a silence of {whole_seconds(silence(attempt, now))}")
-    return troubles + [f"waits for the disk: {error}" for error in dict.fromkeys(attempt.blocked.values())]
+    return troubles + [f"output waits: {error}" for error in dict.fromkeys(attempt.blocked.values())]
 
 
 def _stopping(stopping: WorkerStopping, now: float) -> str:

@@ -1,0 +1,84 @@
+"""What a worker, with all of its processes, may use: the table ``limits`` of a plan, as the keeper gets it."""
+
+from typing import Literal
+
+import msgspec
+
+from protocols.durations import format_duration
+from protocols.section import Section
+from protocols.sizes import format_bytes
+from protocols.wording import quote
+
+__all__ = ["WorkerLimits", "read_limits"]
+
+_KEYS = ("nice", "open_files", "cpu_time", "memory", "spool_limit", "at_spool_limit")
+_NICEST = 19
+_FEWEST_FILES = 16  # with less a shell cannot redirect
+_AT_LIMIT = ("pause", "fail")
+
+
+class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """None: no limit."""
+
+    nice: int | None = None
+    """1 to 19; it gets less of the CPU the higher this is. It never gets more than callboard itself."""
+    open_files: int | None = None
+    """Of each process."""
+    cpu_time: float | None = None
+    """Seconds of CPU that the whole tree may use."""
+    memory: int | None = None
+    """Bytes that the whole tree may use. What its processes share counts once."""
+    spool_limit: int | None = None
+    """Bytes of output that are kept, of all streams of an attempt together."""
+    at_spool_limit: Literal["pause", "fail"] | None = None
+    """``pause``, also where nothing is said: its output is not read any more, so it waits in its next write. ``fail``:
+    it is ended."""
+
+    def over(self, base: "WorkerLimits") -> "WorkerLimits":
+        """These where they say something, else ``base``."""
+        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        return msgspec.structs.replace(base, **said)
+
+    def describe(self, reason: str) -> str:
+        """What the end of a worker for this reason means, where its keeper could not tell the figures."""
+        match reason:
+            case "memory" if self.memory is not None:
+                return f"its processes used more than their {format_bytes(self.memory)} of memory"
+            case "cpu-time" if self.cpu_time is not None:
+                return f"its processes used more than their {format_duration(self.cpu_time)} of CPU time"
+            case "spool-limit" if self.spool_limit is not None:
+                return f"it printed more than its spool_limit of {format_bytes(self.spool_limit)}"
+        return ""
+
+
+def read_limits(section: Section) -> WorkerLimits:
+    """The key ``limits`` of a level."""
+    table = section.table("limits")
+    if table is None:
+        return WorkerLimits()
+    table.check_keys(_KEYS, {})
+    return WorkerLimits(
+        nice=_read_nice(table),
+        open_files=table.count("open_files", _FEWEST_FILES),
+        cpu_time=table.duration("cpu_time", zero=False),
+        memory=table.size("memory"),
+        spool_limit=table.size("spool_limit"),
+        at_spool_limit=_read_at_limit(table),
+    )
+
+
+def _read_nice(table: Section) -> int | None:
+    nice = table.count("nice", 0)
+    if nice is not None and nice > _NICEST:
+        table.reject("nice", f"out of range; write a number from 0 to {_NICEST}")
+    return nice
+
+
+def _read_at_limit(table: Section) -> Literal["pause", "fail"] | None:
+    match table.text("at_spool_limit"):
+        case None | "pause" | "fail" as said:
+            return said
+        case unknown:
+            guess = table.guess(unknown, _AT_LIMIT) or '; write "pause" or "fail"'
+            table.reject("at_spool_limit", f"{quote(unknown)} is nothing that can be done there{guess}")
+            return None
