@@ -229,7 +229,7 @@ async def test_who_lost_its_leader_is_not_judged_until_its_end_is_overdue(
         before = made.states()
         await trio.sleep(100)
 
-        assert (before, made.states()) == ([], [("working", True), ("quiet", False)])
+        assert (before, made.states()) == ([], [("unknown", False)])
 
 
 async def test_where_nobody_could_look_for_a_while_nothing_is_known_until_it_was_watched_again(
