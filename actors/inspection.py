@@ -22,6 +22,7 @@ __all__ = ["Inspector"]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 _STOPPED = "Tt"
+_NONE = Markers()
 _MOST = 64 * 1024  # bytes of new output; who prints more of it between two looks does not only turn a spinner
 
 
@@ -78,7 +79,7 @@ class Inspector:
         shown = fingerprint(text, cut=start > 0) if few else None
         attempt, before = self._shown.get(wanted.worker, (0, None))
         self._shown[wanted.worker] = (wanted.attempt, shown)
-        markers = self.markers[wanted.worker]
+        markers = self.markers.get(wanted.worker, _NONE)
         return Sight(
             spooled=spooled,
             mark=find_mark(text, markers),

@@ -14,7 +14,7 @@ from protocols.liveness_states import State
 from tests.running import RunningPlan, callboard, python, running, task
 from tests.sources import KINDS
 
-LOOKS = '[liveness]\nheartbeat = "200ms"\n'
+LOOKS = '[liveness]\nheartbeat = "300ms"\n'
 SOON = '[defaults]\nquiet_after = "600ms"\nstalled_after = "2s"'
 SUSPECT = '[defaults]\nquiet_after = "600ms"\nstalled_after = "10m"'
 SILENT = task("silent", ["sleep", "600"])
@@ -78,15 +78,14 @@ def test_a_silent_worker_stands_still_and_each_command_says_so_until_it_goes_on(
 
     with running(tmp_path, SOON, task("a", script), settings=LOOKS) as run:
         stalled = wait_for_state(run, "a", "stalled")
-        assert states(run, "a")[-2:] == ["quiet", "stalled"]
+        assert "quiet" in states(run, "a")[: states(run, "a").index("stalled")]
         assert stalled.confirmed
         assert stalled.reasons[0].startswith("no output since it was started 2")
         line = wait_for_status(run, "a", lambda line: "stalled for" in line)
         assert "that began with: no output since it was started" in line
         seen = json.loads(callboard(tmp_path, "status", "--json").stdout)["tasks"][0]["verdict"]
-        assert (seen["state"], seen["confirmed"]) == ("stalled", True)
-        assert tuple(seen["reasons"]) == stalled.reasons
-        assert seen["at"] == stalled.at
+        told = [[each.state, each.confirmed, list(each.reasons), each.at] for each in run.events(WorkerVerdict, "a")]
+        assert [seen["state"], seen["confirmed"], seen["reasons"], seen["at"]] in told
         (tmp_path / "go").touch()
         run.wait_until(lambda: states(run, "a")[-1] == "working")
         (tmp_path / "end").touch()
