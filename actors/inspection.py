@@ -10,17 +10,20 @@ import trio
 
 from actors.keeper_process.procfs import read_process
 from actors.vitals import Root, Sampler, Vitals
-from protocols.evidence import Mark
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder, streams_of
 from protocols.markers import Markers, find_mark
 from protocols.progress import TAIL
-from protocols.pulse import Sight, Wanted
+from protocols.pulse import Sight, Tail, Wanted
+from protocols.questions import find_question
+from protocols.repetition import fingerprint, shows_more
 
 __all__ = ["Inspector"]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 _STOPPED = "Tt"
+_NONE = Markers()
+_MOST = 64 * 1024  # bytes of new output; who prints more of it between two looks does not only turn a spinner
 
 
 @dataclass(slots=True)
@@ -33,6 +36,8 @@ class Inspector:
     _sampler: Sampler[WorkerId] = field(default_factory=Sampler, init=False)
     _folders: dict[WorkerId, tuple[int, str]] = field(default_factory=dict, init=False)
     """Of the attempt that was looked at last: to put a path together costs more than to look there."""
+    _shown: dict[WorkerId, tuple[int, bytes | None]] = field(default_factory=dict, init=False)
+    """The attempt, and what the end of its output showed last."""
     _limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 1), init=False)
 
     async def look(self, wanted: Sequence[Wanted], keeper: int | None) -> tuple[list[Sight], bool]:
@@ -55,26 +60,32 @@ class Inspector:
     def _sight(self, wanted: Wanted, vitals: Vitals | None) -> Sight:
         folder = self._folder(wanted)
         spooled = sum(_size(f"{folder}/{stream}") for stream in streams_of(wanted.source))
-        mark = self._mark(wanted, folder)
+        sight = Sight(spooled=spooled) if wanted.tail is None else self._read(wanted, wanted.tail, folder, spooled)
         if vitals is None:
-            return Sight(spooled=spooled, mark=mark)
-        return Sight(
+            return sight
+        return sight._replace(
             alive=vitals.alive,
             cpu=vitals.cpu,
             partial=vitals.partial,
             descendants=vitals.descendants,
             zombies=vitals.zombies,
-            spooled=spooled,
-            mark=mark,
         )
 
-    def _mark(self, wanted: Wanted, folder: str) -> Mark | None:
-        markers = self.markers.get(wanted.worker)
-        if wanted.tail is None or markers is None:
-            return None
-        stream, end = wanted.tail
-        start = max(end - TAIL, 0)
-        return find_mark(_read(f"{folder}/{stream}", start, end - start), markers)
+    def _read(self, wanted: Wanted, tail: Tail, folder: str, spooled: int) -> Sight:
+        """What its output shows."""
+        few = tail.end - tail.since <= _MOST
+        start = max((tail.since if few else tail.end) - TAIL, 0)
+        text = _read(f"{folder}/{tail.stream}", start, tail.end - start)
+        shown = fingerprint(text, cut=start > 0) if few else None
+        attempt, before = self._shown.get(wanted.worker, (0, None))
+        self._shown[wanted.worker] = (wanted.attempt, shown)
+        markers = self.markers.get(wanted.worker, _NONE)
+        return Sight(
+            spooled=spooled,
+            mark=find_mark(text, markers),
+            asks=find_question(text),
+            new=not tail.alone or attempt != wanted.attempt or shows_more(shown, before),
+        )
 
     def _folder(self, wanted: Wanted) -> str:
         attempt, folder = self._folders.get(wanted.worker, (0, ""))

@@ -118,7 +118,7 @@ class Liveness:
         if pulse.is_ending(now, policy):
             return
         verdict = pulse.judge(sight, now, wall, policy)
-        if pulse.told == (verdict.state, verdict.confirmed):
+        if pulse.told in ((verdict.state, verdict.confirmed), (verdict.state, True)):
             return
         pulse.told = (verdict.state, verdict.confirmed)
         event = WorkerVerdict(

@@ -140,8 +140,8 @@ class WorkerHeartbeat(_WorkerEvent, frozen=True, kw_only=True, tag="worker.heart
 
 
 class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict"):
-    """What all that is known of a worker adds up to from now on. One for each change of ``state`` or ``confirmed``;
-    none for its end, which `WorkerExited` tells."""
+    """What all that is known of a worker adds up to from now on. One for each change of ``state``, and where a state is
+    confirmed that was not; none for its end, which `WorkerExited` tells."""
 
     state: State
     confirmed: bool

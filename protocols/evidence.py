@@ -24,6 +24,8 @@ class Exit(msgspec.Struct, frozen=True):
     """``SIGKILL`` and the like, where a signal ended it."""
     wanted: bool = False
     """Somebody stopped it."""
+    reported: bool = True
+    """False: its leader is not there any more, and nobody has told how it ended."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -31,6 +33,8 @@ class Question(msgspec.Struct, frozen=True):
 
     since: float
     kind: Literal["permission", "question"] = "permission"
+    text: str = ""
+    """What it asks, where that is known. May hold odd characters."""
 
 
 class Said(msgspec.Struct, frozen=True):

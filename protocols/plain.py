@@ -29,12 +29,14 @@ from protocols.events import (
 )
 from protocols.ids import TaskId
 from protocols.lines import printable
+from protocols.liveness_states import State
 from protocols.states import RunView
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "worker_text"]
 
 _COMMAND = 100
-_GOING_ON = frozenset(("reading", "thinking", "working", "testing", "waiting-permission", "waiting-quota", "idle"))
+_WAITING: frozenset[State] = frozenset(("stalled", "waiting-permission", "waiting-quota"))
+_GOING_ON: frozenset[State] = frozenset(("reading", "thinking", "working", "testing", "idle"))
 _ORDER = (
     *("succeeded", "failed", "timed-out", "parked", "stopped", "skipped"),
     *("running", "retrying", "restarting", "pending"),
@@ -55,7 +57,7 @@ class PlainLines:
     def __init__(self, *, leaves: bool = False) -> None:
         self.view = RunView()
         self._leaves = leaves
-        self._stalled: set[TaskId] = set()
+        self._waiting: dict[TaskId, State] = {}
         """Workers of which it was told, and not yet that they go on."""
 
     def feed(self, record: Record) -> list[str]:
@@ -97,11 +99,11 @@ class PlainLines:
     def _judged(self, event: WorkerVerdict) -> str | None:
         """Doubts are not told, nor that somebody doubts what was told."""
         task = TaskId(event.worker)
-        if event.state == "stalled" and event.confirmed and task not in self._stalled:
-            self._stalled.add(task)
-            return f"{task}: stalled: {'; '.join(event.reasons)}"
-        if event.state in _GOING_ON and task in self._stalled:
-            self._stalled.remove(task)
+        if event.state in _WAITING and event.confirmed and self._waiting.get(task) != event.state:
+            self._waiting[task] = event.state
+            return f"{task}: {event.state}: {'; '.join(event.reasons)}"
+        if event.state in _GOING_ON and task in self._waiting:
+            del self._waiting[task]
             return f"{task}: goes on ({event.state})"
         return None
 
@@ -109,7 +111,7 @@ class PlainLines:
         text = f"{event.task}: {event.status}"
         attempts = self.view.tasks[event.task].attempts
         exited = attempts[-1].exited if attempts else None
-        self._stalled.discard(event.task)
+        self._waiting.pop(event.task, None)
         if event.status == "succeeded" and exited is not None and exited.started_at is not None:
             text += f" in {format_elapsed(exited.ended_at - exited.started_at)}"
         if event.reason:

@@ -17,14 +17,28 @@ from protocols.events import (
     WorkerStarted,
     WorkerVerdict,
 )
-from protocols.evidence import Evidence, Mark
+from protocols.evidence import Evidence, Exit, Mark, Question
 from protocols.ids import WorkerId
 from protocols.liveness_states import State
 from protocols.rate import LongRate
 from protocols.silence import Policy
 from protocols.verdict import Verdict, judge_liveness
 
-__all__ = ["Pulse", "Pulses", "Sight", "Wanted"]
+__all__ = ["Pulse", "Pulses", "Sight", "Tail", "Wanted"]
+
+
+class Tail(NamedTuple):
+    """An end of output that is new."""
+
+    stream: Stream
+    """The one that grew last."""
+    since: int
+    """Where its end was at the look before, if that was at the same stream."""
+    end: int
+    size: int
+    """Bytes of all streams."""
+    alone: bool
+    """All that is new is in this stream."""
 
 
 class Wanted(NamedTuple):
@@ -35,8 +49,8 @@ class Wanted(NamedTuple):
     source: Source
     process: tuple[int, int] | None
     """Pid and start time of its leader; None while it has none."""
-    tail: tuple[Stream, int] | None
-    """The stream in whose end a mark is to be looked for, and where that end is; None where nothing is new."""
+    tail: Tail | None
+    """What is to be read; None where nothing is new."""
 
 
 class Sight(NamedTuple):
@@ -53,6 +67,10 @@ class Sight(NamedTuple):
     spooled: int = 0
     """Bytes of its output that are on disk."""
     mark: Mark | None = None
+    asks: str | None = None
+    """What it asks with the last of its output."""
+    new: bool = True
+    """Its output shows something that it did not show at the look before, as far as that can be told."""
 
 
 @dataclass(slots=True)
@@ -76,8 +94,11 @@ class Pulse:
     verdict: Verdict | None = None
     _cpu: LongRate | None = None
     _mark: Mark | None = None
-    _marked: tuple[Stream, int] | None = None
-    """Where a mark was looked for last."""
+    _asked: Question | None = None
+    _read: Tail | None = None
+    """What was looked at last, and when."""
+    _read_at: float | None = None
+    _repeats_since: float | None = None
     _reader_at: float | None = None
     _spooled: int = 0
     """Bytes on disk at the last look."""
@@ -92,13 +113,19 @@ class Pulse:
 
     def wanted(self, *, tail: bool) -> Wanted:
         """What to look at; with ``tail`` at the end of its output too, where that is new."""
-        end = (self.grown, self.ends[self.grown]) if tail and self.ends else None
-        return Wanted(self.worker, self.attempt, self.source, self.process, None if end == self._marked else end)
+        new = self._tail() if tail and self.size != (0 if self._read is None else self._read.size) else None
+        return Wanted(self.worker, self.attempt, self.source, self.process, new)
+
+    def _tail(self) -> Tail:
+        end, size, read = self.ends[self.grown], self.size, self._read
+        if read is None or read.stream != self.grown:
+            return Tail(self.grown, end, end, size, alone=False)
+        return Tail(self.grown, read.end, end, size, alone=size - end == read.size - read.end)
 
     def see(self, wanted: Wanted, sight: Sight, now: float, *, read: bool) -> None:
         """Take a look into account. ``read``: nothing keeps those from working who read its output."""
         if wanted.tail is not None:
-            self._mark, self._marked = sight.mark, wanted.tail
+            self._take(wanted.tail, sight, now)
         if read and self.size >= self._spooled:  # all that was on disk a look ago is recorded
             self._reader_at = now
         self._spooled = sight.spooled
@@ -106,6 +133,20 @@ class Pulse:
             self._gone_at = None
         elif self._gone_at is None:
             self._gone_at = now
+
+    def _take(self, tail: Tail, sight: Sight, now: float) -> None:
+        """Take a look at its output into account."""
+        self._mark = sight.mark
+        if sight.asks is None:
+            self._asked = None
+        else:
+            since = self.last_byte if self._asked is None else self._asked.since
+            self._asked = Question(now if since is None else since, "question", sight.asks)
+        if sight.new:
+            self._repeats_since = None
+        elif self._repeats_since is None:
+            self._repeats_since = self._read_at  # what was not seen then was not there before
+        self._read, self._read_at = tail, now
 
     def is_ending(self, now: float, policy: Policy) -> bool:
         """Its leader is gone, which is about to be recorded: until then nothing is to be said of it."""
@@ -117,19 +158,24 @@ class Pulse:
         before, size_before = self._seen
         grown, passed = size - size_before, now - before
         self._seen = (now, size)
+        cpu = self._cpu_use(sight, now, policy)
+        answered = cpu is not None and cpu >= policy.painting_cpu  # who waits for an answer does not compute
         evidence = Evidence(
             now=now,
             wall=wall,
             asked_at=self.asked_at,
             started_at=self.started_at,
+            exit=None if self._gone_at is None else Exit(self._gone_at, reported=False),
             reader_at=self._reader_at,
             last_byte=self.last_byte,
+            repeats_since=self._repeats_since,
             size=size,
             rate=grown / passed if grown > 0 and passed > 0 and before else 0.0,
-            cpu=self._cpu_use(sight, now, policy),
+            cpu=cpu,
             descendants=sight.descendants,
             zombies=sight.zombies,
             blocked=next(iter(self.blocked.values()), ""),
+            question=None if answered else self._asked,
             mark=self._mark,
         )
         self.verdict = judge_liveness(evidence, policy, self.verdict)

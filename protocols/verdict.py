@@ -77,18 +77,26 @@ def _ended(evidence: Evidence, now: Watch) -> _Finding | None:
     if exited is None:
         return None
     said = "" if evidence.said is None else evidence.said.word
+    if not exited.reported:
+        gone = f"its first process ended {_ago(evidence, exited.at)}, and nobody has told how"
+        return _Finding("unknown", False, [gone, *_left(evidence, now)])
     reasons = [f"{_describe(exited)}, {_ago(evidence, exited.at)}"]
     if exited.wanted:
         reasons.append("somebody stopped it")
     if said == "failed":
         reasons.append("it reported a failure")
-    left = [
+    left = _left(evidence, now)
+    fine = said != "failed" and (exited.wanted or (exited.code == 0 and not exited.signal))
+    return _Finding("complete" if fine else "error", not left, reasons + left)
+
+
+def _left(evidence: Evidence, now: Watch) -> list[str]:
+    """What keeps an end from being all of it."""
+    return [
         *([f"{evidence.descendants} of its processes still run"] if evidence.descendants else []),
         *([f"{evidence.writers} processes hold its output open"] if evidence.writers else []),
         *now.trouble,
     ]
-    fine = said != "failed" and (exited.wanted or (exited.code == 0 and not exited.signal))
-    return _Finding("complete" if fine else "error", not left, reasons + left)
 
 
 def _describe(exited: Exit) -> str:
@@ -118,7 +126,8 @@ def _waiting(evidence: Evidence) -> _Finding | None:
     question, said, until = evidence.question, evidence.said, evidence.quota_until
     if question is not None and not (said is not None and said.word != "busy" and said.at > question.since):
         what = "permission" if question.kind == "permission" else "an answer"
-        return _Finding("waiting-permission", True, [f"it asked for {what} {_ago(evidence, question.since)}"])
+        text = f": {quote(question.text)}" if question.text else ""
+        return _Finding("waiting-permission", True, [f"it asked for {what} {_ago(evidence, question.since)}{text}"])
     if until is not None and until > evidence.wall:
         left = until - evidence.wall
         when = f"comes back in {format_elapsed(left)}" if left < inf else "is used up; nobody knows until when"

@@ -53,7 +53,8 @@ def _evidence_of(times: st.SearchStrategy[float], counts: st.SearchStrategy[int]
         wall=times,
         asked_at=times,
         started_at=maybe,
-        exit=st.none() | st.builds(Exit, times, st.none() | counts, st.sampled_from(["", "SIGKILL"]), st.booleans()),
+        exit=st.none()
+        | st.builds(Exit, times, st.none() | counts, st.sampled_from(["", "SIGKILL"]), st.booleans(), st.booleans()),
         reader_at=maybe,
         last_byte=maybe,
         last_event=maybe,

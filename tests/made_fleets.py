@@ -20,8 +20,10 @@ from protocols.events import (
     WorkerExited,
     WorkerOutput,
     WorkerStarted,
+    WorkerVerdict,
 )
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.liveness_states import State
 from supervisor.fleets import Fleet, create_fleet
 from supervisor.machine import boot_id, pid_namespace
 
@@ -90,6 +92,14 @@ def output(
     task: str, attempt: int = 1, *, stream: Stream = "stdout", offset: int = 0, length: int, at: float = AT
 ) -> WorkerOutput:
     return WorkerOutput(at=at, worker=WorkerId(task), attempt=attempt, stream=stream, offset=offset, length=length)
+
+
+def judged(task: str, state: State, *reasons: str, attempt: int = 1, at: float = AT) -> WorkerVerdict:
+    """Only a suspicion and what nobody knows are not confirmed."""
+    confirmed = state not in {"quiet", "unknown"}
+    return WorkerVerdict(
+        at=at, worker=WorkerId(task), attempt=attempt, state=state, confirmed=confirmed, reasons=reasons
+    )
 
 
 def exited(task: str, attempt: int = 1, *, code: int | None = 0, signal: str | None = None, **more: object) -> Event:

@@ -21,7 +21,7 @@ from protocols.events import (
 )
 from protocols.ids import TaskId, WorkerId
 from tests.made_events import records
-from tests.made_fleets import AT, exited, output, run_started, started, starting, status
+from tests.made_fleets import AT, exited, judged, output, run_started, started, starting, status
 
 A = TaskId("a")
 
@@ -83,6 +83,22 @@ def test_a_new_attempt_begins_with_nothing() -> None:
     assert not made.activities[A].latest
     assert made.activities[A].rate.at(AT) == 0
     assert made.size == 5
+
+
+def test_who_stands_still_is_in_trouble_and_a_doubt_or_a_question_needs_attention() -> None:
+    names = ("works", "asks", "who-knows", "perhaps", "stands", "failed")
+    made = board(
+        run_started(*names),
+        *(event for name in names for event in running(name)),
+        judged("works", "working"),
+        judged("asks", "waiting-permission"),
+        judged("who-knows", "unknown"),
+        judged("perhaps", "quiet"),
+        judged("stands", "stalled"),
+        status("failed", "failed"),
+    )
+
+    assert made.ordered(AT + 1000) == ["stands", "failed", "asks", "who-knows", "perhaps", "works"]
 
 
 def test_those_that_need_attention_come_first_and_the_others_as_in_the_plan() -> None:

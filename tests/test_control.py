@@ -4,15 +4,16 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from protocols.control import RunStatus, StatusParams, StopParams, TaskLine, run_status
+from protocols.control import RunStatus, StatusParams, StopParams, TaskLine, VerdictLine, run_status
 from protocols.events import Event, Record, RunStopping, SpoolBlocked, WorkerProgress, WorkerStopping
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.states import RunView
 from tests.made_events import records
-from tests.made_fleets import AT, exited, output, run_ended, run_started, started, starting, status
+from tests.made_fleets import AT, exited, judged, output, run_ended, run_started, started, starting, status
 
 A = WorkerId("a")
 NOW = AT + 10
+_TERM = ("killed by SIGTERM",)
 
 
 def _status(*events: Event) -> RunStatus:
@@ -98,6 +99,28 @@ def test_a_worker_that_has_ended_is_neither_quiet_nor_stopping() -> None:
     line = _line(starting("a"), started("a"), stopping, exited("a"))
 
     assert (line.pid, line.seconds, line.quiet_for, line.stopping) == (None, 2.0, None, "")
+
+
+def test_a_worker_is_told_with_its_verdict_and_since_when() -> None:
+    line = _line(starting("a"), started("a"), judged("a", "working"), judged("a", "quiet", "why", "so", at=AT + 4))
+
+    assert line.verdict == VerdictLine("quiet", False, ("why", "so"), AT + 4)
+
+
+@pytest.mark.parametrize(
+    ("end", "verdict"),
+    [
+        (exited("a"), VerdictLine("complete", True, ("exit code 0",), AT + 2)),
+        (exited("a", code=3), VerdictLine("error", True, ("exit code 3",), AT + 2)),
+        (exited("a", code=None, signal="SIGTERM", reason="stop"), VerdictLine("complete", True, _TERM, AT + 2)),
+        (exited("a", reason="orphaned"), VerdictLine("stalled", True, ("why",), AT + 1)),
+        (exited("a", code=None, reason="lost"), VerdictLine("stalled", True, ("why",), AT + 1)),
+    ],
+)
+def test_an_end_is_the_last_verdict_if_somebody_saw_it(end: Event, verdict: VerdictLine) -> None:
+    before = (starting("a"), started("a"), judged("a", "stalled", "why", at=AT + 1))
+
+    assert _line(*before, end).verdict == verdict
 
 
 def test_the_last_attempt_is_the_one_that_counts() -> None:

@@ -22,7 +22,7 @@ from protocols.events import (
 from protocols.ids import WorkerId
 from protocols.plain import PlainLines, format_counts
 from tests.made_events import records
-from tests.made_fleets import AT, exited, output, run_ended, run_started, started, starting, status
+from tests.made_fleets import AT, exited, judged, output, run_ended, run_started, started, starting, status
 
 A = WorkerId("a")
 
@@ -162,3 +162,36 @@ def test_who_looks_on_is_not_told_what_ctrl_c_does_to_the_run() -> None:
     (line,) = plain.feed(Record(2, RunStopping(at=AT, reason="SIGINT", grace=10.0)))
 
     assert line.endswith("stopping (SIGINT): TERM now, KILL after 10s")
+
+
+def test_a_standstill_and_a_question_are_told_once_and_then_that_the_worker_goes_on() -> None:
+    begun = (run_started("a"), starting("a"), started("a"))
+
+    assert lines(
+        *begun,
+        judged("a", "working"),
+        judged("a", "quiet", "x"),
+        judged("a", "stalled", "last output 5m ago", "why"),
+        judged("a", "quiet", "y"),
+        judged("a", "stalled", "z"),
+        judged("a", "unknown", "z"),
+        judged("a", "testing"),
+        judged("a", "working"),
+        judged("a", "waiting-permission", "it asked"),
+        judged("a", "stalled", "it asked too long"),
+        judged("a", "reading"),
+    )[2:] == [
+        "a: stalled: last output 5m ago; why",
+        "a: goes on (testing)",
+        "a: waiting-permission: it asked",
+        "a: stalled: it asked too long",
+        "a: goes on (reading)",
+    ]
+
+
+def test_a_new_attempt_goes_on_from_nothing() -> None:
+    begun = (run_started("a"), starting("a"), started("a"), judged("a", "stalled", "why"))
+
+    after = lines(*begun, status("a", "failed", attempt=1, reason="x"), judged("a", "working", attempt=2))
+
+    assert after[-1] == "a: failed: x"

@@ -16,6 +16,7 @@ from tests.made_fleets import (
     attempt_id,
     exited,
     fill_spool,
+    judged,
     make_fleet,
     run_ended,
     run_started,
@@ -112,6 +113,21 @@ def test_what_is_not_known_is_not_told(fleet: Fleet) -> None:
     assert (running.ended_at, running.seconds, running.code, running.reason) == (None, None, None, None)
     assert (lost.ended_at, lost.seconds, lost.reason) == (None, None, "lost")
     assert (report.outcome, report.ended_at, report.totals.seconds) == (None, None, None)
+
+
+def test_it_is_told_how_long_a_worker_stood_still_in_all(fleet: Fleet) -> None:
+    report = report_on(
+        fleet,
+        run_started("a", "b"),
+        *(event for name in "ab" for event in (starting(name), started(name), judged(name, "quiet"))),
+        judged("a", "stalled", at=AT + 300),
+        judged("a", "working", at=AT + 310),
+        judged("a", "stalled", at=AT + 400),
+        exited("a", ended_at=AT + 402.5),
+        judged("a", "stalled", at=AT + 500),
+    )
+
+    assert [task.attempts[0].stalled_seconds for task in report.tasks] == [12.5, 0]
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_time(fleet: Fleet) -> None:

@@ -12,7 +12,18 @@ from supervisor.fleets import Fleet
 from supervisor.report import Report, build_report
 from supervisor.report_text import render_markdown, summary_table, write_markdown
 from supervisor.state import open_state
-from tests.made_fleets import exited, fill_spool, make_fleet, run_ended, run_started, started, starting, status
+from tests.made_fleets import (
+    AT,
+    exited,
+    fill_spool,
+    judged,
+    make_fleet,
+    run_ended,
+    run_started,
+    started,
+    starting,
+    status,
+)
 
 NASTY = "a|b `c` <script> [x](http://y) **z** \\ \x1b[31m\nnext"
 
@@ -70,6 +81,13 @@ def test_a_failure_that_is_allowed_is_told_as_such(fleet: Fleet) -> None:
 
     assert summary_table(report, None).splitlines()[1].endswith("exit code 3 (allowed)")
     assert "exit code 3 (allowed) |" in render_markdown(fleet.folder, report)
+
+
+def test_how_long_a_worker_stood_still_is_part_of_the_reason(fleet: Fleet) -> None:
+    begun = (starting("a"), started("a"), judged("a", "stalled", at=AT))
+    report = report_on(fleet, run_started("a"), *begun, exited("a"), status("a", "succeeded"))
+
+    assert summary_table(report, None).splitlines()[1].endswith("  stalled for 2s in all")
 
 
 def test_failures_come_first_with_the_end_of_their_errors(fleet: Fleet) -> None:

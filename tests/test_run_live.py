@@ -1,6 +1,7 @@
 """A run as a person sees it: in a real terminal emulator, while it goes on, stops, is suspended or killed."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,27 @@ def supervisor(run: RunningPlan) -> int:
     identity = run.fleet.identity
     assert identity is not None
     return identity.pid
+
+
+def test_who_may_stand_still_who_does_and_who_asks_are_told_apart(tmp_path: Path) -> None:
+    spinner = r"""while :; do for c in '|' '/' '-' '\'; do printf '\r%s Thinking' "$c"; sleep 0.05; done; done"""
+    plan = (
+        '[defaults]\nquiet_after = "500ms"\nstalled_after = "2s"',
+        task("silent", ["sleep", "600"]),
+        task("spinner", spinner),
+        task("patient", ["sleep", "600"], stalled_after="1h"),
+        task("asker", "printf 'Proceed? [y/n] '; sleep 600"),
+    )
+    (tmp_path / "callboard.toml").write_text('[liveness]\nheartbeat = "200ms"\n')
+
+    with live(tmp_path, *plan) as (tmux, _):
+        for row in (
+            r"! silent +stalled .*  nothing explains a silence of \d+s",
+            r"! spinner +stalled .*  stands still for \d+s: its output only repeats itself",
+            r"► patient +quiet \(\?\) .*",
+            r"► asker +asks .*",
+        ):
+            tmux.wait_until(lambda row=row: any(re.fullmatch(row, line.strip()) for line in tmux.screen))  # type: ignore[misc]
 
 
 def test_each_worker_has_a_block_and_in_the_end_the_terminal_has_the_summary(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from protocols.control import RunStatus, StopParams
+from protocols.control import RunStatus, StopParams, VerdictLine
 from protocols.ids import TaskId
 from supervisor.settings import Settings
 from supervisor.standing import read_status, render_status
 from supervisor.state import open_state
 from supervisor.stopping import stop_run
-from tests.made_fleets import exited, make_fleet, output, run_ended, run_started, started, starting, status
+from tests.made_fleets import AT, exited, make_fleet, output, run_ended, run_started, started, starting, status
 
 
 @pytest.fixture
@@ -80,9 +80,22 @@ def test_a_dead_run_whose_end_cannot_be_recorded_is_not_said_to_run(
         ({"stopping": "timeout", "label": "compiling"}, "being stopped: timeout"),
         ({"reason": "exit code 3", "label": "compiling"}, "exit code 3"),
         ({"reason": "", "label": "compiling"}, "compiling"),
+        ({"verdict": VerdictLine("working", True, ("x",), AT + 1), "reason": "", "label": "compiling"}, "compiling"),
+        (
+            {"verdict": VerdictLine("quiet", False, ("x", "y"), AT + 1), "status": "running", "label": "compiling"},
+            "quiet for 2s; that began with: x; y",
+        ),
+        (
+            {"verdict": VerdictLine("stalled", True, ("x",), AT + 9), "status": "running"},
+            "stalled; that began with: x",
+        ),
+        (
+            {"verdict": VerdictLine("stalled", True, ("x",), AT + 1), "status": "stopped", "reason": "orphaned"},
+            "orphaned; it was stalled: x",
+        ),
     ],
 )
-def test_the_most_pressing_fact_of_a_task_is_told(ended: RunStatus, fields: dict[str, str], what: str) -> None:
+def test_the_most_pressing_fact_of_a_task_is_told(ended: RunStatus, fields: dict[str, object], what: str) -> None:
     line = msgspec.structs.replace(ended.tasks[0], **fields)
 
     told = render_status(msgspec.structs.replace(ended, tasks=(line,)), None)

@@ -48,6 +48,7 @@ POLICY = Policy()
         ({"exit": Exit(41.0, None, "SIGSEGV")}, "error", True),
         ({"exit": Exit(41.0, None, "SIGTERM", wanted=True)}, "complete", True),
         ({"exit": Exit(41.0)}, "error", True),
+        ({"exit": Exit(41.0, reported=False), "descendants": 1}, "unknown", False),
         ({"exit": Exit(41.0, 0), "descendants": 1}, "complete", False),
         ({"exit": Exit(41.0, 0), "writers": 1}, "complete", False),
         ({"exit": Exit(41.0, 0), "reader_at": 41.0}, "complete", False),
@@ -77,7 +78,12 @@ def test_one_moment_has_one_verdict(facts: dict[str, object], state: State, conf
         ),
         ({"exit": Exit(90.0, 3), "descendants": 2}, ("exit code 3, 10s ago", "2 of its processes still run")),
         ({"exit": Exit(90.0)}, ("ended without an exit status, 10s ago",)),
+        (
+            {"exit": Exit(90.0, reported=False), "descendants": 2},
+            ("its first process ended 10s ago, and nobody has told how", "2 of its processes still run"),
+        ),
         ({"question": Question(40.0, "question")}, ("it asked for an answer 1m ago",)),
+        ({"question": Question(40.0, "question", "Go?\x07")}, (r'it asked for an answer 1m ago: "Go?\x07"',)),
         ({"quota_until": EPOCH + 3700}, ("its quota comes back in 1h",)),
     ],
 )

@@ -5,9 +5,10 @@ from actors.live.words import condition, remark
 from protocols.board import Board
 from protocols.events import Event, SpoolBlocked, TaskStatusChanged, WorkerMismatch, WorkerStopping
 from protocols.ids import TaskId, WorkerId
+from protocols.liveness_states import State
 from protocols.states import TaskView
 from tests.made_boards import make_board
-from tests.made_fleets import AT, exited, run_started, started, starting, status
+from tests.made_fleets import AT, exited, judged, output, run_started, started, starting, status
 
 A, W = TaskId("a"), WorkerId("a")
 BLOCKED = SpoolBlocked(at=AT, worker=W, attempt=1, stream="stdout", error="No space left on device")
@@ -67,6 +68,41 @@ def test_a_blocked_one_tells_what_it_waits_for_once() -> None:
     both = (BLOCKED, msgspec.structs.replace(BLOCKED, stream="stderr"))
 
     assert told(board(*begun(), *both)) == ("blocked", "output waits: No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ("starting", "running"),
+        ("testing", "testing"),
+        ("waiting-permission", "asks"),
+        ("waiting-quota", "no quota"),
+        ("quiet", "quiet (?)"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_running_worker_is_called_by_its_verdict(state: State, word: str) -> None:
+    assert told(board(*begun(), judged("a", state))) == (word, "")
+
+
+def test_the_word_for_a_verdict_has_room_for_the_number_of_the_attempt() -> None:
+    before = (*begun(), exited("a"), *begun(2))
+
+    assert told(board(*before, judged("a", "quiet", attempt=2)))[0] == "quiet? #2"
+    assert told(board(*before, judged("a", "idle", attempt=2)))[0] == "idle #2"
+    assert told(board(*before, judged("a", "idle", attempt=1)))[0] == "running #2"
+
+
+def test_of_one_that_stands_still_it_is_told_how_long_and_whether_it_repeats_itself() -> None:
+    stalled = judged("a", "stalled", "why", at=AT + 300)
+    spins = output("a", length=5, at=AT + 310)
+
+    assert told(board(*begun(), stalled), AT + 312) == ("stalled", "nothing explains a silence of 5m12s")
+    assert told(board(*begun(), stalled, spins), AT + 312) == (
+        "stalled",
+        "stands still for 12s: its output only repeats itself",
+    )
+    assert told(board(*begun(), stalled, spins, judged("a", "working")), AT + 312) == ("working", "")
 
 
 def test_all_troubles_of_one_are_told() -> None:

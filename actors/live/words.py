@@ -98,9 +98,16 @@ def _running(attempt: AttemptView) -> str:
 
 def _troubles(attempt: AttemptView, now: float) -> list[str]:
     troubles = [] if attempt.stopping is None else [_stopping(attempt.stopping, now)]
-    if is_stalled(attempt):
-        troubles.append(f"nothing explains a silence of {whole_seconds(silence(attempt, now))}")
+    if attempt.verdict is not None and is_stalled(attempt):
+        troubles.append(_standstill(attempt, now - attempt.verdict.at, now))
     return troubles + [f"output waits: {error}" for error in dict.fromkeys(attempt.blocked.values())]
+
+
+def _standstill(attempt: AttemptView, seconds: float, now: float) -> str:
+    silent = silence(attempt, now)
+    if silent < seconds:  # output would have ended it, if that had shown anything new
+        return f"stands still for {whole_seconds(seconds)}: its output only repeats itself"
+    return f"nothing explains a silence of {whole_seconds(silent)}"
 
 
 def _stopping(stopping: WorkerStopping, now: float) -> str:
