@@ -39,6 +39,8 @@ class Keeper:
     outbox: trio.MemorySendChannel[Append]
     reply_deadline: float = 10.0
     """A keeper that leaves a request without reply for so long is stuck (stopped, or its disk hangs)."""
+    durable: bool = False
+    """Some workers go on without a supervisor. Only when the keeper was told to finish, it is gone at the end."""
     resumption: Resumption | None = None
     """Where an earlier supervisor has left the run: its keeper may be at work."""
     now: Callable[[], float] = time.time
@@ -57,7 +59,7 @@ class Keeper:
         finally:
             table.close()
             with trio.move_on_after(_STRAYS_DEADLINE, shield=True):
-                await strays.end()
+                await strays.end(table.staying)
 
     async def _generation(
         self,
@@ -85,7 +87,13 @@ class Keeper:
                 reply_deadline=self.reply_deadline,
                 now=self.now,
             )
-            lost = await service.run(self.asks, resumed=before > 0)
+            lost = ""
+            try:
+                lost = await service.run(self.asks, resumed=before > 0)
+            finally:
+                if self.durable and not lost and not table.finished:
+                    link.stays = True
+                    table.staying.append(link.pid)
             if lost:
                 await link.kill()
         if lost:

@@ -42,6 +42,8 @@ class KeeperLink:
     socket: trio.socket.SocketType
     ours: bool = True
     """It is a child of this process. One that was found is not."""
+    stays: bool = False
+    """Its workers go on without us, so it is left to itself at the end."""
     welcome: Welcome = field(init=False)
     _sending: trio.Lock = field(default_factory=trio.Lock)
     _buffer: bytearray = field(default_factory=bytearray)
@@ -130,7 +132,7 @@ def become_subreaper() -> None:
 async def open_keeper(
     folder: FleetFolder, fleet: FleetId, generation: int, *, find: bool = False
 ) -> AsyncIterator[KeeperLink]:
-    """Start a keeper for this fleet and greet it. At the end it is gone, and reaped.
+    """Start a keeper for this fleet and greet it. At the end it is gone, and reaped, unless it ``stays``.
 
     ``find``: where one is at work already, greet that one instead. Raise KeeperError when it does not come up or does
     not answer; ``keeper.log`` then tells why.
@@ -142,7 +144,10 @@ async def open_keeper(
         yield link
     finally:
         try:
-            await link.finish()
+            if link.stays:
+                link.close()
+            else:
+                await link.finish()
         finally:
             os.close(link.pidfd)
 

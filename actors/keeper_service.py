@@ -61,6 +61,8 @@ class Table:
     """Where an earlier supervisor has left the run."""
     early: dict[AttemptId, list[Report]] = field(default_factory=dict)
     """What a keeper that was found has said of attempts that nobody has taken up yet."""
+    staying: list[int] = field(default_factory=list)
+    """The pid of a keeper that is left to itself."""
     finished: bool = False
     """`Shutdown` was answered: the keeper's end is no loss."""
 

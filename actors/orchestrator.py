@@ -125,15 +125,16 @@ class Orchestrator:
         tasks = {task.id: task for task in plan.tasks}
         graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
         roles = {task.id: task.role for task in plan.tasks}
-        tell(self._begun(roles))
+        if self.resumption is None or not self.resumption.begun:
+            tell(self._started(roles))
+        if self.resumption is not None:
+            tell(RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version))
         admission = Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency)
         services = [task for task in plan.tasks if task.restart.when != "never"]
         restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
         return _Course(tasks, graph, admission, tell, restarts=restarts)
 
-    def _begun(self, roles: Mapping[TaskId, str | None]) -> RunStarted | RunResumed:
-        if self.resumption is not None:
-            return RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version)
+    def _started(self, roles: Mapping[TaskId, str | None]) -> RunStarted:
         return RunStarted(
             at=self.now(),
             run=self.run_id,
@@ -164,7 +165,7 @@ class Orchestrator:
                 self._change(course, each.task, "running")
             await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, each))
         if left.stopping:
-            await self._stop(course, StopRun(left.stopping, None))
+            await self._stop(course, StopRun(left.stopping, left.grace))
         for exited in left.ended:
             await self._ended(course, exited)
         return tuple(task for task in ready if task not in begun | pauses.keys() | course.statuses.keys())

@@ -85,6 +85,8 @@ class Streamer:
     outbox: trio.MemorySendChannel[Append]
     covered: Mapping[Stream, int] = field(default_factory=dict)
     """Bytes that an earlier supervisor has recorded."""
+    silent_for: float = 0.0
+    """Seconds that it had printed nothing when this begins."""
     progress_file: Path | None = None
     heartbeat: float = 5.0
     now: Callable[[], float] = time.time
@@ -94,7 +96,7 @@ class Streamer:
         with _open_files(self.spools) as files:
             async with self._followed(files):
                 now = trio.current_time()
-                course = _Course(files, grown_at=now, beat_at=now + self.heartbeat)
+                course = _Course(files, grown_at=now - self.silent_for, beat_at=now + self.heartbeat)
                 course.covered.update(self.covered)
                 return await self._stream(course)
 
@@ -260,7 +262,10 @@ def _open_files(spools: dict[Stream, Path]) -> Iterator[dict[Stream, int]]:
     with ExitStack() as stack:
         files: dict[Stream, int] = {}
         for stream, path in spools.items():
-            files[stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                files[stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:  # somebody removed it: nothing is left, and that is told as a mismatch
+                files[stream] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, files[stream])
         yield files
 

@@ -27,6 +27,7 @@ from protocols.events import (
 )
 from protocols.ids import WorkerId
 from protocols.layout import streams_of
+from protocols.resumption import OpenAttempt
 
 __all__ = ["Worker"]
 
@@ -84,17 +85,28 @@ class Worker:
         left = self.order.open
         if left is None:
             return self._not_started(str(error))
-        found = await trio.to_thread.run_sync(self._examine, left.seen_at)
+        found = await trio.to_thread.run_sync(self._examine, left)
         if found is None:
-            return self._not_started("callboard was killed before it could be started")
+            return self._not_started("callboard was killed before it could be started", "orphaned")
+        started = left.started
+        if started is None and found.started is not None:
+            started = self._started(found.started)
+            await self.around.outbox.send(Append(started))
         notices.send_nowait(found.report)
-        exited = self._exited(left.started, await self._streamer(notices, inbox).run())
+        exited = self._exited(started, await self._streamer(notices, inbox).run())
         return msgspec.structs.replace(exited, at=self.around.now(), error=found.error or exited.error)
 
-    def _examine(self, seen_at: float) -> Finding | None:
+    def _examine(self, left: OpenAttempt) -> Finding | None:
         around, attempt = self.around, self.order.id
-        status, spools = around.folder.status(attempt), spools_of(self.order, self.around).items()
-        return examine(around.fleet, attempt, status, spools, boot_id=around.boot_id, seen_at=seen_at)
+        return examine(
+            around.fleet,
+            attempt,
+            around.folder.status(attempt),
+            spools_of(self.order, around),
+            boot_id=around.boot_id,
+            seen_at=left.seen_at,
+            ran=left.started is not None or any(left.covered.values()),
+        )
 
     async def _start(self, notices: trio.MemorySendChannel[Notice]) -> tuple[Answer | StopWorker, bool]:
         """Ask for the start, again and again while the disk is full, unless a stop comes first.
@@ -145,7 +157,7 @@ class Worker:
         await committed.wait()
 
     def _streamer(self, notices: trio.MemorySendChannel[Notice], inbox: trio.MemoryReceiveChannel[Notice]) -> Streamer:
-        task, around = self.order.task, self.around
+        task, around, left = self.order.task, self.around, self.order.open
         return Streamer(
             worker=self._worker,
             attempt=self.order.attempt,
@@ -154,7 +166,8 @@ class Worker:
             notices=notices,
             follower=around.follower,
             outbox=around.outbox,
-            covered={} if self.order.open is None else self.order.open.covered,
+            covered={} if left is None else left.covered,
+            silent_for=0.0 if left is None else max(0.0, around.now() - left.silent_since),
             progress_file=None if task.progress_file is None else Path(task.progress_file),
             heartbeat=around.heartbeat,
             now=around.now,

@@ -37,7 +37,7 @@ def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False
         case "stop":
             return Verdict("stopped", describe_exit(exited), retry=False)
         case "orphaned":
-            return Verdict("failed", "ended because its supervisor was gone", retry=True)
+            return Verdict("failed", exited.error or "ended because its supervisor was gone", retry=True)
         case "lost":
             return Verdict("failed", exited.error or "its end is not known", retry=True)
         case "not-started":

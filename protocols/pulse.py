@@ -8,6 +8,7 @@ from protocols.events import (
     Event,
     KeeperLost,
     KeeperStarted,
+    RunResumed,
     Source,
     SpoolBlocked,
     SpoolResumed,
@@ -217,10 +218,10 @@ class Pulses:
                     del self.running[event.worker]
             case KeeperStarted():
                 self.keeper = event.pid
-            case KeeperLost():
-                self.keeper = None
+            case KeeperLost() | RunResumed():
+                self.keeper = None if isinstance(event, KeeperLost) else self.keeper
                 for each in self.running.values():
-                    each.blocked.clear()  # the next keeper says it again
+                    each.blocked.clear()  # the keeper that comes says it again
             case WorkerStarted() | WorkerVerdict() | SpoolBlocked() | SpoolResumed():
                 pulse = self._pulse(event)
                 if pulse is not None:

@@ -25,6 +25,8 @@ class OpenAttempt:
     """Of the supervisor that takes it up now."""
     told: bool
     """The status of the task tells of it."""
+    silent_since: float
+    """Unix time of its last output, or of its start."""
     seen_at: float
     """Unix time of the last that is recorded of the run: until then it was surely looked after."""
 
@@ -35,8 +37,12 @@ class Resumption:
 
     epoch: int
     last_seq: int
+    begun: bool
+    """Its first record is written."""
     stopping: str
     """Why the run was being stopped, empty where it was not."""
+    grace: float | None
+    """Of that stop, in seconds; 0 forces, None is each task's own."""
     statuses: dict[TaskId, TaskStatus]
     """Of the tasks that are over: nothing is to be done about them."""
     finished: tuple[tuple[TaskId, bool], ...]
@@ -62,10 +68,12 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
     return Resumption(
         epoch=epoch,
         last_seq=view.last_seq,
+        begun=view.run is not None,
         stopping="" if view.stopping is None else view.stopping.reason,
+        grace=None if view.stopping is None or view.stopping.grace else 0.0,
         statuses={task.id: task.status for task in tasks if _is_over(task)},
         finished=tuple(
-            (task.id, task.status == "succeeded") for task in sorted(over, key=lambda task: task.changed_at or 0.0)
+            (task.id, task.status == "succeeded") for task in sorted(over, key=lambda task: task.changed_seq)
         ),
         attempts={task.id: len(task.attempts) for task in tasks if task.attempts},
         forgiven={task.id: orphans for task in tasks if (orphans := _count_orphans(task))},
@@ -78,6 +86,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
                 covered=dict(attempt.output),
                 epoch=epoch,
                 told=task.status == "running" and task.current == attempt.number,
+                silent_since=attempt.last_output_at or attempt.starting_at,
                 seen_at=view.last_at or attempt.starting_at,
             )
             for task, attempt in last

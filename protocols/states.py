@@ -131,6 +131,8 @@ class TaskView:
     reason: str = ""
     allowed: bool = False
     changed_at: float | None = None
+    changed_seq: int = 0
+    """The number of the record that changed it last."""
     current: int = 0
     """The attempt of which ``status`` tells; its records may come before or behind the change of status."""
     retry_at: float | None = None
@@ -183,6 +185,7 @@ class RunView:
                 }
             case RunResumed():
                 self.pid, self.version, self.epoch = event.pid, event.version, event.epoch
+                self._forget_blocked()  # the keeper says it again
             case RunStopping():
                 self.stopping = event
             case RunEnded():
@@ -191,6 +194,7 @@ class RunView:
                 task = self._task(event.task)
                 task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
                 task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
+                task.changed_seq = self.last_seq
             case AttemptStarting():
                 self._task(TaskId(event.worker)).attempts.append(
                     AttemptView(

@@ -153,6 +153,7 @@ class Run:
             fleet=fleet,
             asks=channels.to_keeper,
             outbox=channels.events,
+            durable=any(task.durable for task in self.loaded.plan.tasks),
             resumption=self.resumption,
         )
         follower = Follower(requests=channels.to_follower, flush_interval=flush)

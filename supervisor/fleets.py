@@ -20,7 +20,16 @@ from supervisor.identity import Durable, Identity, identify, is_run_name, succee
 from supervisor.locks import hold_lock, is_locked, lock_owner
 from supervisor.state import check_state, state_error
 
-__all__ = ["Fleet", "NewFleet", "create_fleet", "find_fleet", "find_fleets", "take_fleet", "tell_detached"]
+__all__ = [
+    "Fleet",
+    "NewFleet",
+    "create_fleet",
+    "find_fleet",
+    "find_fleets",
+    "lock_fleet",
+    "take_fleet",
+    "tell_detached",
+]
 
 _SHOWN = 8  # candidates that an error names
 
@@ -115,22 +124,35 @@ def create_fleet(
 
 
 @contextmanager
-def take_fleet(fleet: Fleet, version: str) -> Iterator[NewFleet | None]:
-    """Become the supervisor of a fleet that has none, and hold its lock while the context lasts.
+def lock_fleet(fleet: Fleet) -> Iterator[Fleet | None]:
+    """Hold the lock of a fleet that has no supervisor while the context lasts, and look at it once more.
 
-    None: another process holds it. Raise `StateError` where its folder cannot be written; nothing has changed then.
+    None: another process holds it. Raise `StateError` where it is gone or cannot be locked.
     """
-    if fleet.identity is None:
-        raise StateError(f"{fleet.folder.root}: damaged: {fleet.problem}")
     with ExitStack() as held:
         try:
             taken = held.enter_context(hold_lock(fleet.folder.lock))
-            identity = succeed(fleet.identity, version) if taken else fleet.identity
-            if taken:
-                _write(fleet.folder, identity)
         except OSError as exc:
             raise state_error(fleet.folder.root, exc) from exc
-        yield NewFleet(fleet.folder, identity) if taken else None
+        found = _read(fleet.folder.root)
+        if found is None:
+            raise StateError(f"{fleet.folder.root}: it was removed meanwhile")
+        yield found if taken else None
+
+
+def take_fleet(locked: Fleet, version: str) -> NewFleet:
+    """Become the supervisor of a fleet whose lock we hold.
+
+    Raise `StateError` where it is damaged, or its folder cannot be written; nothing has changed then.
+    """
+    if locked.identity is None:
+        raise StateError(f"{locked.folder.root}: damaged: {locked.problem}")
+    identity = succeed(locked.identity, version)
+    try:
+        _write(locked.folder, identity)
+    except OSError as exc:
+        raise state_error(locked.folder.root, exc) from exc
+    return NewFleet(locked.folder, identity)
 
 
 def find_fleets(state: Path) -> list[Fleet]:

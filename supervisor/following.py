@@ -11,12 +11,13 @@ from protocols.ids import TaskId, WorkerId
 from protocols.layout import streams_of
 from protocols.states import AttemptView, RunView
 from protocols.wording import did_you_mean, quote
-from supervisor.fleets import Fleet
+from supervisor.fleets import Fleet, tell_detached
+from supervisor.run_log import warn
 from supervisor.salvage import read_part
-from supervisor.sweep import conclude
+from supervisor.sweep import conclude, find_end
 from supervisor.views import update_view
 
-__all__ = ["Log", "check_folder", "read_batches"]
+__all__ = ["Log", "check_folder", "read_batches", "warn_detached"]
 
 _PAUSE = 0.15
 _BATCH = 1000
@@ -44,6 +45,14 @@ def read_batches(
     check_folder(fleet)
     conclude(fleet)
     yield from _batches(fleet, after)
+    if follow:
+        warn_detached(fleet)
+
+
+def warn_detached(fleet: Fleet) -> None:
+    """There is more to come, but not before somebody goes on with the run."""
+    if fleet.is_detached() and find_end(fleet) is None:
+        warn(f"run {fleet.name} is detached: {tell_detached(fleet)}")
 
 
 def check_folder(fleet: Fleet) -> None:

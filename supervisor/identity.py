@@ -30,6 +30,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     run: Annotated[RunId, msgspec.Meta(pattern=_RUN)]
     plan: str
     cwd: str
+    cwd_bytes: str = ""
+    """Where it is no UTF-8: its bytes, as latin-1."""
     started_at: float
     """Unix time."""
     version: str
@@ -44,6 +46,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Which of its workers go on when their supervisor is gone. Where some do, nobody but a user ends the run."""
     epoch: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Counts its supervisors."""
+
+    @property
+    def start(self) -> Path:
+        """The folder in which it was started."""
+        return Path(os.fsdecode(self.cwd_bytes.encode("latin-1")) if self.cwd_bytes else self.cwd)
 
     def is_local(self) -> bool:
         """Whether a pid means the same to us as it did to this fleet."""
@@ -63,6 +70,7 @@ def identify(folder: Path, plan: str, cwd: str, version: str, at: float, durable
         run=RunId(b32encode(secrets.token_bytes(5)).decode().lower()),
         plan=_text(plan),
         cwd=_text(cwd),
+        cwd_bytes="" if _text(cwd) == cwd else os.fsencode(cwd).decode("latin-1"),
         started_at=at,
         version=version,
         pid=process.pid,

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -29,17 +29,24 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The file as it was."""
 
 
-def load_plan(path: Path, start: Path, *, base: Mapping[str, str] | None = None, grace: float = 10.0) -> LoadedPlan:
+def load_plan(
+    path: Path,
+    start: Path,
+    *,
+    base: Mapping[str, str] | None = None,
+    grace: float = 10.0,
+    leave: Collection[TaskId] = (),
+) -> LoadedPlan:
     """Read a plan. Relative paths count from ``start``, ``base`` (our environment) gives PATH.
 
     ``grace`` seconds apply where the plan says none. Raises PlanError with every mistake; what the
-    tasks name is looked up once the plan itself has none.
+    tasks name is looked up once the plan itself has none. What the tasks to ``leave`` name may be missing.
     """
     base = os.environ if base is None else base
     source = read_input(start / path, str(path), PlanError)
     plan = parse_plan(decode_input(source, str(path), PlanError), str(path), grace=grace)
     tasks = tuple(_place(task, start) for task in plan.tasks)
-    executables, problems = _look_up(tasks, base)
+    executables, problems = _look_up(tasks, base, leave)
     if problems:
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     return LoadedPlan(plan=msgspec.structs.replace(plan, tasks=tasks), executables=executables, source=source)
@@ -53,15 +60,19 @@ def _place(task: Task, start: Path) -> Task:
     return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, progress_file=progress)
 
 
-def _look_up(tasks: Iterable[Task], base: Mapping[str, str]) -> tuple[dict[TaskId, str], list[str]]:
-    """The executable of each task; and what is missing, each thing once."""
+def _look_up(
+    tasks: Iterable[Task], base: Mapping[str, str], leave: Collection[TaskId]
+) -> tuple[dict[TaskId, str], list[str]]:
+    """The executable of each task; and what is missing, each thing once, but for the tasks to leave."""
     executables = {}
     missing: dict[tuple[str, str], list[int]] = {}
     find = cache(_find_command)
     for index, task in enumerate(tasks):
         name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
         executable, command = find(name, task.cwd, path)
-        executables[task.id] = executable
+        executables[task.id] = executable or name
+        if task.id in leave:
+            continue
         folder = _folder_problem(task.cwd)
         if folder and "/" in name and not name.startswith("/"):
             command = ""  # it is missing because the folder is

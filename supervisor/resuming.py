@@ -2,13 +2,21 @@
 
 import dataclasses
 import logging
+import os
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from actors.keeper_process.procfs import read_process
+from actors.unix_socket import is_listening
 from protocols.control import StopParams
 from protocols.errors import InputError, PlanError
+from protocols.ids import TaskId
 from protocols.resumption import Resumption, find_resumption
-from supervisor.fleets import Fleet, NewFleet, find_fleet, take_fleet
+from supervisor.fleets import Fleet, find_fleet, lock_fleet, take_fleet
 from supervisor.leftovers import end_leftovers
+from supervisor.locks import lock_owner
 from supervisor.machine import boot_id, pid_namespace
 from supervisor.output import Output, choose_output
 from supervisor.plans import LoadedPlan, load_plan
@@ -17,7 +25,7 @@ from supervisor.settings import Settings
 from supervisor.standing import tell_stopped
 from supervisor.state import open_state
 from supervisor.summary import read_identity
-from supervisor.sweep import conclude, find_end, find_leaders
+from supervisor.sweep import conclude, contains_us, find_end, find_leaders
 from supervisor.version import VERSION
 from supervisor.views import read_view
 
@@ -25,67 +33,116 @@ __all__ = ["end_run", "resume_run"]
 
 logger = logging.getLogger(__name__)
 
+_LEAVING = 1.0  # seconds; a keeper with nothing left to keep is gone in milliseconds
+_PAUSE = 0.02
+
 
 def resume_run(prefix: str | None, settings: Settings, *, output: Output | None, show_output: bool) -> int:
     """Go on with a run and return its exit code. Raise InputError or StateError before anything has changed."""
     output = choose_output(output, show_output=show_output)
     state = open_state(settings.state)
-    fleet = find_fleet(state, prefix)
-    loaded = _load(fleet, settings)
-    with take_fleet(fleet, VERSION) as taken:
-        if taken is None:
-            raise InputError(_held(fleet))
-        course = Course(taken, loaded, settings, output, show_output, _find_out(fleet, taken))
+    with _without_supervisor(find_fleet(state, prefix)) as fleet:
+        left = _find_out(fleet)
+        loaded = _load(fleet, settings, leave=[*left.statuses, *(each.task for each in left.open)])
+        _sweep(fleet)
+        course = Course(take_fleet(fleet, VERSION), loaded, settings, output, show_output, left)
         end = course.run()
     return course.tell(find_fleet(state, fleet.name), end)
 
 
 def end_run(fleet: Fleet, settings: Settings, params: StopParams) -> None:
-    """Stop a run that has no supervisor, each worker as its task says, and write down how it ended."""
-    try:
-        loaded = _load(fleet, settings)
-    except PlanError as error:  # a command that is gone: its workers can be ended all the same
-        logger.warning("%s", error)
+    """Stop a run that has no supervisor, each worker as its task says, and write down how it ended.
+
+    Raise InputError, StateError.
+    """
+    with _without_supervisor(fleet) as locked, Path(os.devnull).open("wb") as nowhere:
+        left = dataclasses.replace(_find_out(locked), stopping=params.reason, grace=params.grace)
+        loaded = _load_or_warn(locked, settings)
+        if loaded is not None:
+            _sweep(locked)
+            taken = take_fleet(locked, VERSION)
+            course = Course(taken, loaded, settings, "json", False, left, nowhere.fileno())
+            end = course.run()
+    if loaded is None:
         conclude(fleet, durable=True)
-        return
-    with take_fleet(fleet, VERSION) as taken, Path("/dev/null").open("wb") as nowhere:
-        if taken is None:
-            raise InputError(_held(fleet))
-        left = _find_out(fleet, taken)
-        stopping = dataclasses.replace(left, stopping=params.reason)
-        course = Course(taken, loaded, settings, "json", False, stopping, nowhere.fileno())
-        end = course.run()
-    course.tell(fleet, end)
+    else:
+        course.tell(fleet, end)
 
 
-def _load(fleet: Fleet, settings: Settings) -> LoadedPlan:
-    """The plan as it was when the run began. Raise InputError where the run cannot be taken up."""
-    identity = read_identity(fleet)
+@contextmanager
+def _without_supervisor(fleet: Fleet) -> Iterator[Fleet]:
+    """Hold the lock of a run that may be taken up. Raise InputError where it may not."""
+    read_identity(fleet)
+    if contains_us(fleet):
+        raise InputError(f"run {fleet.name}: this process is part of it; go on with it from outside")
     if fleet.is_alive():
         raise InputError(_held(fleet))
-    if not fleet.is_original():
-        raise InputError(f"run {fleet.name}: this folder is a copy; go on with the run where it was started")
-    if find_end(fleet) is not None:
-        raise InputError(f"run {fleet.name}: it has ended; see: callboard report {fleet.name}")
-    if identity.boot_id == boot_id() and identity.pid_namespace != pid_namespace():
-        raise InputError(f"run {fleet.name}: it was started in another container; resume it there")
-    loaded = load_plan(fleet.folder.plan, Path(identity.cwd), grace=settings.stop.grace)
-    return make_durable(loaded) if identity.durable == "all" else loaded
+    with lock_fleet(fleet) as found:
+        if found is None:
+            raise InputError(_held(fleet))
+        identity = read_identity(found)
+        if not found.is_original():
+            raise InputError(f"run {found.name}: this folder is a copy; go on with the run where it was started")
+        if find_end(found) is not None:
+            raise InputError(f"run {found.name}: it has ended; see: callboard report {found.name}")
+        if identity.boot_id == boot_id() and identity.pid_namespace != pid_namespace():
+            raise InputError(f"run {found.name}: it was started in another container; go on with it there")
+        _check_keeper(found)
+        yield found
 
 
 def _held(fleet: Fleet) -> str:
     """Why nobody else may be its supervisor."""
-    return (
-        tell_stopped(fleet)
-        or f"run {fleet.name}: its supervisor lives (pid {fleet.owner()}); stop it first, or let it go on"
-    )
+    lives = f"run {fleet.name}: its supervisor lives (pid {fleet.owner()}); stop it first, or let it go on"
+    return tell_stopped(fleet) or lives
 
 
-def _find_out(fleet: Fleet, taken: NewFleet) -> Resumption:
-    """Where the run stands. What no keeper looks after any more is ended."""
-    view = read_view(fleet.folder.journal, samples=True)
-    if not fleet.keeper_lives():
-        swept, clean = end_leftovers(taken.identity.fleet, find_leaders(view))
-        if not clean:
-            logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))
-    return find_resumption(view, taken.identity.epoch)
+def _check_keeper(fleet: Fleet) -> None:
+    """One that lives has to answer: its workers would be lost with it. Raise InputError."""
+    deadline = time.monotonic() + _LEAVING
+    while fleet.keeper_lives():
+        pid = lock_owner(fleet.folder.keeper_lock) or 0
+        process = read_process(pid)
+        if process is not None and process.state in "Tt":
+            raise InputError(
+                f"run {fleet.name}: its keeper (pid {pid}) is stopped, its workers go on; "
+                f"continue it with: kill -CONT {pid}"
+            )
+        if is_listening(fleet.folder.keeper_socket):
+            return
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"run {fleet.name}: its keeper (pid {pid}) lives and cannot be reached, its socket is gone: "
+                f"{fleet.folder.keeper_socket}; to go on without what it knows: kill -9 {pid}"
+            )
+        time.sleep(_PAUSE)
+
+
+def _load(fleet: Fleet, settings: Settings, leave: Collection[TaskId]) -> LoadedPlan:
+    """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Raise PlanError."""
+    identity = read_identity(fleet)
+    loaded = load_plan(fleet.folder.plan, identity.start, grace=settings.stop.grace, leave=leave)
+    return make_durable(loaded) if identity.durable == "all" else loaded
+
+
+def _load_or_warn(fleet: Fleet, settings: Settings) -> LoadedPlan | None:
+    """None where the plan cannot be read any more: its workers can be ended all the same."""
+    try:
+        return _load(fleet, settings, leave=[*read_view(fleet.folder.journal).tasks])
+    except PlanError as error:
+        logger.warning("%s", error)
+        return None
+
+
+def _find_out(fleet: Fleet) -> Resumption:
+    return find_resumption(read_view(fleet.folder.journal, samples=True), read_identity(fleet).epoch + 1)
+
+
+def _sweep(fleet: Fleet) -> None:
+    """End what no keeper looks after any more."""
+    if fleet.keeper_lives():
+        return
+    view = read_view(fleet.folder.journal)
+    swept, clean = end_leftovers(read_identity(fleet).fleet, find_leaders(view))
+    if not clean:
+        logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))

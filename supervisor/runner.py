@@ -104,7 +104,7 @@ class Course:
 
         ``found``: the fleet as it is on disk, its lock free.
         """
-        conclude(found, durable=end.failure is not None)  # only where the run did not come to its own end
+        conclude(found)  # only where the run did not come to its own end
         report = _report(self.fleet)
         if self.output != "json" and not end.haste:
             tell_summary(report, self.fleet.folder.report_markdown)
@@ -144,7 +144,9 @@ def _supervise(run: Run) -> End:
         except* (FleetError, OSError) as group:
             logger.exception("the run failed")
             causes = "; ".join(_causes(group))
-    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; its workers were ended; see {folder.log}"))
+    durable = run.fleet.identity.durable != "none"
+    what = f"go on with it: callboard resume {folder.root.name}" if durable else "its workers were ended"
+    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; {what}; see {folder.log}"))
 
 
 def _causes(error: BaseException) -> list[str]:

@@ -4,12 +4,13 @@ import trio
 
 from protocols.control import StopParams
 from protocols.durations import format_duration
-from protocols.errors import UnreachableError
+from protocols.errors import InputError, UnreachableError
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet
 from supervisor.resuming import end_run
 from supervisor.settings import Settings
 from supervisor.standing import is_running, wait_for_port
+from supervisor.summary import read_identity
 from supervisor.sweep import conclude, find_end
 
 __all__ = ["stop_run"]
@@ -20,8 +21,11 @@ _PAUSE = 0.05
 def stop_run(settings: Settings, prefix: str | None, params: StopParams, *, wait: bool) -> str:
     """Return what to tell the user. Raise InputError, UnreachableError."""
     fleet = find_fleet(settings.state, prefix)
+    read_identity(fleet)
     if not fleet.is_alive():
         if fleet.is_detached() and find_end(fleet) is None:
+            if not wait:
+                raise InputError("--no-wait: its supervisor is gone, so this command has to end it; leave that out")
             end_run(fleet, settings, params)
             return f"run {fleet.name} has ended"
         conclude(fleet)

@@ -6,6 +6,7 @@ from actors.display import write_all
 from protocols.errors import InputError
 from supervisor.fleets import Fleet
 from supervisor.identity import Identity
+from supervisor.locks import lock_owner
 from supervisor.report import Report, build_report, read_report
 from supervisor.report_text import summary_table
 from supervisor.sweep import conclude
@@ -29,7 +30,9 @@ def find_report(fleet: Fleet) -> Report:
 def read_identity(fleet: Fleet) -> Identity:
     """Raise InputError for a run that is damaged."""
     if fleet.identity is None:
-        raise InputError(f'run "{fleet.name}": damaged: {fleet.problem}; see what is left in {fleet.folder.root}')
+        keeper = f"; its keeper lives (pid {lock_owner(fleet.folder.keeper_lock)})" if fleet.keeper_lives() else ""
+        what = f"damaged: {fleet.problem}{keeper}"
+        raise InputError(f'run "{fleet.name}": {what}; see what is left in {fleet.folder.root}')
     return fleet.identity
 
 

@@ -21,7 +21,7 @@ from supervisor.report import build_report, write_report
 from supervisor.report_text import write_markdown
 from supervisor.views import read_view
 
-__all__ = ["conclude", "conclude_all", "find_end", "find_leaders"]
+__all__ = ["conclude", "conclude_all", "contains_us", "find_end", "find_leaders"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,12 @@ def _is_due(fleet: Fleet) -> bool:
     """Whether its supervisor is gone and the end of its run is nowhere written."""
     if fleet.identity is None or fleet.process_lives():
         return False
-    return f"{fleet.identity.fleet}/" not in (mark_of(os.getpid()) or "") and find_end(fleet) is None
+    return not contains_us(fleet) and find_end(fleet) is None
+
+
+def contains_us(fleet: Fleet) -> bool:
+    """This process is (of) a worker of this fleet."""
+    return fleet.identity is not None and f"{fleet.identity.fleet}/" in (mark_of(os.getpid()) or "")
 
 
 def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:

@@ -21,7 +21,7 @@ from protocols.events import ActorFailed, Record
 from supervisor.children import supervise
 from supervisor.displays import display_child
 from supervisor.fleets import Fleet, find_fleet
-from supervisor.following import check_folder, read_batches
+from supervisor.following import check_folder, read_batches, warn_detached
 from supervisor.output import Output, choose_output, make_text
 from supervisor.run_log import Sayer, tell_log, warn
 from supervisor.settings import Settings
@@ -63,6 +63,7 @@ def watch_run(prefix: str | None, settings: Settings, *, output: Output | None, 
     report = find_report(fleet)
     if output != "json":
         tell_summary(report, fleet.folder.report_markdown)
+    warn_detached(fleet)
     return EXIT_CODES[report.outcome or "interrupted"]
 
 

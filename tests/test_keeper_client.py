@@ -181,7 +181,15 @@ def _last_report(name: str) -> Ended:
 
 
 def _resumption(**fields: Any) -> Resumption:
-    said: dict[str, Any] = {"epoch": 2, "last_seq": 0, "stopping": "", "statuses": {}, "finished": ()}
+    said: dict[str, Any] = {
+        "epoch": 2,
+        "last_seq": 0,
+        "begun": True,
+        "stopping": "",
+        "grace": None,
+        "statuses": {},
+        "finished": (),
+    }
     return Resumption(**{**said, "attempts": {}, "forgiven": {}, **fields})
 
 
@@ -192,7 +200,15 @@ async def test_what_a_found_keeper_says_before_it_is_asked_waits_for_who_asks(
         return [Reply(request["id"], msgspec.Raw(msgspec.json.encode(Spawned(1, 1, 0.0))))]
 
     left = OpenAttempt(
-        task=TaskId("a"), number=1, id=AttemptId("a"), started=None, covered={}, epoch=2, told=True, seen_at=0.0
+        task=TaskId("a"),
+        number=1,
+        id=AttemptId("a"),
+        started=None,
+        covered={},
+        epoch=2,
+        told=True,
+        seen_at=0.0,
+        silent_since=0.0,
     )
     desk.table.resumption = _resumption(open=(left,))
     link = ScriptedLink(answers)

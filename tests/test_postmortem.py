@@ -12,6 +12,7 @@ from actors.keeper_process.status import Status, StatusFile
 from actors.postmortem import Finding, examine
 from protocols.events import Stream
 from protocols.ids import AttemptId, FleetId
+from protocols.keeper import Spawned
 
 FLEET, ATTEMPT = FleetId("e" * 32), AttemptId("a" * 32)
 SEEN_AT = 1000.0
@@ -25,15 +26,17 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def _examine(folder: Path, status: Status | None, *, boot_id: str = "boot", output: bytes = b"") -> Finding | None:
+def _examine(
+    folder: Path, status: Status | None, *, boot_id: str = "boot", output: bytes = b"", ran: bool = False
+) -> Finding | None:
     path = folder / "status"
     if status is not None:
         file = StatusFile(os.fsencode(path))
         file.write(status)
         file.close()
-    spools: list[tuple[Stream, Path]] = [("stdout", folder / "stdout"), ("stderr", folder / "stderr")]
+    spools: dict[Stream, Path] = {"stdout": folder / "stdout", "stderr": folder / "stderr"}
     (folder / "stdout").write_bytes(output)
-    return examine(FLEET, ATTEMPT, path, spools, boot_id=boot_id, seen_at=SEEN_AT)
+    return examine(FLEET, ATTEMPT, path, spools, boot_id=boot_id, seen_at=SEEN_AT, ran=ran)
 
 
 def test_an_exit_that_was_written_down_is_told_as_it_was(tmp_path: Path) -> None:
@@ -80,3 +83,21 @@ def test_after_a_reboot_no_process_can_be_of_it(tmp_path: Path, worker: subproce
     _examine(tmp_path, Status("running", ATTEMPT, worker.pid, 70, "boot"), boot_id="another")
 
     assert worker.poll() is None
+
+
+def test_a_start_that_no_record_tells_is_told_by_the_status_file(tmp_path: Path) -> None:
+    status = Status("ended", ATTEMPT, 7, 70, "boot", code=0, exited_at=500.0, started_at=400.0)
+
+    found = _examine(tmp_path, status)
+
+    assert found is not None
+    assert found.started == Spawned(pid=7, start_ticks=70, at=400.0)
+
+
+def test_what_has_records_and_no_readable_status_is_lost_with_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "status").write_bytes(bytes(512))
+
+    found = _examine(tmp_path, None, output=b"bytes", ran=True)
+
+    assert found is not None
+    assert (found.report.reason, found.report.stdout_bytes, found.started) == ("lost", 5, None)

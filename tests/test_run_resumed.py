@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 from protocols.events import (
     AttemptStarting,
     KeeperLost,
-    KeeperStarted,
     RunEnded,
     RunResumed,
     RunStarted,
@@ -23,66 +23,35 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
-from tests.keeper_client import is_alive, wait_until_gone
+from tests.detached import DURABLE, UNTIL_GO, covered, go, kill, kill_keeper, statuses
+from tests.keeper_client import is_alive
 from tests.process_trees import wait_until
-from tests.running import RunningPlan, callboard, python, resumed, running, task
+from tests.running import RunningPlan, python, resumed, running, task
 from tests.sources import KINDS, Kind
 from tests.writers import WRITE, acknowledged, has_line_numbers, writer
-
-_DURABLE = ("--durable",)
-_UNTIL_GO = "until [ -e go ]; do sleep 0.01; done"
-
-
-def _kill(run: RunningPlan) -> None:
-    run.signal(signal.SIGKILL)
-    run.process.wait()
-
-
-def _kill_keeper(run: RunningPlan) -> None:
-    pid = run.events(KeeperStarted)[-1].pid
-    os.kill(pid, signal.SIGKILL)
-    wait_until_gone(pid)
-
-
-def _go(run: RunningPlan) -> None:
-    (run.cwd / "go").touch()
-
-
-def _statuses(run: RunningPlan) -> dict[str, str]:
-    return {task.id: task.status for task in run.report.tasks}
-
-
-def _covered(run: RunningPlan, name: str) -> int:
-    """How many bytes of stdout the records cover, each exactly once and in order."""
-    end = 0
-    for output in run.events(WorkerOutput, name):
-        if output.stream == "stdout":
-            assert output.offset == end
-            end += output.length
-    return end
 
 
 def test_a_killed_run_goes_on_where_it_was_and_does_nothing_twice(tmp_path: Path) -> None:
     plan = (
         task("done", "echo done >> log"),
-        task("goes-on", f"echo begun >> log; {_UNTIL_GO}; echo later", needs=["done"]),
+        task("goes-on", f"echo begun >> log; {UNTIL_GO}; echo later", needs=["done"]),
         task("fails", "exit 3"),
         task("never", "echo never >> log", needs=["fails"]),
         task("after", "echo after >> log", needs=["goes-on"]),
     )
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    with running(tmp_path, *plan, options=DURABLE) as run:
         started = run.wait_for(WorkerStarted, "goes-on")
         run.wait_until(lambda: any(e.status == "skipped" for e in run.events(TaskStatusChanged, "never")))
-        _kill(run)
+        kill(run)
         assert is_alive(started.pid)
 
         with resumed(tmp_path) as again:
             again.wait_for(WorkerAdopted, "goes-on")
-            _go(run)
+            go(run)
             again.finish(1)
 
             assert (tmp_path / "log").read_text().split() == ["done", "begun", "after"]
-            assert _statuses(again) == {
+            assert statuses(again) == {
                 "done": "succeeded",
                 "goes-on": "succeeded",
                 "fails": "failed",
@@ -100,9 +69,9 @@ def test_a_killed_run_goes_on_where_it_was_and_does_nothing_twice(tmp_path: Path
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.source)
 def test_output_is_read_on_from_the_byte_where_the_journal_stopped(tmp_path: Path, kind: Kind) -> None:
     size = 8 * 1024 * 1024
-    with running(tmp_path, *(kind.writer(name, size=size) for name in "ab"), options=_DURABLE) as run:
+    with running(tmp_path, *(kind.writer(name, size=size) for name in "ab"), options=DURABLE) as run:
         run.wait_until(lambda: all(kind.covered(run, name) > 0 for name in "ab"))
-        _kill(run)
+        kill(run)
 
         with resumed(tmp_path) as again:
             again.finish()
@@ -116,10 +85,10 @@ def test_output_is_read_on_from_the_byte_where_the_journal_stopped(tmp_path: Pat
 def test_a_run_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Path) -> None:
     plan = [writer(name, pause=0.002, size=600 * WRITE) for name in "abc"]
     with ExitStack() as runs:
-        run = runs.enter_context(running(tmp_path, *plan, options=_DURABLE))
+        run = runs.enter_context(running(tmp_path, *plan, options=DURABLE))
         for target in (50, 100, 150, 200):
             _wait_until_written(run, target)
-            _kill(run)
+            kill(run)
             run = runs.enter_context(resumed(tmp_path))
             if target == 50:  # the others are killed wherever they are
                 run.wait_for(WorkerAdopted, "c")
@@ -130,7 +99,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Path) -
         assert epochs[0] == 2
         for name in "abc":
             assert has_line_numbers(run.spool(name))
-            assert _covered(run, name) == len(run.spool(name)) == 600 * WRITE
+            assert covered(run, name) == len(run.spool(name)) == 600 * WRITE
         assert len(run.events(WorkerStarted)) == len(run.events(WorkerExited)) == 3
 
 
@@ -140,14 +109,14 @@ def _wait_until_written(run: RunningPlan, blocks: int) -> None:
 
 def test_what_ended_meanwhile_is_told_with_its_true_status_and_time(tmp_path: Path) -> None:
     plan = (
-        task("code", f"{_UNTIL_GO}; echo bye; exit 7"),
-        task("signal", f"{_UNTIL_GO}; kill -SEGV $$"),
+        task("code", f"{UNTIL_GO}; echo bye; exit 7"),
+        task("signal", f"{UNTIL_GO}; kill -SEGV $$"),
         task("stays", "exec sleep 1000"),
     )
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    with running(tmp_path, *plan, options=DURABLE) as run:
         pids = [run.wait_for(WorkerStarted, name).pid for name in ("code", "signal")]
-        _kill(run)
-        _go(run)
+        kill(run)
+        go(run)
         wait_until(lambda: not any(map(is_alive, pids)))
         ended_before = (tmp_path / "go").stat().st_mtime + 5
 
@@ -164,12 +133,12 @@ def test_what_ended_meanwhile_is_told_with_its_true_status_and_time(tmp_path: Pa
 
 
 def test_when_all_have_ended_the_keeper_goes_too_and_its_files_tell_how(tmp_path: Path) -> None:
-    plan = (task("a", f"{_UNTIL_GO}; echo bye; exit 7"), task("b", "echo b"))
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    plan = (task("a", f"{UNTIL_GO}; echo bye; exit 7"), task("b", "echo b"))
+    with running(tmp_path, *plan, options=DURABLE) as run:
         run.wait_for(WorkerExited, "b")
         run.wait_for(WorkerStarted, "a")
-        _kill(run)
-        _go(run)
+        kill(run)
+        go(run)
         wait_until(lambda: not run.fleet.keeper_lives())
 
         with resumed(tmp_path) as again:
@@ -177,46 +146,46 @@ def test_when_all_have_ended_the_keeper_goes_too_and_its_files_tell_how(tmp_path
 
             (exited,) = again.events(WorkerExited, "a")
             assert (exited.code, exited.reason, exited.error, exited.stdout_bytes) == (7, "exit", "", 4)
-            assert _covered(again, "a") == 4
-            assert _statuses(again) == {"a": "failed", "b": "succeeded"}
+            assert covered(again, "a") == 4
+            assert statuses(again) == {"a": "failed", "b": "succeeded"}
 
 
 def test_attached_workers_end_with_their_supervisor_and_begin_again_with_the_next(tmp_path: Path) -> None:
     plan = (
-        task("stays", f"echo s >> log; {_UNTIL_GO}", durable=True),
-        task("goes", f"echo g >> log; {_UNTIL_GO}", backoff="1ms"),
+        task("stays", f"echo s >> log; {UNTIL_GO}", durable=True),
+        task("goes", f"echo g >> log; {UNTIL_GO}", backoff="1ms"),
     )
     with running(tmp_path, *plan) as run:
         pids = [run.wait_for(WorkerStarted, name).pid for name in ("stays", "goes")]
-        _kill(run)
+        kill(run)
         wait_until(lambda: not is_alive(pids[1]))
 
         with resumed(tmp_path) as again:
             again.wait_for(WorkerStarted, "goes", count=2)
             assert is_alive(pids[0])
-            _go(run)
+            go(run)
             again.finish()
 
             assert sorted((tmp_path / "log").read_text().split()) == ["g", "g", "s"]
             assert [event.reason for event in again.events(WorkerExited, "goes")] == ["orphaned", "exit"]
-            assert _statuses(again) == {"stays": "succeeded", "goes": "succeeded"}
+            assert statuses(again) == {"stays": "succeeded", "goes": "succeeded"}
 
 
 def test_a_retry_that_was_due_meanwhile_is_made_and_the_attempts_count_on(tmp_path: Path) -> None:
     plan = (
         task("a", "echo x >> tries; [ $(wc -l < tries) -ge 3 ]", retries=2, backoff="300ms"),
-        task("b", f"{_UNTIL_GO}"),
+        task("b", f"{UNTIL_GO}"),
     )
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    with running(tmp_path, *plan, options=DURABLE) as run:
         run.wait_until(lambda: any(e.status == "retrying" for e in run.events(TaskStatusChanged, "a")))
-        _kill(run)
+        kill(run)
 
         with resumed(tmp_path) as again:
-            _go(run)
+            go(run)
             again.finish()
 
             assert [event.attempt for event in again.events(AttemptStarting, "a")] == [1, 2, 3]
-            assert _statuses(again) == {"a": "succeeded", "b": "succeeded"}
+            assert statuses(again) == {"a": "succeeded", "b": "succeeded"}
 
 
 def test_a_timeout_holds_without_a_supervisor(tmp_path: Path) -> None:
@@ -224,11 +193,11 @@ def test_a_timeout_holds_without_a_supervisor(tmp_path: Path) -> None:
         tmp_path,
         task("a", "trap '' TERM; echo on; while :; do sleep 0.1; done", timeout="1s", grace="100ms"),
         task("b", "exec sleep 1000"),
-        options=_DURABLE,
+        options=DURABLE,
     ) as run:
         pid = run.wait_for(WorkerStarted, "a").pid
         run.wait_for_output("a", b"on\n")
-        _kill(run)
+        kill(run)
         wait_until(lambda: not is_alive(pid))
 
         with resumed(tmp_path) as again:
@@ -237,15 +206,15 @@ def test_a_timeout_holds_without_a_supervisor(tmp_path: Path) -> None:
             again.finish(130)
 
             assert (exited.reason, exited.signal) == ("timeout", "SIGKILL")
-            assert _statuses(again)["a"] == "timed-out"
+            assert statuses(again)["a"] == "timed-out"
 
 
 def test_a_two_way_worker_keeps_its_stdin(tmp_path: Path) -> None:
     script = "import sys\nopen('pid', 'w').close()\nprint('eof' if not sys.stdin.read() else 'text')"
-    with running(tmp_path, python("a", script, stdin="pipe"), task("b", "exec sleep 1000"), options=_DURABLE) as run:
+    with running(tmp_path, python("a", script, stdin="pipe"), task("b", "exec sleep 1000"), options=DURABLE) as run:
         pid = run.wait_for(WorkerStarted, "a").pid
         run.wait_until((tmp_path / "pid").exists)
-        _kill(run)
+        kill(run)
         with resumed(tmp_path) as again:
             again.wait_for(WorkerAdopted, "a")
             assert is_alive(pid)
@@ -254,82 +223,16 @@ def test_a_two_way_worker_keeps_its_stdin(tmp_path: Path) -> None:
             again.finish(130)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_a_run_whose_supervisor_lives_is_not_taken_from_it(tmp_path: Path, frozen: bool) -> None:
-    with running(tmp_path, task("a", "exec sleep 1000"), options=_DURABLE) as run:
-        pid = run.wait_for(WorkerStarted, "a").pid
-        if frozen:
-            run.signal(signal.SIGSTOP)
-        before = run.folder.identity.read_bytes()
-
-        said = callboard(tmp_path, "resume", code=2).stderr
-        examined = callboard(tmp_path, "doctor").stdout
-
-        assert str(run.process.pid) in said
-        assert (f"its supervisor (pid {run.process.pid}) is stopped" in examined) is frozen
-        assert ("kill -CONT" in said) is frozen
-        assert run.folder.identity.read_bytes() == before
-        assert is_alive(pid)
-        run.signal(signal.SIGCONT)
-        run.signal(signal.SIGTERM)
-        run.finish(130)
-
-
-def test_a_run_that_has_ended_cannot_be_resumed(tmp_path: Path) -> None:
-    with running(tmp_path, task("a", "true"), options=_DURABLE) as run:
-        run.finish()
-
-        assert "has ended" in callboard(tmp_path, "resume", code=2).stderr
-
-
-def test_a_detached_run_is_told_as_such_and_left_alone_by_every_look(tmp_path: Path) -> None:
-    with running(tmp_path, task("a", "exec sleep 1000"), task("b", _UNTIL_GO), options=_DURABLE) as run:
-        pids = [run.wait_for(WorkerStarted, name).pid for name in "ab"]
-        _kill(run)
-        _go(run)
-        wait_until(lambda: not is_alive(pids[1]))
-        (tmp_path / "other.toml").write_text(task("x", "true"))
-
-        callboard(tmp_path, "run", "other.toml")
-        listed = [json.loads(line) for line in callboard(tmp_path, "runs", "--json").stdout.splitlines()]
-        status = callboard(tmp_path, "status", run.fleet.name).stdout
-        callboard(tmp_path, "prune", "--keep-runs", "0")
-        examined = callboard(tmp_path, "doctor").stdout
-
-        assert [each["status"] for each in listed] == ["succeeded", "detached"]
-        assert f"callboard resume {run.fleet.name}" in status
-        assert "it has ended meanwhile" in status
-        assert f"callboard resume {run.fleet.name}" in examined
-        assert is_alive(pids[0])
-        assert run.folder.identity.exists()
-
-
-def test_a_detached_run_can_be_stopped_each_worker_as_its_task_says(tmp_path: Path) -> None:
-    trapped = "trap 'echo term; exit 4' TERM; echo on; while :; do sleep 0.01; done"
-    with running(tmp_path, task("a", trapped, grace="10s"), task("b", "true", needs=["a"]), options=_DURABLE) as run:
-        run.wait_for_output("a", b"on\n")
-        _kill(run)
-
-        said = callboard(tmp_path, "stop").stdout
-
-        assert "has ended" in said
-        assert run.spool("a") == b"on\nterm\n"
-        (exited,) = run.events(WorkerExited)
-        assert (exited.code, exited.reason) == (4, "stop")
-        assert run.events(RunEnded)[0].outcome == "interrupted"
-        assert not run.fleet.keeper_lives()
-
-
 def test_a_stop_that_was_under_way_is_finished(tmp_path: Path) -> None:
     plan = (
         task("a", "trap 'echo term' TERM; echo on; while :; do sleep 0.01; done", grace="1h"),
         task("b", "true", needs=["a"]),
     )
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    with running(tmp_path, *plan, options=DURABLE) as run:
         run.wait_for_output("a", b"on\n")
         run.signal(signal.SIGTERM)
         run.wait_for(RunStopping)
-        _kill(run)
+        kill(run)
 
         with resumed(tmp_path) as again:
             again.wait_for(RunStopping, count=2)
@@ -338,7 +241,7 @@ def test_a_stop_that_was_under_way_is_finished(tmp_path: Path) -> None:
             again.signal(signal.SIGTERM)
             again.finish(130)
 
-            assert _statuses(again) == {"a": "stopped", "b": "stopped"}
+            assert statuses(again) == {"a": "stopped", "b": "stopped"}
 
 
 def test_callboard_and_keeper_killed_what_is_left_is_ended_and_told_as_lost(tmp_path: Path) -> None:
@@ -347,13 +250,13 @@ def test_callboard_and_keeper_killed_what_is_left_is_ended_and_told_as_lost(tmp_
         task("b", "echo b", needs=["a"], retries=0),
         task("c", "echo c >> log; [ $(wc -l < log) -ge 2 ] || exec sleep 1000", retries=1, backoff="1ms"),
     )
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    with running(tmp_path, *plan, options=DURABLE) as run:
         run.wait_for_output("a", b"on\n")
         run.wait_for(WorkerStarted, "c")
         run.wait_until((tmp_path / "log").exists)
         run.signal(signal.SIGSTOP)  # else it would start another keeper
-        _kill_keeper(run)
-        _kill(run)
+        kill_keeper(run)
+        kill(run)
 
         with resumed(tmp_path) as again:
             again.finish(1)
@@ -361,19 +264,19 @@ def test_callboard_and_keeper_killed_what_is_left_is_ended_and_told_as_lost(tmp_
             exits = again.events(WorkerExited, "a") + again.events(WorkerExited, "c")[:1]
             assert [(e.code, e.signal, e.reason, bool(e.error)) for e in exits] == [(None, None, "lost", True)] * 2
             assert again.spool("a") == b"on\n"
-            assert _covered(again, "a") == 3
-            assert _statuses(again) == {"a": "failed", "b": "skipped", "c": "succeeded"}
+            assert covered(again, "a") == 3
+            assert statuses(again) == {"a": "failed", "b": "skipped", "c": "succeeded"}
 
 
 def test_after_a_reboot_no_pid_means_anything_and_what_ran_is_lost(tmp_path: Path) -> None:
     """Another boot id stands for another boot: the pids that are recorded may be anybody's now."""
     plan = task("a", "echo on; exec sleep 1000"), task("b", "echo b")
-    with running(tmp_path, *plan, options=_DURABLE) as run:
+    with running(tmp_path, *plan, options=DURABLE) as run:
         run.wait_for_output("a", b"on\n")
         run.wait_for(WorkerExited, "b")
         run.signal(signal.SIGSTOP)
-        _kill_keeper(run)
-        _kill(run)
+        kill_keeper(run)
+        kill(run)
         worker = run.events(WorkerStarted, "a")[0].pid
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not is_alive(worker))
@@ -385,7 +288,7 @@ def test_after_a_reboot_no_pid_means_anything_and_what_ran_is_lost(tmp_path: Pat
             (exited,) = again.events(WorkerExited, "a")
             assert (exited.reason, exited.code) == ("lost", None)
             assert "restarted" in exited.error
-            assert _statuses(again) == {"a": "failed", "b": "succeeded"}
+            assert statuses(again) == {"a": "failed", "b": "succeeded"}
 
 
 def _reboot(run: RunningPlan) -> None:
@@ -398,36 +301,49 @@ def _reboot(run: RunningPlan) -> None:
 
 
 def test_a_keeper_that_dies_after_its_adoption_is_replaced(tmp_path: Path) -> None:
-    with running(tmp_path, writer("a", pause=0.001, size=2000 * WRITE), options=_DURABLE) as run:
+    with running(tmp_path, writer("a", pause=0.001, size=2000 * WRITE), options=DURABLE) as run:
         run.wait_until(lambda: acknowledged(run, "a") > 30 * WRITE)
-        _kill(run)
+        kill(run)
 
         with resumed(tmp_path) as again:
             again.wait_for(WorkerAdopted, "a")
-            _kill_keeper(again)
+            kill_keeper(again)
             again.wait_for(KeeperLost)
             again.wait()
 
             assert has_line_numbers(again.spool("a"))
-            assert len(again.spool("a")) == 2000 * WRITE == _covered(again, "a")
+            assert len(again.spool("a")) == 2000 * WRITE == covered(again, "a")
             (exited,) = again.events(WorkerExited)
             assert exited.reason == "lost"  # its parent was nobody of ours, so nobody saw its exit status
 
 
-def test_a_plan_that_cannot_run_any_more_changes_nothing(tmp_path: Path) -> None:
-    tool = tmp_path / "tool"
-    tool.write_text("#!/bin/sh\nexec sleep 1000\n")
-    tool.chmod(0o755)
-    with running(tmp_path, task("a", [str(tool)]), options=_DURABLE) as run:
-        pid = run.wait_for(WorkerStarted, "a").pid
-        _kill(run)
-        tool.unlink()
-        before = run.folder.identity.read_bytes()
+def test_an_attempt_that_had_not_begun_is_begun_and_takes_no_retry(tmp_path: Path) -> None:
+    with running(tmp_path, *(task(f"t{n}", "true") for n in range(60)), options=DURABLE) as run:
+        run.wait_for(AttemptStarting, count=5)
+        kill(run)
 
-        said = callboard(tmp_path, "resume", code=2).stderr
+        with resumed(tmp_path) as again:
+            again.finish()
 
-        assert "tool" in said
-        assert run.folder.identity.read_bytes() == before
-        assert is_alive(pid)
-        callboard(tmp_path, "stop")
-        assert not is_alive(pid)
+            assert set(statuses(again).values()) == {"succeeded"}
+            told = {(event.worker, event.attempt) for event in again.events(WorkerStarted)}
+            ran = [event for event in again.events(WorkerExited) if event.reason == "exit"]
+            assert {(event.worker, event.attempt) for event in ran} <= told
+
+
+def test_a_spool_that_somebody_removed_ends_nobody_else(tmp_path: Path) -> None:
+    with running(tmp_path, task("a", f"echo on; {UNTIL_GO}"), task("b", UNTIL_GO), options=DURABLE) as run:
+        run.wait_for_output("a", b"on\n")
+        run.wait_for(WorkerOutput, "a")
+        run.wait_for(WorkerStarted, "b")
+        kill(run)
+        shutil.rmtree(run.spool_path("a").parent)
+
+        with resumed(tmp_path) as again:
+            again.wait_for(WorkerAdopted, "b")
+            go(run)
+            again.finish()
+
+            (mismatch,) = again.events(WorkerMismatch)
+            assert (mismatch.worker, mismatch.written, mismatch.spooled, mismatch.recorded) == ("a", 3, 0, 3)
+            assert statuses(again) == {"a": "succeeded", "b": "succeeded"}

@@ -128,6 +128,7 @@ class Attempt:
             stdout_bytes=self.sizes.get("stdout"),
             stderr_bytes=self.sizes.get("stderr"),
             terminal_bytes=self.sizes.get("terminal"),
+            started_at=self.started_at,
             reason=self.ladder.reason if self.ended_at is not None or self.stopping else None,
         )
         try:

@@ -25,6 +25,7 @@ class Status(NamedTuple):
     stderr_bytes: int | None = None
     reason: str | None = None
     terminal_bytes: int | None = None
+    started_at: float | None = None
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -40,6 +41,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "stderr_bytes": (int, type(None)),
     "reason": (str, type(None)),
     "terminal_bytes": (int, type(None)),
+    "started_at": (float, int, type(None)),
 }
 _STATES = frozenset({"starting", "running", "exited", "ended"})
 

@@ -47,7 +47,7 @@ def logs(
     from protocols.errors import JournalError  # noqa: PLC0415
     from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
-    from supervisor.following import Log  # noqa: PLC0415
+    from supervisor.following import Log, warn_detached  # noqa: PLC0415
     from supervisor.salvage import find_output, read_part  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
@@ -64,6 +64,8 @@ def logs(
     for chunk in chunks:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+    if follow:
+        warn_detached(fleet)
 
 
 def _parse_range(text: str | None) -> tuple[int, int | None]:
