@@ -1,5 +1,7 @@
 """The limits of a worker, as supervisor and keeper say them to each other."""
 
+from math import inf
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -15,19 +17,33 @@ def test_without_any_nothing_is_limited() -> None:
     assert not Limits().watched
 
 
-@given(st.from_type(WorkerLimits))
-def test_what_a_supervisor_says_is_understood_or_refused(limits: WorkerLimits) -> None:
-    said = msgspec.json.decode(msgspec.json.encode(limits))
-    try:
-        heard = parse_limits(said)
-    except BadRequestError:
-        assert min(limits.nice or 0, limits.memory or 0, limits.cpu_time or 0, limits.open_files or 0) < 0 or (
-            (limits.nice or 0) > 19 or (limits.spool_limit or 0) < 0
-        )
-        return
-    assert heard.nice == (limits.nice or 0)
-    assert heard.watched == (limits.memory is not None or limits.cpu_time is not None)
-    assert heard.fails_at_spool_limit == (limits.at_spool_limit == "fail")
+sizes = st.none() | st.integers(0, 2**53)
+plan_limits = st.builds(
+    WorkerLimits,
+    nice=st.none() | st.integers(0, 19),
+    open_files=st.none() | st.integers(16, 10**6),
+    cpu_time=st.none() | st.floats(0.001, 1e8),
+    memory=sizes,
+    spool_limit=sizes,
+    at_spool_limit=st.sampled_from([None, "pause", "fail"]),
+)
+
+
+@given(plan_limits)
+def test_what_a_supervisor_says_is_what_its_keeper_hears(limits: WorkerLimits) -> None:
+    assert parse_limits(msgspec.json.decode(msgspec.json.encode(limits))) == Limits(
+        nice=limits.nice or 0,
+        open_files=limits.open_files,
+        cpu_time=inf if limits.cpu_time is None else limits.cpu_time,
+        memory=inf if limits.memory is None else limits.memory,
+        spool_limit=inf if limits.spool_limit is None else limits.spool_limit,
+        fails_at_spool_limit=limits.at_spool_limit == "fail",
+    )
+
+
+def test_only_limits_that_are_kept_by_counting_have_to_be_watched() -> None:
+    assert Limits(memory=1.0).watched and Limits(cpu_time=1.0).watched
+    assert not Limits(nice=1, open_files=16, spool_limit=1.0).watched
 
 
 @pytest.mark.parametrize(
