@@ -207,17 +207,17 @@ class Run:
         """In the innermost layer: it may write as long as anybody does, and nobody waits for it at the end."""
         folder, channels, tasks = self.fleet.folder, self._channels, self.loaded.plan.tasks
         heartbeat = self.settings.liveness.heartbeat
+        figures = {(task.quiet_after, task.stalled_after) for task in tasks}
+        policies = {
+            (quiet, stalled): Policy.of(quiet_after=quiet, stalled_after=stalled, heartbeat=heartbeat)
+            for quiet, stalled in figures
+        }
         return Liveness(
             folder=folder,
             subscribe=channels.requests,
             outbox=channels.events,
             inspect=partial(Inspector, folder, choose_markers(tasks)),
-            policies={
-                WorkerId(task.id): Policy.of(
-                    quiet_after=task.quiet_after, stalled_after=task.stalled_after, heartbeat=heartbeat
-                )
-                for task in tasks
-            },
+            policies={WorkerId(task.id): policies[task.quiet_after, task.stalled_after] for task in tasks},
             heartbeat=heartbeat,
         )
 

@@ -58,7 +58,7 @@ def test_who_may_stand_still_who_does_and_who_asks_are_told_apart(tmp_path: Path
     with live(tmp_path, *plan) as (tmux, _):
         for row in (
             r"! silent +stalled .*  nothing explains a silence of \d+s",
-            r"! spinner +stalled .*  stands still for \d+s: its output only repeats itself",
+            r"! spinner +stalled .*  has only repeated itself for \d+s",
             r"► patient +quiet \(\?\) .*",
             r"► asker +asks .*",
         ):

@@ -126,10 +126,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_pydantic_is_not_imported_where_there_is_nothing_to_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overrides", ["{}", "{'state': 'x'}", "{'state': None}"])
+def test_pydantic_is_not_imported_where_there_is_nothing_to_read(tmp_path: Path, overrides: str) -> None:
     code = (
         "import sys; from pathlib import Path; from supervisor.settings import load_settings;"
-        "load_settings(Path(sys.argv[1])); sys.exit('pydantic' in sys.modules)"
+        f"load_settings(Path(sys.argv[1]), overrides={overrides}); sys.exit('pydantic' in sys.modules)"
     )
 
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=20)

@@ -100,7 +100,7 @@ def test_of_one_that_stands_still_it_is_told_how_long_and_whether_it_repeats_its
     assert told(board(*begun(), stalled), AT + 312) == ("stalled", "nothing explains a silence of 5m12s")
     assert told(board(*begun(), stalled, spins), AT + 312) == (
         "stalled",
-        "stands still for 12s: its output only repeats itself",
+        "has only repeated itself for 12s",
     )
     assert told(board(*begun(), stalled, spins, judged("a", "working")), AT + 312) == ("working", "")
 

@@ -106,7 +106,7 @@ def _troubles(attempt: AttemptView, now: float) -> list[str]:
 def _standstill(attempt: AttemptView, seconds: float, now: float) -> str:
     silent = silence(attempt, now)
     if silent < seconds:  # output would have ended it, if that had shown anything new
-        return f"stands still for {whole_seconds(seconds)}: its output only repeats itself"
+        return f"has only repeated itself for {whole_seconds(seconds)}"
     return f"nothing explains a silence of {whole_seconds(silent)}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from protocols.events import RunStarted, WorkerStarted
+from protocols.events import RunStarted, WorkerStarted, WorkerVerdict
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.processes import Memory
 from tests.benchmarks.running import RunningPlan, plan_text, running_plan, scratch
@@ -63,7 +63,10 @@ def _spawn() -> _Spawned:
         run.until(RunStarted)
         began = time.perf_counter()
         run.until(WorkerStarted, _MANY)
-        return _Spawned(time.perf_counter() - began, run.memory())
+        seconds = time.perf_counter() - began
+        run.until(WorkerVerdict, _MANY)
+        time.sleep(_SETTLING)
+        return _Spawned(seconds, run.memory())
 
 
 def _idle(seconds: float) -> float:
