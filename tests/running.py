@@ -32,7 +32,7 @@ _E = TypeVar("_E")
 
 
 def callboard(
-    cwd: Path, *arguments: str, code: int = 0, before: tuple[str, ...] = ()
+    cwd: Path, *arguments: str, code: int = 0, before: tuple[str, ...] = (), patience: float = _PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run another command of callboard in this folder to its end, and fail if its exit code is another one.
 
@@ -44,7 +44,7 @@ def callboard(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=patience,
         check=False,
     )
     assert done.returncode == code, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
