@@ -36,7 +36,7 @@ from tests.sources import PTY
 __all__ = ["Losses", "find_faults", "find_lost"]
 
 _FDS: dict[Stream, int] = {"stdout": 1, "terminal": 1, "stderr": 2}
-_OVER = frozenset(("succeeded", "failed", "timed-out", "skipped", "stopped"))
+_OVER = frozenset(("succeeded", "failed", "timed-out", "parked", "skipped", "stopped"))
 
 
 @dataclass

@@ -94,6 +94,9 @@ def _task(chance: random.Random, seed: str, number: int, ledgers: Path, *, marke
         keys["source"] = "pty"
     if number and chance.random() < 0.3:
         keys["needs"] = [f"t{chance.randrange(number)}"]
+    elif chance.random() < 0.15:  # it fails each time, or never
+        del keys["retries"]
+        keys["restart"] = {"when": "on-failure", "limit": 2}
     if chance.random() < 0.5:
         keys["allow_failure"] = True
     return task(f"t{number}", [sys.executable, "-I", "-S", str(_WORKER), seed, str(ledgers), *traits], **keys)
