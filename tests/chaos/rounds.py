@@ -10,6 +10,7 @@ from pathlib import Path
 from actors.journal_file import last_seq
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, read_process
+from protocols.events import RunResumed, RunStarted
 from protocols.layout import FleetFolder
 from supervisor.fleets import Fleet, find_fleets
 from supervisor.locks import lock_owner
@@ -24,7 +25,8 @@ __all__ = ["Round"]
 
 _PATIENCE = 120.0  # a machine may be busy beyond measure; whoever needs that long on another one hangs
 _PAUSE = 0.005
-_CODES = frozenset((0, 1, 130))
+_INTERRUPTED = 130
+_CODES = frozenset((0, 1, _INTERRUPTED))
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Round:
                 run = runs.enter_context(resumed(self.folder))
         code = run.process.wait(_PATIENCE)
         self._tell(f"exit code {code}")
-        if code == -signal.SIGKILL and self._is_open():
+        if self._is_open() and (code == -signal.SIGKILL or (code == _INTERRUPTED and not self._has_begun(run))):
             code = self._go_on(script, runs)
         fleets = find_fleets(self.folder / ".callboard")
         if code == 2 and "its supervisor lives" in run.stderr and not self._is_open():
@@ -154,6 +156,11 @@ class Round:
         """There is a run, and its end is not recorded."""
         fleet = self._fleet()
         return fleet is not None and find_end(fleet) is None
+
+    def _has_begun(self, run: RunningPlan) -> bool:
+        """It is, or was, the supervisor; an interrupt may come before that."""
+        begun = (record.event for record in run.records())
+        return any(isinstance(each, RunStarted | RunResumed) and each.pid == run.process.pid for each in begun)
 
     def _wait_for_worker(self, run: RunningPlan) -> None:
         """Until one lives that has noted itself, or the run is over."""
