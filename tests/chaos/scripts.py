@@ -27,6 +27,7 @@ After: TypeAlias = Literal["resume", "look", "stop"]
 """What is done about a run whose supervisor is gone."""
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
+_DEATHS = _KINDS[:3]  # twice as likely as the others
 _LONGEST = "4s"  # nobody wakes a worker that was frozen
 _WORKER = Path(__file__).with_name("worker.py")
 
@@ -73,7 +74,7 @@ def write_script(seed: int, ledgers: Path) -> Script:
 
 def _strike(chance: random.Random) -> Strike:
     after = chance.choice((0.0, chance.random() * 0.1, chance.random()))
-    return Strike(chance.choice(_KINDS), after, chance.random() * 0.5, chance.random() < 0.15)
+    return Strike(chance.choice(_KINDS + _DEATHS), after, chance.random() * 0.5, chance.random() < 0.15)
 
 
 def _may_lose_both(strikes: tuple[Strike, ...]) -> bool:
