@@ -27,8 +27,9 @@ check: venv ## check format, lint and types
 bench: venv ## measure, and print a table
 	$(BIN)/python -m tests.benchmarks
 
-soak: venv ## run the tests that take minutes
-	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600
+soak: venv ## run the tests that take minutes, then rounds of chaos without end; SEED=n for those alone, from there on, ROUNDS=n
+	$(if $(SEED),,$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600)
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),16) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 picture: venv ## draw configs/showcase.svg again, from the real screen in tmux
 	$(BIN)/python -m tests.picture

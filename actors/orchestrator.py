@@ -4,11 +4,12 @@ import heapq
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import trio
 
+from actors.door import Door
 from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from actors.teller import Teller
@@ -29,6 +30,7 @@ from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.outcomes import Verdict, judge
 from protocols.plan import Plan, Task
+from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
 from protocols.resumption import Resumption
 
@@ -101,6 +103,7 @@ class Orchestrator:
     now: Callable[[], float] = time.time
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     backoff: Callable[[int, float], float] = delay
+    door: Door = field(default_factory=lambda: Door(Limits.none()))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Outcome:
         """Return when every task has its outcome and `RunEnded` is on its way to the journal."""
@@ -113,7 +116,7 @@ class Orchestrator:
             if self.resumption is not None:
                 ready = await self._restore(course, self.resumption)
             if course.stop is None:
-                await self._start(course, course.admission.take(ready))
+                await self._admit(course, ready)
             while not course.is_over():
                 await self._step(course)
             await self._conclude(course)
@@ -172,7 +175,7 @@ class Orchestrator:
 
     async def _step(self, course: _Course) -> None:
         decision: Decision | None = None
-        with trio.move_on_at(course.next_retry()):
+        with trio.move_on_at(min(course.next_retry(), self.door.wake_at if course.stop is None else math.inf)):
             decision = await self.inbox.receive()
         match decision:
             case WorkerEnded():
@@ -184,7 +187,15 @@ class Orchestrator:
             case None:
                 due = course.due(trio.current_time())
                 services = [task for task in due if task in course.restarts]
-                await self._start(course, [*services, *course.admission.take(set(due).difference(services))])
+                await self._start(course, services)
+                await self._admit(course, set(due).difference(services))
+
+    async def _admit(self, course: _Course, ready: Iterable[TaskId]) -> None:
+        """Let these tasks wait too, and start all that may start now."""
+        started, news = self.door.admit(course.admission, ready)
+        for task, reason in news.items():
+            self._change(course, task, course.statuses.get(task, "pending"), reason)
+        await self._start(course, started)
 
     async def _start(self, course: _Course, ready: list[TaskId]) -> None:
         for task in ready:
@@ -214,7 +225,7 @@ class Orchestrator:
         else:
             ready = self._settle(course, task, verdict)
         if course.stop is None:
-            await self._start(course, course.admission.take(ready))
+            await self._admit(course, ready)
 
     def _put_off(self, course: _Course, task: TaskId, status: TaskStatus, reason: str, pause: float) -> None:
         heapq.heappush(course.retries, (trio.current_time() + pause, task))

@@ -1,5 +1,6 @@
 """Which task may start now: order by needs, skip after failures, and the caps on how many run."""
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -123,8 +124,8 @@ class Admission:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def take(self, ready: Iterable[TaskId] = ()) -> list[TaskId]:
-        """Let these tasks wait too, and return those that start now. Each of them holds a slot.
+    def take(self, ready: Iterable[TaskId] = (), most: float = math.inf) -> list[TaskId]:
+        """Let these tasks wait too, and return those that start now, ``most`` of them. Each of them holds a slot.
 
         Raises ValueError for a task that waits or runs already.
         """
@@ -133,8 +134,8 @@ class Admission:
                 raise ValueError(f"task {task!r} waits or runs already")
             self._waiting.add(task)
             heappush(self._queues[self._lane.get(task)], (self._position[task], task))
-        started = []
-        while queue := self._next_queue():
+        started: list[TaskId] = []
+        while len(started) < most and (queue := self._next_queue()):
             _, task = heappop(queue)
             self._waiting.discard(task)
             self._running.add(task)
@@ -148,6 +149,17 @@ class Admission:
             raise ValueError(f"task {task!r} waits or runs already")
         self._running.add(task)
         self._free[self._lane.get(task)] -= 1
+
+    def held(self) -> list[TaskId]:
+        """Who waits although there is a slot, in order: those that `take` would return now."""
+        free, room = dict(self._free), self._total - len(self._running)
+        held: list[TaskId] = []
+        for _, task in sorted(entry for queue in self._queues.values() for entry in queue):
+            lane = self._lane.get(task)
+            if len(held) < room and free[lane] > 0:
+                free[lane] -= 1
+                held.append(task)
+        return held
 
     def release(self, task: TaskId) -> None:
         """Give the slot of this task back. Raises ValueError if it holds none."""

@@ -107,7 +107,9 @@ class PlainLines:
             return f"{task}: goes on ({event.state})"
         return None
 
-    def _changed(self, event: TaskStatusChanged) -> str:
+    def _changed(self, event: TaskStatusChanged) -> str | None:
+        if event.status == "pending":  # told of only where the machine holds it up
+            return f"{event.task}: {event.reason}" if event.reason else None
         text = f"{event.task}: {event.status}"
         attempts = self.view.tasks[event.task].attempts
         exited = attempts[-1].exited if attempts else None

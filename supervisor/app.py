@@ -9,6 +9,7 @@ import trio
 
 from actors.control_port import ControlPort
 from actors.display import JsonText, LiveText, PlainText
+from actors.door import Door
 from actors.follower import Follower
 from actors.hub import Hub
 from actors.inspection import Inspector
@@ -178,6 +179,7 @@ class Run:
             resumption=self.resumption,
             roster=channels.orders,
             outbox=channels.events,
+            door=Door(self.settings.admission),
         )
 
         async def conduct(*, task_status: trio.TaskStatus[None]) -> None:

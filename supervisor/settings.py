@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from protocols.pressure import Limits
+
 __all__ = ["Settings", "load_settings", "open_settings"]
 
 PREFIX = "CALLBOARD_CFG_"
@@ -49,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream: StreamSettings = StreamSettings()
     stop: StopSettings = StopSettings()
     liveness: LivenessSettings = LivenessSettings()
+    admission: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
 
 

@@ -18,6 +18,8 @@ from pydantic_settings import (
 
 from protocols.durations import parse_duration
 from protocols.errors import SettingsError
+from protocols.pressure import Limits
+from protocols.sizes import parse_bytes
 from protocols.toml_text import parse_toml
 from protocols.wording import did_you_mean, escaped
 from supervisor.input_files import decode_input, read_input
@@ -46,8 +48,24 @@ def _not_boolean(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, got true or false")
+    return value
+
+
+def _bytes(value: object) -> int:
+    if value in (0, "0") and not isinstance(value, bool):
+        return 0
+    if not isinstance(value, str):
+        raise ValueError('expected a size; write it like "500kB", "34MB" or "2GiB"')
+    return parse_bytes(value)
+
+
 _Duration = Annotated[float, BeforeValidator(_seconds)]
 _Count = Annotated[int, BeforeValidator(_not_boolean)]
+_Size = Annotated[int, BeforeValidator(_bytes)]
+_Percent = Annotated[float, BeforeValidator(_number), Field(ge=0, le=100)]
 _LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -65,6 +83,12 @@ class _Liveness(BaseModel):
     heartbeat: Annotated[_Duration, Field(ge=0.05, le=60)] = LivenessSettings().heartbeat
 
 
+class _Admission(BaseModel):
+    min_free_memory: _Size = Limits().min_free_memory
+    max_memory_pressure: _Percent = Limits().max_memory_pressure
+    max_cpu_pressure: _Percent = Limits().max_cpu_pressure
+
+
 class _Retention(BaseModel):
     keep_runs: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_runs
     keep_days: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_days
@@ -76,6 +100,7 @@ class _Model(BaseSettings):
     stream: _Stream = _Stream()
     stop: _Stop = _Stop()
     liveness: _Liveness = _Liveness()
+    admission: _Admission = _Admission()
     retention: _Retention = _Retention()
 
 
@@ -83,6 +108,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "stream": _Stream,
     "stop": _Stop,
     "liveness": _Liveness,
+    "admission": _Admission,
     "retention": _Retention,
 }
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
@@ -115,6 +141,7 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         stream=StreamSettings(**model.stream.model_dump()),
         stop=StopSettings(**model.stop.model_dump()),
         liveness=LivenessSettings(**model.liveness.model_dump()),
+        admission=Limits(**model.admission.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
     )
 

@@ -32,7 +32,7 @@ _E = TypeVar("_E")
 
 
 def callboard(
-    cwd: Path, *arguments: str, code: int = 0, before: tuple[str, ...] = ()
+    cwd: Path, *arguments: str, code: int = 0, before: tuple[str, ...] = (), patience: float = _PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run another command of callboard in this folder to its end, and fail if its exit code is another one.
 
@@ -44,7 +44,7 @@ def callboard(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=patience,
         check=False,
     )
     assert done.returncode == code, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
@@ -224,17 +224,18 @@ def running(
     options: tuple[str, ...] = (),
     settings: str = "",
     env: Mapping[str, str] | None = None,
+    before: tuple[str, ...] = (),
     prepare: Callable[[], None] | None = None,
 ) -> Iterator[RunningPlan]:
     """Run a plan of these parts in a folder; what the command prints goes to files there.
 
-    ``env`` adds to our environment, ``settings`` is the text of ``callboard.toml``, ``prepare`` is called in the
-    process that becomes the supervisor.
+    ``before``: a command such as ``unshare`` that becomes the supervisor. ``env`` adds to our environment,
+    ``settings`` is the text of ``callboard.toml``, ``prepare`` is called in the process that becomes the supervisor.
     """
     (cwd / "plan.toml").write_text("\n".join(plan))
     if settings:
         (cwd / "callboard.toml").write_text(settings)
-    run = RunningPlan(cwd, _start(cwd, ["run", "plan.toml", *options], env, prepare))
+    run = RunningPlan(cwd, _start(cwd, ["run", "plan.toml", *options], env, before, prepare))
     try:
         yield run
     finally:
@@ -255,11 +256,12 @@ def _start(
     cwd: Path,
     arguments: Sequence[str],
     env: Mapping[str, str] | None = None,
+    before: tuple[str, ...] = (),
     prepare: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     with (cwd / "stdout").open("wb") as stdout, (cwd / "stderr").open("wb") as stderr:
         return subprocess.Popen(
-            [CALLBOARD, *arguments],
+            [*before, CALLBOARD, *arguments],
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,

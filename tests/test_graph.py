@@ -150,6 +150,18 @@ def test_a_task_may_come_again_after_its_release() -> None:
     assert admission.take([A]) == [A]
 
 
+def test_fewer_may_start_than_there_are_slots_and_the_others_are_known() -> None:
+    admission = Admission(DIAMOND, 3, {A: "lint", B: "lint", C: "test", D: None}, {"lint": 1})
+
+    assert admission.take([A, B, C, D], 1) == [A]
+    assert admission.held() == [C, D]
+    assert admission.take(most=0) == []
+    assert admission.take(most=1) == [C]
+    assert admission.held() == [D]
+    admission.release(A)
+    assert admission.held() == [B, D] == admission.take()
+
+
 def test_a_slot_is_neither_taken_nor_given_back_twice() -> None:
     admission = Admission(DIAMOND, 1, {}, {})
     admission.take([A, B])

@@ -1,14 +1,16 @@
 """The orchestrator against a roster that a test plays."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import msgspec
+import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.door import Door
 from actors.messages import Append
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
@@ -25,12 +27,15 @@ from protocols.events import (
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.plan import Plan, Task
+from protocols.pressure import Limits, Machine
 from protocols.restarts import RestartPolicy
 from protocols.resumption import Resumption, find_resumption
 from protocols.states import RunView
 from tests.made_fleets import exited, run_started, started, starting, status
 
 PATIENCE = 3600.0
+_MB = 1_000_000
+_LIMITS = Limits(min_free_memory=512 * _MB)
 
 
 @dataclass
@@ -85,7 +90,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def conducted(*tasks: Task, concurrency: int = 16, resumption: Resumption | None = None) -> AsyncIterator[Stage]:
+async def conducted(
+    *tasks: Task,
+    concurrency: int = 16,
+    resumption: Resumption | None = None,
+    machine: Callable[[], Machine] | None = None,
+) -> AsyncIterator[Stage]:
     """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
     orders, to_roster = trio.open_memory_channel[Order](1)
     decisions, inbox = trio.open_memory_channel[Decision](64)
@@ -104,6 +114,7 @@ async def conducted(*tasks: Task, concurrency: int = 16, resumption: Resumption 
         outbox=appends,
         now=trio.current_time,
         backoff=lambda attempt, first: first * attempt,
+        door=Door(Limits.none() if machine is None else _LIMITS, machine or Machine),
     )
 
     async def note() -> None:
@@ -506,3 +517,99 @@ async def test_a_service_that_waited_for_its_restart_still_does_in_a_resumed_run
     assert last.task.id == "b"
     assert stage.statuses() == {"web": "parked", "b": "succeeded"}
     assert stage.outcome() == "failed"
+
+
+def _told(stage: Stage, name: str) -> list[tuple[str, str]]:
+    changes = [event for event in stage.events if isinstance(event, TaskStatusChanged) and event.task == name]
+    return [(event.status, event.reason) for event in changes]
+
+
+async def test_on_a_machine_without_memory_one_worker_runs_at_a_time_and_the_others_tell_why(
+    autojump_clock: MockClock,
+) -> None:
+    reason = "waits: 212 MB of memory free, 512 MB wanted"
+    machine = Machine(free_memory=212 * _MB)
+    async with conducted(task("a"), task("b"), task("c"), concurrency=2, machine=lambda: machine) as stage:
+        for _ in "abc":
+            start = await stage.next_start()
+            await trio.sleep(60)
+            with pytest.raises(trio.WouldBlock):
+                stage.orders.receive_nowait()
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+    assert _told(stage, "b") == [("pending", reason), ("running", ""), ("succeeded", "")]
+    assert _told(stage, "c") == [("pending", reason), ("running", ""), ("succeeded", "")]
+    assert stage.outcome() == "succeeded"
+
+
+async def test_who_waits_for_memory_starts_within_a_second_after_there_is_some(autojump_clock: MockClock) -> None:
+    seen = [Machine(free_memory=100 * _MB)]
+    async with conducted(task("a"), task("b"), task("c"), machine=lambda: seen[-1]) as stage:
+        a = await stage.next_start()
+        await trio.sleep(9.5)
+        seen.append(Machine(free_memory=9000 * _MB))
+        began = trio.current_time()
+        b, c = await stage.next_start(), await stage.next_start()
+        waited = trio.current_time() - began
+        for start in (a, b, c):
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+    assert waited <= 1
+    assert [start.task.id for start in (a, b, c)] == ["a", "b", "c"]
+
+
+async def test_with_little_memory_workers_start_one_after_the_other(autojump_clock: MockClock) -> None:
+    async with conducted(*map(task, "abcd"), machine=lambda: Machine(free_memory=600 * _MB)) as stage:
+        moments = []
+        starts = []
+        for _ in "abcd":
+            starts.append(await stage.next_start())
+            moments.append(trio.current_time())
+        for start in starts:
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+    assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([1.0, 1.0, 1.0])
+
+
+async def test_a_retry_waits_for_the_machine_too_and_says_why(autojump_clock: MockClock) -> None:
+    seen = [Machine()]
+    async with conducted(task("a", retries=1, backoff=5.0), task("b"), machine=lambda: seen[-1]) as stage:
+        a, b = await stage.next_start(), await stage.next_start()
+        seen.append(Machine(memory_pressure=70.0))
+        await stage.end(a, code=1)
+        await trio.sleep(60)
+        seen.append(Machine(memory_pressure=10.0))
+        again = await stage.next_start()
+        await stage.end(again)
+        await stage.end(b)
+        await stage.empty_the_fleet()
+
+    waits = "waits: programs wait for memory 70% of the time, 40% allowed"
+    assert _told(stage, "a")[1:4] == [("retrying", "exit code 1"), ("retrying", waits), ("running", "")]
+
+
+async def test_who_no_longer_waits_for_the_machine_but_for_a_slot_is_told_so(autojump_clock: MockClock) -> None:
+    waits = "waits: 100 MB of memory free, 512 MB wanted"
+    plan = (task("a"), task("b", "a"), task("c", "a"), task("d"))
+    async with conducted(*plan, concurrency=2, machine=lambda: Machine(free_memory=100 * _MB)) as stage:
+        for _ in plan:
+            await stage.end(await stage.next_start())
+        await stage.empty_the_fleet()
+
+    assert _told(stage, "c")[:2] == [("pending", waits), ("running", "")]
+    assert _told(stage, "d")[:4] == [("pending", waits), ("pending", ""), ("pending", waits), ("running", "")]
+
+
+async def test_a_stop_ends_the_waiting_for_the_machine(autojump_clock: MockClock) -> None:
+    async with conducted(task("a"), task("b"), machine=lambda: Machine(free_memory=0)) as stage:
+        a = await stage.next_start()
+        await trio.sleep(5)
+        await stage.decisions.send(StopRun("SIGINT", None))
+        await stage.orders.receive()
+        await stage.end(a, None, "stop", "SIGTERM")
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "stopped", "b": "stopped"}

@@ -74,6 +74,12 @@ def test_a_retry_tells_when_and_the_next_start_which_attempt() -> None:
     assert last(failed, starting("a", 2), started("a", 2)) == "a: started (attempt 2), pid 4194305: true"
 
 
+def test_who_waits_for_the_machine_is_told_with_the_reason_and_its_end_is_none_of_a_line() -> None:
+    waits = status("a", "pending", reason="waits: 212 MB of memory free, 512 MB wanted")
+
+    assert lines(waits, status("a", "pending")) == ["a: waits: 212 MB of memory free, 512 MB wanted"]
+
+
 def test_a_failure_that_is_allowed_is_told_as_such() -> None:
     failed = msgspec.structs.replace(status("a", "failed", reason="exit code 3"), allowed=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import SettingsError
+from protocols.pressure import Limits
 from supervisor.settings import RetentionSettings, Settings, StopSettings, StreamSettings, load_settings, open_settings
 
 
@@ -110,6 +111,22 @@ def test_wrong_values_are_refused_all_at_once_where_they_were_said(
         'flag stop.linger: not a duration; write it like "90s", "10m", "1h30m" or "500ms"',
         "callboard.toml: retention.keep_runs: must be greater than or equal to 1",
         "CALLBOARD_CFG_RETENTION__KEEP_DAYS: must be a valid integer, unable to parse string as an integer",
+    )
+
+
+def test_admission_is_said_in_sizes_and_percent_and_zero_switches_a_limit_off(tmp_path: Path) -> None:
+    file = tmp_path / "callboard.toml"
+    file.write_text('[admission]\nmin_free_memory = "1.5 GB"\nmax_memory_pressure = 0\nmax_cpu_pressure = 97.5')
+
+    admission = load_settings(tmp_path).admission
+    file.write_text("[admission]\nmin_free_memory = 512\nmax_memory_pressure = 101\nmax_cpu_pressure = true")
+    found = problems(tmp_path)
+
+    assert admission == Limits(min_free_memory=1_500_000_000, max_memory_pressure=0.0, max_cpu_pressure=97.5)
+    assert found == (
+        'callboard.toml: admission.min_free_memory: expected a size; write it like "500kB", "34MB" or "2GiB"',
+        "callboard.toml: admission.max_memory_pressure: must be less than or equal to 100",
+        "callboard.toml: admission.max_cpu_pressure: expected a number, got true or false",
     )
 
 

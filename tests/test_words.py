@@ -64,6 +64,14 @@ def test_of_one_that_is_stopped_it_is_told_why_and_when_it_is_killed(
     assert told(board(*begun(), stopping(reason, grace)), now) == ("stopping", trouble)
 
 
+def test_who_waits_for_the_machine_tells_what_it_waits_for() -> None:
+    waits = "waits: 212 MB of memory free, 512 MB wanted"
+
+    assert remark(board(status("a", "pending", reason=waits)).view.tasks[A], AT) == waits
+    again = board(*begun(), exited("a", code=1), status("a", "retrying", attempt=1, reason=waits))
+    assert remark(again.view.tasks[A], AT) == waits
+
+
 def test_a_blocked_one_tells_what_it_waits_for_once() -> None:
     both = (BLOCKED, msgspec.structs.replace(BLOCKED, stream="stderr"))
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import capture, commands, display, latency, spawning, vitals
+from tests.benchmarks import adoption, capture, commands, display, latency, spawning, vitals
 from tests.benchmarks.figures import Figure, show
 
 __all__ = ["main"]
@@ -18,6 +18,7 @@ __all__ = ["main"]
 _SUBJECTS: dict[str, Callable[..., list[Figure]]] = {
     "commands": commands.measure,
     "spawning": spawning.measure,
+    "adoption": adoption.measure,
     "latency": latency.measure,
     "capture": capture.measure,
     "display": display.measure,

@@ -17,7 +17,7 @@ from protocols.layout import FleetFolder
 from protocols.wording import quote
 from tests.benchmarks.processes import Memory, cpu_seconds, memory
 
-__all__ = ["CALLBOARD", "RunningPlan", "plan_text", "running_plan", "scratch"]
+__all__ = ["CALLBOARD", "RunningPlan", "plan_text", "resumed_plan", "running_plan", "scratch"]
 
 CALLBOARD = str(Path(sys.executable).with_name("callboard"))
 _END_WAIT = 60.0
@@ -70,12 +70,25 @@ class RunningPlan:
 
 
 @contextmanager
-def running_plan(text: str, folder: Path) -> Iterator[RunningPlan]:
+def running_plan(text: str, folder: Path, *options: str) -> Iterator[RunningPlan]:
     """Run a plan in ``folder``; stop it at the end, if it has not ended by itself."""
     plan = folder / "plan.toml"
     plan.write_text(text)
+    with _supervisor(folder, "run", str(plan), *options) as run:
+        yield run
+
+
+@contextmanager
+def resumed_plan(folder: Path) -> Iterator[RunningPlan]:
+    """Go on with the run of that folder, whose supervisor was killed."""
+    with _supervisor(folder, "resume") as run:
+        yield run
+
+
+@contextmanager
+def _supervisor(folder: Path, *arguments: str) -> Iterator[RunningPlan]:
     state = folder / "state"
-    command = [CALLBOARD, "run", str(plan), "--output", "json", "--state", str(state)]
+    command = [CALLBOARD, *arguments, "--output", "json", "--state", str(state)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder) as process:
         try:
             yield RunningPlan(process, state)
