@@ -13,7 +13,8 @@ from actors.subscription import follow_records
 from protocols.events import WorkerVerdict
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
-from protocols.pulse import Pulse, Pulses, Sight, Wanted
+from protocols.pulse import Pulse, Pulses
+from protocols.sight import Sight, Wanted
 from protocols.silence import Policy
 
 __all__ = ["Inspection", "Liveness"]

@@ -88,6 +88,8 @@ class AttemptStarting(_WorkerEvent, frozen=True, kw_only=True, tag="attempt.star
     cwd: str
     timeout: float | None = None
     source: Source = "pipe"
+    window: tuple[int, int] | None = None
+    """Columns and rows of its terminal, where it has one."""
 
 
 class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started"):

@@ -65,6 +65,7 @@ class AttemptView:
     starting_at: float
     timeout: float | None = None
     source: Source = "pipe"
+    window: tuple[int, int] | None = None
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
@@ -201,6 +202,7 @@ class RunView:
                         event.at,
                         event.timeout,
                         event.source,
+                        event.window,
                         epoch=self.epoch,
                     )
                 )

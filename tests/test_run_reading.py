@@ -137,7 +137,7 @@ KEYS = {
     ("runs",): "run status plan started_at ended_at counts problem",
     ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq detached",
     ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks",
-    ("check", "plan.toml"): "plan tasks concurrency role_concurrency waves critical_path slowest environments",
+    ("check", "plan.toml"): "plan tasks concurrency role_concurrency waves critical_path slowest environments notes",
     ("prune", "--dry-run"): "removed kept bytes dry_run",
     ("doctor",): "subject level found advice",
 }
