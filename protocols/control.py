@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from protocols.deeds import list_deeds
 from protocols.events import EndReason, TaskStatus
 from protocols.ids import RunId, TaskId
 from protocols.liveness_states import State
@@ -67,6 +68,8 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     stopping: str = ""
     blocked: str = ""
     """Why no more of its output is taken."""
+    actions: tuple[str, ...] = ()
+    """What was done about it while it stood still: ``nudged`` and the like."""
     verdict: VerdictLine | None = None
     """None where nobody judged it yet. Of one that ended without its supervisor: the last one before that."""
 
@@ -130,6 +133,7 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
         "label": "" if attempt.progress is None else attempt.progress.label,
         "stopping": attempt.stopping.reason if attempt.stopping is not None and runs else "",
         "blocked": next(iter(attempt.blocked.values()), ""),
+        "actions": list_deeds(attempt.actions),
         "verdict": _verdict(attempt),
     }
 

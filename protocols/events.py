@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
-from protocols.liveness_states import State
+from protocols.liveness_states import Action, State
 
 __all__ = ["Event", "Record"]
 
@@ -18,7 +18,7 @@ TaskStatus: TypeAlias = Literal[
 """``parked``: a service that ended too often; nobody starts it again."""
 Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
 EndReason: TypeAlias = Literal[
-    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit"
+    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"
 ]
 """The last three: it went over that limit."""
 
@@ -152,6 +152,16 @@ class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict
     """For people, with figures of the moment of the change."""
 
 
+class WorkerAction(_WorkerEvent, frozen=True, kw_only=True, tag="worker.action"):
+    """What was done about a worker that stands still, as its policy says. To restart and to fail begin with its end."""
+
+    action: Action
+    reason: str
+    """Why, for people."""
+    failed: str = ""
+    """Why it could not be done; empty where it was."""
+
+
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
     reason: EndReason
     grace: float
@@ -254,6 +264,7 @@ Event: TypeAlias = (
     | WorkerProgress
     | WorkerHeartbeat
     | WorkerVerdict
+    | WorkerAction
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

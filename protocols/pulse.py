@@ -14,6 +14,7 @@ from protocols.events import (
     WorkerExited,
     WorkerOutput,
     WorkerStarted,
+    WorkerStopping,
     WorkerVerdict,
 )
 from protocols.evidence import Evidence, Exit, Mark, Question, Said
@@ -45,6 +46,8 @@ class Pulse:
     grown: Stream = "stdout"
     """The stream that grew last."""
     blocked: dict[Stream, str] = field(default_factory=dict)
+    stopping: bool = False
+    """Its end has begun: nothing is to be done about it any more."""
     told: tuple[State, bool] | None = None
     """The verdict that was recorded last."""
     verdict: Verdict | None = None
@@ -198,7 +201,7 @@ class Pulses:
                 self.keeper = None
                 for each in self.running.values():
                     each.blocked.clear()  # the next keeper says it again
-            case WorkerStarted() | WorkerVerdict() | SpoolBlocked() | SpoolResumed():
+            case WorkerStarted() | WorkerVerdict() | WorkerStopping() | SpoolBlocked() | SpoolResumed():
                 pulse = self._pulse(event)
                 if pulse is not None:
                     _apply(pulse, event, moment)
@@ -206,19 +209,30 @@ class Pulses:
                 pass
 
     def _pulse(
-        self, event: WorkerOutput | WorkerStarted | WorkerVerdict | WorkerExited | SpoolBlocked | SpoolResumed
+        self,
+        event: WorkerOutput
+        | WorkerStarted
+        | WorkerVerdict
+        | WorkerStopping
+        | WorkerExited
+        | SpoolBlocked
+        | SpoolResumed,
     ) -> Pulse | None:
         """None where it is of an attempt that does not run."""
         pulse = self.running.get(event.worker)
         return pulse if pulse is not None and pulse.attempt == event.attempt else None
 
 
-def _apply(pulse: Pulse, event: WorkerStarted | WorkerVerdict | SpoolBlocked | SpoolResumed, moment: float) -> None:
+def _apply(
+    pulse: Pulse, event: WorkerStarted | WorkerVerdict | WorkerStopping | SpoolBlocked | SpoolResumed, moment: float
+) -> None:
     match event:
         case WorkerStarted():
             pulse.process, pulse.started_at = (event.pid, event.start_ticks), moment
         case WorkerVerdict() if pulse.verdict is None:  # of who judged it before us; our own we know already
             pulse.told = (event.state, event.confirmed)
+        case WorkerStopping():
+            pulse.stopping = True
         case SpoolBlocked():
             pulse.blocked[event.stream] = event.error
         case SpoolResumed():

@@ -20,6 +20,7 @@ from actors.liveness import Liveness
 from actors.messages import Append, FollowRequest, Subscribe
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
+from actors.remedies import Care, Remedies
 from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
@@ -217,6 +218,11 @@ class Run:
                 )
                 for task in tasks
             },
+            remedies=Remedies(
+                cares={WorkerId(task.id): Care.of(task) for task in tasks},
+                orders=channels.orders,
+                decisions=channels.decisions,
+            ),
             heartbeat=heartbeat,
         )
 

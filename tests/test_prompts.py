@@ -59,8 +59,8 @@ def test_a_permission_counts_more_than_a_question_and_that_more_than_idleness() 
 
 
 def test_an_agent_asks_as_those_do_that_it_is_like() -> None:
-    assert "(y/n)" in BUILTIN["claude"].prompts.asks
-    assert "(y/n)" in BUILTIN["tests"].prompts.asks
+    assert "(END)" in BUILTIN["claude"].prompts.asks
+    assert "(END)" in BUILTIN["tests"].prompts.asks
 
 
 @given(st.lists(st.text(max_size=20), min_size=1), st.text(max_size=300))

@@ -158,7 +158,7 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
 
     assert " ".join(status["tasks"][0]) == (
         "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes "
-        "quiet_for fraction label stopping blocked verdict"
+        "quiet_for fraction label stopping blocked actions verdict"
     )
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
