@@ -13,7 +13,7 @@ from protocols.keeper import Written
 __all__ = ["LONGEST_TEXT", "interrupt", "type_text"]
 
 LONGEST_TEXT = 4000  # bytes: with its Enter it fits into what a pipe takes at once, and into a line of a terminal
-_ANSWER = 5.0  # seconds; a keeper answers at once, or is lost
+_ANSWER = 2.0  # seconds; a keeper answers at once, or is lost
 _BETWEEN = 0.2  # seconds between a text and Enter: what comes in one piece looks pasted, and Enter is then a line end
 
 
@@ -63,6 +63,9 @@ async def _ask(
 ) -> Answer:
     send, receive = trio.open_memory_channel[Answer](1)
     with send, receive, trio.move_on_after(_ANSWER):
-        await orders.send(order(send))
+        try:
+            await orders.send(order(send))
+        except trio.BrokenResourceError:
+            return Answer(error=KeeperError("the run is ending and takes no more orders"))
         return await receive.receive()
     return Answer(error=KeeperError(f"no answer within {_ANSWER:g} s; nobody knows whether it arrived"))

@@ -11,7 +11,7 @@ from protocols.liveness_states import State
 from protocols.outcomes import describe_exit
 from protocols.states import AttemptView, RunView, TaskView
 
-__all__ = ["RunStatus", "StatusParams", "StopParams", "StopResult", "run_status"]
+__all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
 
 _UNSEEN: frozenset[EndReason] = frozenset(("orphaned", "lost"))
 
@@ -32,6 +32,21 @@ class StopParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StopResult(msgspec.Struct, frozen=True):
     reason: str
     grace: float
+
+
+class SendParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``send``: type a text for a worker, at its terminal or into its stdin. Answered with `SendResult` when it took
+    all of it."""
+
+    task: TaskId
+    text: str
+    enter: bool = True
+    """Enter is pressed behind it."""
+
+
+class SendResult(msgspec.Struct, frozen=True):
+    task: TaskId
+    attempt: int
 
 
 class VerdictLine(msgspec.Struct, frozen=True):

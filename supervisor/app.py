@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from actors.control_input import Inputs
 from actors.control_port import ControlPort
 from actors.display import JsonText, LiveText, PlainText
 from actors.follower import Follower
@@ -201,6 +202,7 @@ class Run:
             journal=folder.journal,
             subscribe=channels.requests,
             outbox=channels.decisions,
+            inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
         )
 
     def _liveness(self) -> Liveness:

@@ -91,7 +91,7 @@ async def test_what_did_not_arrive_is_told(autojump_clock: MockClock) -> None:
 
     assert partly == "it took only 2 of 4 bytes, as it does not read"
     assert closed == "it has closed its input"
-    assert lost == "no answer within 5 s; nobody knows whether it arrived"
+    assert lost == "no answer within 2 s; nobody knows whether it arrived"
     assert long.startswith("longer than 4000 bytes")
     assert [data for _, data in found.sent] == [b"text"]
 
@@ -103,3 +103,10 @@ async def test_an_interrupt_arrives_or_it_is_told_why_not(autojump_clock: MockCl
         assert await interrupt(found.orders, A, 3) == "it has ended"
 
     assert found.interrupted == [3]
+
+
+async def test_at_the_end_of_a_run_nobody_is_reached() -> None:
+    orders, inbox = trio.open_memory_channel[Order](1)
+    inbox.close()
+
+    assert "the run is ending" in await interrupt(orders, A, 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import TaskStatusChanged, WorkerAction, WorkerVerdict
+from protocols.events import TaskStatusChanged, WorkerAction
 from tests.require import needs
 from tests.running import RunningPlan, callboard, python, running, task
 
@@ -68,12 +68,10 @@ def test_a_worker_that_ignores_all_is_started_again_and_then_given_up(tmp_path: 
 def test_by_default_a_stall_is_told_and_nothing_else_is_done(tmp_path: Path) -> None:
     with running(tmp_path, python("a", DEAF, **SOON), settings=SETTINGS) as run:
         run.wait_for(WorkerAction, "a")
-        stalled = run.events(WorkerVerdict, "a")[-1].at
-        run.wait_until(
-            lambda: run.records()[-1].event.at > stalled or "stalled" in callboard(tmp_path, "status").stdout
-        )
+        status = callboard(tmp_path, "status").stdout
         callboard(tmp_path, "stop", "--force")
 
+        assert "stalled" in status
         assert done(run, "a") == ["tell"]
         assert run.attempt("a").reason == "stop"
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "report": "Show what came out of a run.",
     "logs": "Print what a task wrote, byte for byte.",
     "screen": "Print what the terminal of a task shows.",
+    "send": "Type a text for a running task, as a person at its terminal would.",
     "events": "Print the records of a run.",
     "prune": "Remove old runs.",
     "doctor": "Examine this machine for what callboard needs.",
