@@ -68,13 +68,13 @@ class _Screen(pyte.Screen):
         line = self.buffer.get(number)
         if not line:
             return ""
-        found, wide = [], False
-        for column in range(self.columns if end is None else end):
+        found, wide, end = [], False, self.columns if end is None else end
+        for column in range(end):
             data = line[column].data if column in line else " "
             if not (wide and not data):
                 found.append(data or " ")
             wide = bool(data) and _width(data[0]) == 2
-        if wide and len(found) == self.columns:
+        if wide and end == self.columns:
             found[-1] = " "  # half of it would be outside
         return "".join(found).rstrip()
 

@@ -64,6 +64,7 @@ def rows(data: bytes, columns: int = 10, lines: int = 4) -> list[str]:
         (b"ab\x1b[sXY\x1b[uz", ["abzY"]),
         ("你好".encode(), ["你好"]),
         ("\x1b[1;10H你".encode(), [""]),
+        ("你\x1b[1;10H好".encode(), ["你"]),
         ("你\x1b[1;1Hx".encode(), ["x"]),
         ("e\u0301x\u200by".encode(), ["éxy"]),
         (b"shell\r\n\x1b[?1049h\x1b[Hmenu\x1b[?1049l$ ", ["shell", "$"]),
