@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -68,15 +69,12 @@ class _Screen(pyte.Screen):
         line = self.buffer.get(number)
         if not line:
             return ""
-        found, wide, end = [], False, self.columns if end is None else end
-        for column in range(end):
-            data = line[column].data if column in line else " "
-            if not (wide and not data):
-                found.append(data or " ")
-            wide = bool(data) and _width(data[0]) == 2
-        if wide and end == self.columns:
-            found[-1] = " "  # half of it would be outside
-        return "".join(found).rstrip()
+        end = self.columns if end is None else end
+        cells = [line[column].data if column in line else " " for column in range(self.columns)]
+        text = "".join(cells[:end])
+        if not text.isascii() or "" in cells:
+            text = "".join(_whole(cells, end))
+        return text.rstrip()
 
     def draw(self, data: str) -> None:
         start = 0
@@ -159,6 +157,17 @@ class _Screen(pyte.Screen):
             self.cursor.x, self.cursor.y = self._saved.cursor
             self._saved = None
         super().reset_mode(*numbers, **kwargs)
+
+
+def _whole(cells: list[str], end: int) -> Iterator[str]:
+    """The text of cells, a blank for each wide character of which only one half is there."""
+    for column in range(end):
+        data, before = cells[column], cells[column - 1] if column else ""
+        after = cells[column + 1] if column + 1 < len(cells) else " "
+        if _width(data[:1]) == 2 and after:
+            yield " "
+        elif data or _width(before[:1]) != 2:
+            yield data or " "
 
 
 @lru_cache(maxsize=4096)

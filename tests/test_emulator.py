@@ -66,6 +66,7 @@ def rows(data: bytes, columns: int = 10, lines: int = 4) -> list[str]:
         ("\x1b[1;10H你".encode(), [""]),
         ("你\x1b[1;10H好".encode(), ["你"]),
         ("你\x1b[1;1Hx".encode(), ["x"]),
+        ("你好\x1b[1;2Hx".encode(), [" x好"]),
         ("e\u0301x\u200by".encode(), ["éxy"]),
         (b"shell\r\n\x1b[?1049h\x1b[Hmenu\x1b[?1049l$ ", ["shell", "$"]),
         (b"\x1b[31mred\x1b[0m \x1b]0;title\x07text", ["red text"]),
