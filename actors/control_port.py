@@ -14,16 +14,18 @@ from typing import TypeVar
 import msgspec
 import trio
 
+from actors.control_input import Inputs, RefusedError
 from actors.messages import Subscribe
 from actors.orders import Decision, StopRun
 from actors.subscription import follow_records
-from actors.unix_socket import bind_unix, peer_user
-from protocols.control import RunStatus, StatusParams, StopParams, StopResult, run_status
+from actors.unix_socket import bind_unix, peer_process, peer_user
+from protocols.control import RunStatus, SendParams, SendResult, StatusParams, StopParams, StopResult, run_status
 from protocols.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
+    REFUSED,
     Request,
     Response,
     decode_request,
@@ -43,7 +45,7 @@ _RECORDED = 2.0  # the disk may take nothing: then a stop is under way all the s
 _PAUSE_WITHOUT_DESCRIPTORS = 0.1
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
-Params = TypeVar("Params", StatusParams, StopParams)
+Params = TypeVar("Params", StatusParams, StopParams, SendParams)
 
 
 class _InvalidParamsError(Exception):
@@ -87,13 +89,14 @@ class _Clients:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPort:
-    """Answer ``status`` and ``stop``. A client, however broken, ends its own connection only."""
+    """Answer ``status``, ``stop`` and ``send``. A client, however broken, ends its own connection only."""
 
     path: Path
     """Of the socket."""
     journal: Path
     subscribe: trio.MemorySendChannel[Subscribe]
     outbox: trio.MemorySendChannel[Decision]
+    inputs: Inputs
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -156,41 +159,45 @@ class ControlPort:
                 request = decode_request(bytes(line))
                 if isinstance(request, Request) and request.method == "stop":
                     patience = math.inf
-                await _send(stream, await self._answer(request, picture, outbox))
+                await _send(stream, await self._answer(request, picture, outbox, peer_process(stream.socket)))
             if len(buffer) > _MAX_LINE:
                 await _send(stream, failure(None, INVALID_REQUEST, f"a request of more than {_MAX_LINE} bytes"))
                 return
 
     async def _answer(
-        self, request: Request | Response, picture: _Picture, outbox: trio.MemorySendChannel[Decision]
+        self, request: Request | Response, picture: _Picture, outbox: trio.MemorySendChannel[Decision], pid: int
     ) -> Response | None:
-        """None for a notification."""
+        """None for a notification. ``pid``: of who asks."""
         if isinstance(request, Response):
             return request
         number = None if request.id is msgspec.UNSET else request.id
         try:
-            result = await self._call(request, picture, outbox)
+            result = await self._call(request, picture, outbox, pid)
         except _InvalidParamsError as error:
             response = failure(number, INVALID_PARAMS, str(error))
+        except RefusedError as error:
+            response = failure(number, REFUSED, str(error))
         except trio.BrokenResourceError:
             response = failure(number, INTERNAL_ERROR, "the run is ending and takes no more commands")
         else:
             response = (
-                failure(number, METHOD_NOT_FOUND, f'no method "{request.method}"; there are: status, stop')
+                failure(number, METHOD_NOT_FOUND, f'no method "{request.method}"; there are: status, stop, send')
                 if result is None
                 else Response(id=number, result=msgspec.Raw(msgspec.json.encode(result)))
             )
         return None if request.id is msgspec.UNSET else response
 
     async def _call(
-        self, request: Request, picture: _Picture, outbox: trio.MemorySendChannel[Decision]
-    ) -> RunStatus | StopResult | None:
+        self, request: Request, picture: _Picture, outbox: trio.MemorySendChannel[Decision], pid: int
+    ) -> RunStatus | StopResult | SendResult | None:
         match request.method:
             case "status":
                 _params(request, StatusParams)
                 return run_status(picture.view, self.now())
             case "stop":
                 return await _stop(_params(request, StopParams), picture, outbox)
+            case "send":
+                return await self.inputs.send(_params(request, SendParams), picture.view, pid)
             case _:
                 return None
 

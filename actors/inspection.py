@@ -9,14 +9,16 @@ from functools import partial
 import trio
 
 from actors.keeper_process.procfs import read_process
+from actors.screens import Screens, can_read_screens
 from actors.vitals import Root, Sampler, Vitals
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder, streams_of
 from protocols.markers import Markers, find_mark
 from protocols.progress import TAIL
-from protocols.pulse import Sight, Tail, Wanted
+from protocols.prompts import find_prompt
 from protocols.questions import find_question
 from protocols.repetition import fingerprint, shows_more
+from protocols.sight import Glimpse, Sight, Tail, Wanted
 
 __all__ = ["Inspector"]
 
@@ -33,6 +35,9 @@ class Inspector:
     folder: FleetFolder
     markers: Mapping[WorkerId, Markers]
     """What to look for in the output of each worker."""
+    read_screens: bool = field(default_factory=can_read_screens)
+    """Of those that have a terminal; else the end of their output is looked at as that of all others."""
+    _screens: Screens[WorkerId] = field(default_factory=Screens, init=False)
     _sampler: Sampler[WorkerId] = field(default_factory=Sampler, init=False)
     _folders: dict[WorkerId, tuple[int, str]] = field(default_factory=dict, init=False)
     """Of the attempt that was looked at last: to put a path together costs more than to look there."""
@@ -53,14 +58,34 @@ class Inspector:
     def _look(self, wanted: Sequence[Wanted], keeper: int | None) -> tuple[list[Sight], bool]:
         """In the thread."""
         vitals = self._sampler.sweep({each.worker: Root(*each.process) for each in wanted if each.process is not None})
-        sights = [self._sight(each, vitals.get(each.worker)) for each in wanted]
+        glimpses = self._glimpses(wanted)
+        sights = [self._sight(each, vitals.get(each.worker), glimpses.get(each.worker)) for each in wanted]
         process = None if keeper is None else read_process(keeper)
         return sights, process is None or process.state not in _STOPPED
 
-    def _sight(self, wanted: Wanted, vitals: Vitals | None) -> Sight:
+    def _glimpses(self, wanted: Sequence[Wanted]) -> dict[WorkerId, Glimpse]:
+        """Of those whose screens were read in the time that there is for that."""
+        terminals = {each.worker: each for each in wanted if each.window is not None} if self.read_screens else {}
+        self._screens.begin()
+        looks = ((worker, self._glimpse(terminals[worker])) for worker in self._screens.in_turn(terminals))
+        return {worker: glimpse for worker, glimpse in looks if glimpse is not None}
+
+    def _glimpse(self, wanted: Wanted) -> Glimpse | None:
+        (stream,), markers = streams_of(wanted.source), self.markers.get(wanted.worker, _NONE)
+        if wanted.window is None:
+            return None
+        view = self._screens.look(wanted.worker, wanted.attempt, f"{self._folder(wanted)}/{stream}", wanted.window)
+        if view is None:
+            return None
+        mark = find_mark(view.shown.text.encode("utf-8", "replace"), markers)
+        return Glimpse(mark, find_prompt(view.shown, markers.prompts), view.settled, view.grown, view.new)
+
+    def _sight(self, wanted: Wanted, vitals: Vitals | None, glimpse: Glimpse | None) -> Sight:
         folder = self._folder(wanted)
         spooled = sum(_size(f"{folder}/{stream}") for stream in streams_of(wanted.source))
-        sight = Sight(spooled=spooled) if wanted.tail is None else self._read(wanted, wanted.tail, folder, spooled)
+        sight = Sight(spooled=spooled, glimpse=glimpse)
+        if wanted.tail is not None and glimpse is None:
+            sight = self._read(wanted, wanted.tail, folder, spooled)
         if vitals is None:
             return sight
         return sight._replace(

@@ -23,6 +23,7 @@ from protocols.keeper import (
     Ended,
     Exited,
     Forget,
+    Interrupt,
     Message,
     Ping,
     Reply,
@@ -32,6 +33,7 @@ from protocols.keeper import (
     Stop,
     Stopping,
     Unattributed,
+    Write,
     encode_request,
 )
 from protocols.resumption import Resumption
@@ -259,7 +261,11 @@ class KeeperService:
                 await self._send(Ask(stop))
         await self._refuse_started()
         for number in unanswered:
-            if (pending := self.table.pending.pop(number, None)) is not None:
+            if (pending := self.table.pending.pop(number, None)) is None:
+                continue
+            if isinstance(pending.ask.request, Write | Interrupt):  # twice would be worse than never
+                _answer(pending.ask, Answer(error=KeeperError("the keeper died; nobody knows whether it arrived")))
+            else:
                 await self._send(pending.ask)  # it is pending again before anything else happens
 
     async def _reap(self, held: Held) -> None:

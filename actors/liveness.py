@@ -9,11 +9,13 @@ from typing import Protocol
 import trio
 
 from actors.messages import Append, Subscribe
+from actors.remedies import Remedies
 from actors.subscription import follow_records
-from protocols.events import WorkerVerdict
+from protocols.events import WorkerAction, WorkerVerdict
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
-from protocols.pulse import Pulse, Pulses, Sight, Wanted
+from protocols.pulse import Pulse, Pulses
+from protocols.sight import Sight, Wanted
 from protocols.silence import Policy
 
 __all__ = ["Inspection", "Liveness"]
@@ -71,6 +73,8 @@ class Liveness:
     outbox: trio.MemorySendChannel[Append]
     inspect: Callable[[], Inspection]
     policies: Mapping[WorkerId, Policy]
+    remedies: Remedies | None = None
+    """Who does something about stalls."""
     heartbeat: float = 5.0
     """Seconds between two looks."""
     now: Callable[[], float] = time.time
@@ -79,7 +83,7 @@ class Liveness:
         with closing(self.inspect()) as inspection:
             state = _Round(inspection)
             async with self.outbox.clone() as outbox, trio.open_nursery() as nursery:
-                nursery.start_soon(self._beat, state, outbox)
+                nursery.start_soon(self._beat, state, outbox, nursery)
                 task_status.started()
                 await self._follow(state)
                 nursery.cancel_scope.cancel(reason="there are no more records")
@@ -90,13 +94,15 @@ class Liveness:
             async for record in records:
                 now, age = trio.current_time(), max(self.now() - record.event.at, 0.0)
                 state.pulses.apply(record.event, now - age)
+                if self.remedies is not None and isinstance(record.event, WorkerAction):
+                    self.remedies.remember(record.event)
                 if state.pulses.running:
                     state.busy.set()
                 if now >= rest_at and age < _LATE:
                     await trio.sleep(_CROWD)
                     rest_at = trio.current_time() + _CROWD / 10
 
-    async def _beat(self, state: _Round, outbox: trio.MemorySendChannel[Append]) -> None:
+    async def _beat(self, state: _Round, outbox: trio.MemorySendChannel[Append], nursery: trio.Nursery) -> None:
         while True:
             if not state.pulses.running:
                 state.busy = trio.Event()
@@ -110,6 +116,9 @@ class Liveness:
                     continue  # it has ended meanwhile
                 pulse.see(each, sight, trio.current_time(), read=read)
                 await self._judge(pulse, sight, outbox)
+                if self.remedies is not None:
+                    for deed in self.remedies.choose(pulse):
+                        nursery.start_soon(self.remedies.do, deed, outbox)
                 if number % _TURN == 0:
                     await trio.lowlevel.checkpoint()
 

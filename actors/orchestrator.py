@@ -28,11 +28,12 @@ from protocols.events import (
 )
 from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, judge
 from protocols.plan import Plan, Task
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
-from protocols.resumption import Resumption
+from protocols.resumption import FORGIVEN, Resumption
 
 __all__ = ["Orchestrator"]
 
@@ -48,7 +49,9 @@ class _Course:
     attempts: dict[TaskId, int] = field(default_factory=dict)
     """How many were started."""
     forgiven: dict[TaskId, int] = field(default_factory=dict)
-    """How many of them ended only because their supervisor was gone."""
+    """How many of them were ended for a reason that counts for no retry."""
+    remedies: dict[TaskId, Remedy] = field(default_factory=dict)
+    """For the workers that are ended because they stand still."""
     restarts: dict[TaskId, Restarts] = field(default_factory=dict)
     """Of the services. They keep their slots between two attempts."""
     running: set[TaskId] = field(default_factory=set)
@@ -182,6 +185,8 @@ class Orchestrator:
                 await self._ended(course, decision.exited)
             case StopRun():
                 await self._stop(course, decision)
+            case Remedy():
+                await self._cure(course, decision)
             case FleetEmpty():
                 raise AssertionError("the roster ended the fleet before it was told to")
             case None:
@@ -204,11 +209,20 @@ class Orchestrator:
             self._change(course, task, "running")
             await self.roster.send(StartWorker(course.tasks[task], attempt, AttemptId(self.new_id())))
 
+    async def _cure(self, course: _Course, remedy: Remedy) -> None:
+        """End a worker that stands still; what follows is decided at its end."""
+        task = remedy.task
+        if course.stop is None and task in course.running and course.attempts[task] == remedy.attempt:
+            course.remedies[task] = remedy
+            await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
+
     async def _ended(self, course: _Course, exited: WorkerExited) -> None:
         task = TaskId(exited.worker)
         course.running.remove(task)
-        verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None)
-        if course.stop is None and task in course.restarts:
+        remedy = course.remedies.pop(task, None)
+        verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None, remedy=remedy)
+        given_up = exited.reason == "stalled" and not verdict.retry
+        if course.stop is None and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
             if isinstance(follows, Again):
@@ -216,7 +230,7 @@ class Orchestrator:
                 return
             verdict = follows
         course.admission.release(task)
-        course.forgiven[task] = course.forgiven.get(task, 0) + (exited.reason == "orphaned")
+        course.forgiven[task] = course.forgiven.get(task, 0) + (exited.reason in FORGIVEN)
         used = course.attempts[task] - course.forgiven[task]
         if verdict.retry and course.stop is None and used <= course.tasks[task].retries:
             pause = self.backoff(course.attempts[task], course.tasks[task].backoff)

@@ -9,6 +9,7 @@ from protocols.errors import KeeperError
 from protocols.events import EndReason, WorkerExited
 from protocols.ids import AttemptId, WorkerId
 from protocols.keeper import Report, Request, Spawn
+from protocols.liveness_actions import Remedy
 from protocols.plan import Task
 from protocols.resumption import OpenAttempt
 
@@ -65,11 +66,33 @@ class StopWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class SendInput:
+    """Write to the stdin of a worker, or type at its terminal. ``answer`` (of one slot) gets exactly one `Answer`:
+    `protocols.keeper.Written`, or why not."""
+
+    worker: WorkerId
+    attempt: int | None
+    """None: the one that runs."""
+    data: bytes
+    """1 to 4096."""
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptWorker:
+    """Interrupt a worker as a person would do it. Answered as `SendInput` is."""
+
+    worker: WorkerId
+    attempt: int | None
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class EndFleet:
     """No worker is left and none will come: end what belongs to no worker. Answered by `FleetEmpty`."""
 
 
-Order: TypeAlias = StartWorker | StopWorker | EndFleet
+Order: TypeAlias = StartWorker | StopWorker | SendInput | InterruptWorker | EndFleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +115,4 @@ class StopRun:
     grace: float | None
 
 
-Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun
+Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun | Remedy

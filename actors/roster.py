@@ -6,11 +6,24 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from actors.orders import Answer, Ask, Decision, EndFleet, FleetEmpty, Order, StartWorker, StopWorker, WorkerEnded
+from actors.orders import (
+    Answer,
+    Ask,
+    Decision,
+    EndFleet,
+    FleetEmpty,
+    InterruptWorker,
+    Order,
+    SendInput,
+    StartWorker,
+    StopWorker,
+    WorkerEnded,
+)
 from actors.spawn_request import Surroundings
 from actors.worker import Worker
+from protocols.errors import SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Finished, Shutdown
+from protocols.keeper import Finished, Interrupt, Request, Shutdown, Write, to_os
 
 __all__ = ["Roster"]
 
@@ -46,10 +59,25 @@ class Roster:
                         nursery.start_soon(self._host, slot, slots, outbox)
                     case StopWorker():
                         _stop(slots.get(order.worker), order)
+                    case SendInput() | InterruptWorker():
+                        self._reach(slots.get(order.worker), order)
                     case EndFleet():
                         await outbox.send(await self._end())
             for worker, slot in slots.items():  # nobody commands us any more: in order, none are left
                 _stop(slot, StopWorker(worker, slot.order.task.grace, "stop"))
+
+    def _reach(self, slot: _Slot | None, order: SendInput | InterruptWorker) -> None:
+        """Pass it on, where that is possible without waiting."""
+        if slot is None or order.attempt not in (None, slot.order.attempt):
+            return _refuse(order, "does not run", "ESRCH")
+        attempt = slot.order.id
+        request: Request = Interrupt(attempt=attempt)
+        if isinstance(order, SendInput):
+            request = Write(attempt=attempt, data=to_os(order.data))
+        try:
+            self.around.sources.of(slot.order.task).send_nowait(Ask(request, order.answer))
+        except trio.WouldBlock:
+            _refuse(order, "cannot be reached now, there is too much to do; try again", "EAGAIN")
 
     async def _host(self, slot: _Slot, slots: dict[WorkerId, _Slot], outbox: trio.MemorySendChannel[Decision]) -> None:
         with slot.commands, slot.inbox:
@@ -64,6 +92,11 @@ class Roster:
             await self.around.sources.keeper.send(Ask(Shutdown(), send))
             answer = await receive.receive()
         return FleetEmpty(() if answer.error else msgspec.json.decode(answer.ok, type=Finished).ended)
+
+
+def _refuse(order: SendInput | InterruptWorker, why: str, code: str) -> None:
+    with suppress(trio.BrokenResourceError):  # nobody waits for it any more
+        order.answer.send_nowait(Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
 
 
 def _stop(slot: _Slot | None, order: StopWorker) -> None:

@@ -11,6 +11,8 @@ A source is an actor that takes requests from one channel:
   every byte of it is in the spool. The bytes themselves go into the spool files, never through a channel.
 - `Ask` of a `Stop` begins the end, or hurries it; it is answered at once and never refused for being late. `Resize`
   and `CloseStdin` mean nothing to some sources and are then ignored. `Forget`: the end is in the journal.
+- `Write` and `Interrupt` reach the worker as a person would, without waiting, or are refused: ``EAGAIN`` where it reads
+  nothing, ``EBADF`` where it has no input, ``EPIPE`` where it has closed it, ``ESRCH`` where it has ended.
 
 The keeper's client (`actors.keeper`) is the source of pipes and terminals; the others are in `actors.sources`.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-__all__ = ["bind_unix", "connect_unix", "is_listening", "peer_user"]
+__all__ = ["bind_unix", "connect_unix", "is_listening", "peer_process", "peer_user"]
 
 _BACKLOG = 64
 _ROOM = 0.1  # seconds for a place among those who wait to be taken; a listener that lives makes one in microseconds
@@ -56,6 +56,12 @@ def peer_user(connection: socket.socket | trio.socket.SocketType) -> int:
     """The user id of the process at the other end, as the kernel knows it."""
     pid_uid_gid = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(pid_uid_gid[4:8], sys.byteorder)
+
+
+def peer_process(connection: socket.socket | trio.socket.SocketType) -> int:
+    """The pid of the process that connected; it may have ended since."""
+    pid_uid_gid = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(pid_uid_gid[:4], sys.byteorder)
 
 
 def _limit_waiting(connection: socket.socket, seconds: float) -> None:

@@ -196,6 +196,7 @@ class Worker:
             cwd=task.cwd,
             timeout=task.timeout,
             source=task.source,
+            window=None if "terminal" not in self._streams else task.window,
         )
 
     def _resumed(self) -> SpoolResumed:

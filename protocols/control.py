@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import msgspec
 
+from protocols.deeds import list_deeds
 from protocols.events import EndReason, TaskStatus
 from protocols.ids import RunId, TaskId
 from protocols.liveness_states import State
 from protocols.outcomes import describe_exit
 from protocols.states import AttemptView, RunView, TaskView
 
-__all__ = ["RunStatus", "StatusParams", "StopParams", "StopResult", "run_status"]
+__all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
 
 _UNSEEN: frozenset[EndReason] = frozenset(("orphaned", "lost"))
 
@@ -31,6 +32,21 @@ class StopParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StopResult(msgspec.Struct, frozen=True):
     reason: str
     grace: float
+
+
+class SendParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``send``: type a text for a worker, at its terminal or into its stdin. Answered with `SendResult` when it took
+    all of it."""
+
+    task: TaskId
+    text: str
+    enter: bool = True
+    """Enter is pressed behind it."""
+
+
+class SendResult(msgspec.Struct, frozen=True):
+    task: TaskId
+    attempt: int
 
 
 class VerdictLine(msgspec.Struct, frozen=True):
@@ -67,6 +83,8 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     stopping: str = ""
     blocked: str = ""
     """Why no more of its output is taken."""
+    actions: tuple[str, ...] = ()
+    """What was done about it while it stood still: ``nudged`` and the like."""
     verdict: VerdictLine | None = None
     """None where nobody judged it yet. Of one that ended without its supervisor: the last one before that."""
 
@@ -130,6 +148,7 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
         "label": "" if attempt.progress is None else attempt.progress.label,
         "stopping": attempt.stopping.reason if attempt.stopping is not None and runs else "",
         "blocked": next(iter(attempt.blocked.values()), ""),
+        "actions": list_deeds(attempt.actions),
         "verdict": _verdict(attempt),
     }
 

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
-from protocols.liveness_states import State
+from protocols.liveness_states import Action, State
 
 __all__ = ["Event", "Record"]
 
@@ -18,7 +18,7 @@ TaskStatus: TypeAlias = Literal[
 """``parked``: a service that ended too often; nobody starts it again."""
 Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
 EndReason: TypeAlias = Literal[
-    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit"
+    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"
 ]
 """The last three: it went over that limit."""
 
@@ -88,6 +88,8 @@ class AttemptStarting(_WorkerEvent, frozen=True, kw_only=True, tag="attempt.star
     cwd: str
     timeout: float | None = None
     source: Source = "pipe"
+    window: tuple[int, int] | None = None
+    """Columns and rows of its terminal, where it has one."""
 
 
 class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started"):
@@ -148,6 +150,16 @@ class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict
     """Never true of a suspicion."""
     reasons: tuple[str, ...]
     """For people, with figures of the moment of the change."""
+
+
+class WorkerAction(_WorkerEvent, frozen=True, kw_only=True, tag="worker.action"):
+    """What was done about a worker that stands still, as its policy says. To restart and to fail begin with its end."""
+
+    action: Action
+    reason: str
+    """Why, for people."""
+    failed: str = ""
+    """Why it could not be done; empty where it was."""
 
 
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
@@ -252,6 +264,7 @@ Event: TypeAlias = (
     | WorkerProgress
     | WorkerHeartbeat
     | WorkerVerdict
+    | WorkerAction
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

@@ -7,6 +7,7 @@ import msgspec
 __all__ = ["Failure", "Request", "Response", "decode_request", "failure"]
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+REFUSED = -32000  # one of those that the specification leaves to servers
 Id: TypeAlias = str | int | None
 
 

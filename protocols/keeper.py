@@ -127,6 +127,22 @@ class Resize(_Request, frozen=True, kw_only=True, tag="resize"):
     """Columns and rows, each from 1 to 65535."""
 
 
+class Write(_Request, frozen=True, kw_only=True, tag="write"):
+    """Write to the stdin of a worker, where that is a pipe, or type at its terminal. Answered with `Written` at once,
+    or refused: ``EAGAIN`` where it does not read, ``EPIPE`` where it has closed its input, ``EBADF`` where it has none,
+    ``ESRCH`` where it has ended."""
+
+    attempt: AttemptId
+    data: str
+    """1 to 4096 bytes as latin-1. A pipe takes all of them or none."""
+
+
+class Interrupt(_Request, frozen=True, kw_only=True, tag="interrupt"):
+    """SIGINT to who is in the foreground of its terminal, else to its process group."""
+
+    attempt: AttemptId
+
+
 class Forget(_Request, frozen=True, kw_only=True, tag="forget"):
     """The end of this attempt is in the journal: the keeper need not remember it."""
 
@@ -141,7 +157,9 @@ class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
     """End all that is left, unattributed processes too, answer with `Finished`, exit."""
 
 
-Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Resize | Forget | Ping | Shutdown
+Request: TypeAlias = (
+    Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Resize | Write | Interrupt | Forget | Ping | Shutdown
+)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -165,6 +183,11 @@ class Spawned(msgspec.Struct, frozen=True):
     pid: int
     start_ticks: int
     at: float
+
+
+class Written(msgspec.Struct, frozen=True):
+    written: int
+    """Bytes that it took."""
 
 
 class Finished(msgspec.Struct, frozen=True):

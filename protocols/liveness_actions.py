@@ -1,18 +1,17 @@
 """What a role does about a worker that stands still: a ladder of actions, climbed one step at a time."""
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 import msgspec
 
 from protocols.durations import format_elapsed
-from protocols.liveness_states import State
+from protocols.ids import TaskId
+from protocols.liveness_states import Action, State
 from protocols.section import Section
 from protocols.verdict import Verdict
 from protocols.wording import quote
 
-__all__ = ["Action", "Climb", "Ladder", "climb", "read_steps"]
-
-Action: TypeAlias = Literal["tell", "nudge", "interrupt", "restart", "fail"]
+__all__ = ["Climb", "Ladder", "Remedy", "climb", "read_steps"]
 
 _ACTIONS: tuple[Action, ...] = get_args(Action)
 _HEALTHY: frozenset[State] = frozenset(("reading", "thinking", "working", "testing", "idle"))
@@ -29,6 +28,15 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 3
     """How often one action is taken for one worker in all, however often it seemed to help. Only ``tell`` has no limit:
     no stall goes untold."""
+
+
+class Remedy(msgspec.Struct, frozen=True):
+    """What is to become of a task whose worker is ended because it stands still."""
+
+    task: TaskId
+    attempt: int
+    action: Literal["restart", "fail"]
+    reason: str
 
 
 class Climb(msgspec.Struct, frozen=True):

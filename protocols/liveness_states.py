@@ -1,10 +1,10 @@
-"""The states that a worker can be in by all that is seen of it, whatever became of its task."""
+"""The states that a worker can be in by all that is seen of it, and what can be done where it stands still."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-__all__ = ["CLASSIC", "Classic", "State"]
+__all__ = ["CLASSIC", "Action", "Classic", "State"]
 
 State: TypeAlias = Literal[
     "starting",
@@ -21,6 +21,7 @@ State: TypeAlias = Literal[
     "error",
     "unknown",
 ]
+Action: TypeAlias = Literal["tell", "nudge", "interrupt", "restart", "fail"]
 Classic: TypeAlias = Literal[
     "initializing", "reading", "thinking", "working", "testing", "idle", "stuck", "error", "complete"
 ]

@@ -1,4 +1,4 @@
-"""What in the end of a worker's output tells that it reads, thinks, works or tests: tables of markers, one per agent.
+"""What in a worker's output tells what it does, and what on its screen that it asks: tables of markers, one per agent.
 
 The tables are data (``protocols/markers.toml``) to which a user's file may add; see the head of that file.
 """
@@ -12,6 +12,7 @@ from protocols.errors import InputError
 from protocols.evidence import Doing, Mark
 from protocols.lines import strip_ansi
 from protocols.progress import TAIL
+from protocols.prompts import Prompts
 from protocols.section import Problems, Section
 from protocols.toml_text import parse_toml
 from protocols.wording import quote
@@ -28,11 +29,14 @@ class Markers(msgspec.Struct, frozen=True):
     """What to look for in the output of one agent, inherited markers included."""
 
     known: tuple[tuple[Doing, bytes], ...] = ()
+    prompts: Prompts = Prompts()
+    """What to look for on its screen, where it has one."""
 
 
 class _Table(msgspec.Struct, frozen=True):
     like: tuple[str, ...]
     own: tuple[tuple[Doing, bytes], ...]
+    prompts: Prompts
 
 
 def parse_markers(text: str, where: str, builtin: Mapping[str, Markers] | None = None) -> dict[str, Markers]:
@@ -49,7 +53,7 @@ def parse_markers(text: str, where: str, builtin: Mapping[str, Markers] | None =
         _check_like(section, name, {**base, **sections})
     if problems.lines:
         raise InputError(*problems.lines)
-    return {**base, **{name: Markers(_resolve(name, tables, base)) for name in tables}}
+    return {**base, **{name: _resolve(name, tables, base) for name in tables}}
 
 
 def find_mark(tail: bytes, markers: Markers) -> Mark | None:
@@ -80,21 +84,23 @@ def _last(text: bytes, marker: bytes) -> int:
 
 
 def _read_table(table: Section) -> _Table:
-    table.check_keys(("like", *_DOINGS), {"markers": "put the markers under one of " + ", ".join(_DOINGS)})
+    keys = (*_DOINGS, *Prompts._fields)
+    table.check_keys(("like", *keys), {"markers": "put the markers under one of " + ", ".join(_DOINGS)})
     own = tuple((doing, marker) for doing in _DOINGS for marker in _read_list(table, doing))
-    return _Table(table.strings("like") or (), own)
+    prompts = Prompts(*(tuple(marker.decode() for marker in _read_list(table, key)) for key in Prompts._fields))
+    return _Table(table.strings("like") or (), own, prompts)
 
 
-def _read_list(table: Section, doing: Doing) -> list[bytes]:
-    words = table.strings(doing) or ()
+def _read_list(table: Section, key: str) -> list[bytes]:
+    words = table.strings(key) or ()
     if len(words) > _MOST:
-        table.reject(doing, f"{len(words)} markers, and each is looked for all the time; keep at most {_MOST}")
+        table.reject(key, f"{len(words)} markers, and each is looked for all the time; keep at most {_MOST}")
     found = []
     for word in words:
         marker = word.encode("utf-8", "replace")
         if not _SHORTEST <= len(marker) <= _LONGEST or not word.strip():
             rule = f"write {_SHORTEST} to {_LONGEST} bytes, not only blanks"
-            table.reject(doing, f"{quote(word)} is no marker; {rule}")
+            table.reject(key, f"{quote(word)} is no marker; {rule}")
         found.append(marker)
     return found
 
@@ -108,9 +114,10 @@ def _check_like(section: Section, name: str, known: Collection[str]) -> None:
             section.reject("like", f"no agent {quote(other)}{guess}")
 
 
-def _resolve(name: str, tables: Mapping[str, _Table], base: Mapping[str, Markers]) -> tuple[tuple[Doing, bytes], ...]:
+def _resolve(name: str, tables: Mapping[str, _Table], base: Mapping[str, Markers]) -> Markers:
     """What an agent has with all that it is like, each marker once, its own meaning before an inherited one."""
     found: dict[bytes, Doing] = {}
+    prompts = Prompts()
     waiting, seen = [name], set[str]()
     while waiting:
         each = waiting.pop(0)
@@ -119,8 +126,11 @@ def _resolve(name: str, tables: Mapping[str, _Table], base: Mapping[str, Markers
         seen.add(each)
         if each in tables:
             waiting += tables[each].like
+            prompts = prompts.with_those_of(tables[each].prompts)
             for doing, marker in tables[each].own:
                 found.setdefault(marker, doing)
-        for doing, marker in base[each].known if each in base else ():
+        inherited = base.get(each, Markers())
+        prompts = prompts.with_those_of(inherited.prompts)
+        for doing, marker in inherited.known:
             found.setdefault(marker, doing)
-    return tuple((doing, marker) for marker, doing in found.items())
+    return Markers(tuple((doing, marker) for marker, doing in found.items()), prompts)

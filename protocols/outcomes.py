@@ -4,6 +4,7 @@ import msgspec
 
 from protocols.durations import format_duration
 from protocols.events import TaskStatus, WorkerExited
+from protocols.liveness_actions import Remedy
 
 __all__ = ["Verdict", "judge"]
 
@@ -17,11 +18,13 @@ class Verdict(msgspec.Struct, frozen=True):
     """Another attempt may help, if the plan has one left."""
 
 
-def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False) -> Verdict:
+def judge(
+    exited: WorkerExited, timeout: float | None, *, stopping: bool = False, remedy: Remedy | None = None
+) -> Verdict:
     """Exit code 0 of a worker that nobody ended is success. A stop is neither success nor failure.
 
     ``stopping``: the run is being stopped. Who stops it may have sent the signal to the workers too, as service
-    managers do.
+    managers do. ``remedy``: it was to be ended because it stood still, and so it is to go on.
     """
     match exited.reason:
         case "exit" if exited.code == 0:
@@ -34,12 +37,15 @@ def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False
         case "timeout":
             limit = "" if timeout is None else f" after {format_duration(timeout)}"
             return Verdict("timed-out", f"timed out{limit}, {describe_exit(exited)}", retry=True)
+        case "stalled":
+            why = "" if remedy is None else f": {remedy.reason}"
+            retry = remedy is None or remedy.action == "restart"
+            return Verdict("failed", f"stalled{why}; {describe_exit(exited)}", retry=retry)
         case "stop":
             return Verdict("stopped", describe_exit(exited), retry=False)
-        case "orphaned":
-            return Verdict("failed", exited.error or "ended because its supervisor was gone", retry=True)
-        case "lost":
-            return Verdict("failed", exited.error or "its end is not known", retry=True)
+        case "orphaned" | "lost" as reason:
+            gone = "ended because its supervisor was gone" if reason == "orphaned" else "its end is not known"
+            return Verdict("failed", exited.error or gone, retry=True)
         case "not-started":
             return Verdict("failed", f"not started: {exited.error}", retry=True)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
     ActorFailed,
@@ -19,6 +20,7 @@ from protocols.events import (
     SpoolBlocked,
     SpoolResumed,
     TaskStatusChanged,
+    WorkerAction,
     WorkerAdopted,
     WorkerExited,
     WorkerLate,
@@ -82,6 +84,8 @@ class PlainLines:
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerVerdict():
                 return self._judged(event)
+            case WorkerAction():
+                return tell_deed(event)
             case _:
                 return worker_text(event) or fleet_text(event)
 

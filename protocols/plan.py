@@ -6,6 +6,8 @@ import msgspec
 
 from protocols.events import Source
 from protocols.ids import TaskId
+from protocols.liveness_actions import Ladder
+from protocols.liveness_states import Action
 from protocols.restarts import RestartPolicy
 from protocols.silence import Policy
 from protocols.worker_limits import WorkerLimits
@@ -56,6 +58,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of unexplained silence after which it is suspected to stand still."""
     stalled_after: float = Policy().stalled_after
     """Seconds of the same after which it is known to."""
+    on_stalled: tuple[Action, ...] = Ladder().steps
+    """What is done about it then, one after the other."""
+    stalled_pause: float = Ladder().pause
+    """Seconds that each of these gets to help before the next one."""
+    nudge: str = "continue"
+    """What is typed to nudge it, without the Enter at its end."""
     source: Source = "pipe"
     window: Window = Window(120, 40)
     """Of the terminal, where the source is one."""

@@ -5,6 +5,8 @@ import re
 import msgspec
 
 from protocols.events import Source
+from protocols.liveness_actions import read_steps
+from protocols.liveness_states import Action
 from protocols.plan import Stdin, Window
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
@@ -27,6 +29,9 @@ COMMON_KEYS = (
     "grace",
     "quiet_after",
     "stalled_after",
+    "on_stalled",
+    "stalled_pause",
+    "nudge",
     "source",
     "window",
     "stdin",
@@ -51,6 +56,7 @@ LATER_KEYS = {
     ),
 }
 _LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
+_LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
 _SOURCES = ("pipe", "pty")
 
@@ -82,6 +88,9 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     grace: float | None = None
     quiet_after: float | None = None
     stalled_after: float | None = None
+    on_stalled: tuple[Action, ...] | None = None
+    stalled_pause: float | None = None
+    nudge: str | None = None
     source: Source | None = None
     window: Window | None = None
     stdin: Stdin | None = None
@@ -114,6 +123,9 @@ def read_level(section: Section) -> Level:
         grace=section.duration("grace", zero=True),
         quiet_after=section.duration("quiet_after", zero=False),
         stalled_after=section.duration("stalled_after", zero=False),
+        on_stalled=read_steps(section, "on_stalled"),
+        stalled_pause=section.duration("stalled_pause", zero=False),
+        nudge=_read_nudge(section),
         source=_read_source(section),
         window=_read_window(section),
         stdin=_read_stdin(section),
@@ -121,6 +133,13 @@ def read_level(section: Section) -> Level:
         allow_failure=section.flag("allow_failure"),
         progress_file=section.text("progress_file"),
     )
+
+
+def _read_nudge(section: Section) -> str | None:
+    text = section.text("nudge", empty=True)
+    if text is not None and len(text.encode()) > _LONGEST_NUDGE:
+        section.reject("nudge", f"longer than {_LONGEST_NUDGE} bytes, which agents take for a paste; write less")
+    return text
 
 
 def _read_command(section: Section) -> Command | None:

@@ -1,7 +1,6 @@
 """What is known of the attempts that run, from records and from looks at them: the evidence for their verdicts."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from protocols.events import (
     AttemptStarting,
@@ -16,62 +15,19 @@ from protocols.events import (
     WorkerExited,
     WorkerOutput,
     WorkerStarted,
+    WorkerStopping,
     WorkerVerdict,
 )
-from protocols.evidence import Evidence, Exit, Mark, Question
+from protocols.evidence import Evidence, Exit, Mark, Question, Said
 from protocols.ids import WorkerId
 from protocols.liveness_states import State
+from protocols.prompts import Prompt
 from protocols.rate import LongRate
+from protocols.sight import Glimpse, Sight, Tail, Wanted
 from protocols.silence import Policy
 from protocols.verdict import Verdict, judge_liveness
 
-__all__ = ["Pulse", "Pulses", "Sight", "Tail", "Wanted"]
-
-
-class Tail(NamedTuple):
-    """An end of output that is new."""
-
-    stream: Stream
-    """The one that grew last."""
-    since: int
-    """Where its end was at the look before, if that was at the same stream."""
-    end: int
-    size: int
-    """Bytes of all streams."""
-    alone: bool
-    """All that is new is in this stream."""
-
-
-class Wanted(NamedTuple):
-    """Whom to look at, and where."""
-
-    worker: WorkerId
-    attempt: int
-    source: Source
-    process: tuple[int, int] | None
-    """Pid and start time of its leader; None while it has none."""
-    tail: Tail | None
-    """What is to be read; None where nothing is new."""
-
-
-class Sight(NamedTuple):
-    """What one look at a worker showed."""
-
-    alive: bool = True
-    """Its leader has not ended."""
-    cpu: float | None = 0.0
-    """CPU seconds that its tree has used in all; None where that cannot be read."""
-    partial: bool = False
-    """It has used more than that."""
-    descendants: int = 0
-    zombies: int = 0
-    spooled: int = 0
-    """Bytes of its output that are on disk."""
-    mark: Mark | None = None
-    asks: str | None = None
-    """What it asks with the last of its output."""
-    new: bool = True
-    """Its output shows something that it did not show at the look before, as far as that can be told."""
+__all__ = ["Pulse", "Pulses"]
 
 
 @dataclass(slots=True)
@@ -82,6 +38,7 @@ class Pulse:
     attempt: int
     source: Source
     asked_at: float
+    window: tuple[int, int] | None = None
     process: tuple[int, int] | None = None
     started_at: float | None = None
     last_byte: float | None = None
@@ -90,12 +47,15 @@ class Pulse:
     grown: Stream = "stdout"
     """The stream that grew last."""
     blocked: dict[Stream, str] = field(default_factory=dict)
+    stopping: bool = False
+    """Its end has begun: nothing is to be done about it any more."""
     told: tuple[State, bool] | None = None
     """The verdict that was recorded last."""
     verdict: Verdict | None = None
     _cpu: LongRate | None = None
     _mark: Mark | None = None
     _asked: Question | None = None
+    _idle: Said | None = None
     _read: Tail | None = None
     """What was looked at last, and when."""
     _read_at: float | None = None
@@ -115,7 +75,7 @@ class Pulse:
     def wanted(self, *, tail: bool) -> Wanted:
         """What to look at; with ``tail`` at the end of its output too, where that is new."""
         new = self._tail() if tail and self.size != (0 if self._read is None else self._read.size) else None
-        return Wanted(self.worker, self.attempt, self.source, self.process, new)
+        return Wanted(self.worker, self.attempt, self.source, self.process, new, self.window)
 
     def _tail(self) -> Tail:
         end, size, read = self.ends[self.grown], self.size, self._read
@@ -125,7 +85,10 @@ class Pulse:
 
     def see(self, wanted: Wanted, sight: Sight, now: float, *, read: bool) -> None:
         """Take a look into account. ``read``: nothing keeps those from working who read its output."""
-        if wanted.tail is not None:
+        if sight.glimpse is not None:
+            self._watch(sight.glimpse, now)
+            self._read, self._read_at = wanted.tail or self._read, now
+        elif wanted.tail is not None:
             self._take(wanted.tail, sight, now)
         if read and self.size >= self._spooled:  # all that was on disk a look ago is recorded
             self._reader_at = now
@@ -148,6 +111,22 @@ class Pulse:
         elif self._repeats_since is None:
             self._repeats_since = self._read_at  # what was not seen then was not there before
         self._read, self._read_at = tail, now
+
+    def _watch(self, glimpse: Glimpse, now: float) -> None:
+        """Take a look at its screen into account. What it asks is believed once the screen is settled, and until it
+        shows that no more."""
+        self._mark, prompt = glimpse.mark, glimpse.prompt
+        since = now if self.last_byte is None else self.last_byte
+        if prompt is None:
+            self._asked = self._idle = None
+        elif glimpse.settled and prompt.kind == "idle":
+            self._asked, self._idle = None, self._idle or Said("idle", since)
+        elif glimpse.settled and prompt.kind != "idle" and not _is_same(self._asked, prompt):
+            self._asked, self._idle = Question(since, prompt.kind, prompt.text), None
+        if glimpse.new:
+            self._repeats_since = None
+        elif glimpse.grown and self._repeats_since is None and self.last_byte is not None:
+            self._repeats_since = now if self._read_at is None else self._read_at
 
     def is_ending(self, now: float, policy: Policy) -> bool:
         """Its leader is gone, which is about to be recorded: until then nothing is to be said of it."""
@@ -177,6 +156,7 @@ class Pulse:
             zombies=sight.zombies,
             blocked=next(iter(self.blocked.values()), ""),
             question=None if answered else self._asked,
+            said=self._idle,
             mark=self._mark,
         )
         self.verdict = judge_liveness(evidence, policy, self.verdict)
@@ -212,7 +192,7 @@ class Pulses:
                     pulse.ends[event.stream] = max(pulse.ends.get(event.stream, 0), end)
                     pulse.grown, pulse.last_byte = event.stream, moment
             case AttemptStarting():
-                self.running[event.worker] = Pulse(event.worker, event.attempt, event.source, moment)
+                self.running[event.worker] = Pulse(event.worker, event.attempt, event.source, moment, event.window)
             case WorkerExited():
                 if self._pulse(event) is not None:
                     del self.running[event.worker]
@@ -222,7 +202,7 @@ class Pulses:
                 self.keeper = None if isinstance(event, KeeperLost) else self.keeper
                 for each in self.running.values():
                     each.blocked.clear()  # the keeper that comes says it again
-            case WorkerStarted() | WorkerVerdict() | SpoolBlocked() | SpoolResumed():
+            case WorkerStarted() | WorkerVerdict() | WorkerStopping() | SpoolBlocked() | SpoolResumed():
                 pulse = self._pulse(event)
                 if pulse is not None:
                     _apply(pulse, event, moment)
@@ -230,20 +210,35 @@ class Pulses:
                 pass
 
     def _pulse(
-        self, event: WorkerOutput | WorkerStarted | WorkerVerdict | WorkerExited | SpoolBlocked | SpoolResumed
+        self,
+        event: WorkerOutput
+        | WorkerStarted
+        | WorkerVerdict
+        | WorkerStopping
+        | WorkerExited
+        | SpoolBlocked
+        | SpoolResumed,
     ) -> Pulse | None:
         """None where it is of an attempt that does not run."""
         pulse = self.running.get(event.worker)
         return pulse if pulse is not None and pulse.attempt == event.attempt else None
 
 
-def _apply(pulse: Pulse, event: WorkerStarted | WorkerVerdict | SpoolBlocked | SpoolResumed, moment: float) -> None:
+def _apply(
+    pulse: Pulse, event: WorkerStarted | WorkerVerdict | WorkerStopping | SpoolBlocked | SpoolResumed, moment: float
+) -> None:
     match event:
         case WorkerStarted():
             pulse.process, pulse.started_at = (event.pid, event.start_ticks), moment
         case WorkerVerdict() if pulse.verdict is None:  # of who judged it before us; our own we know already
             pulse.told = (event.state, event.confirmed)
+        case WorkerStopping():
+            pulse.stopping = True
         case SpoolBlocked():
             pulse.blocked[event.stream] = event.error
         case SpoolResumed():
             pulse.blocked.pop(event.stream, None)
+
+
+def _is_same(asked: Question | None, prompt: Prompt) -> bool:
+    return asked is not None and (asked.kind, asked.text) == (prompt.kind, prompt.text)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from protocols.events import Stream, TaskStatus, WorkerExited, WorkerStarted
+from protocols.events import EndReason, Stream, TaskStatus, WorkerExited, WorkerStarted
 from protocols.ids import AttemptId, TaskId
 from protocols.states import AttemptView, RunView, TaskView
 
-__all__ = ["OpenAttempt", "Resumption", "find_resumption"]
+__all__ = ["FORGIVEN", "OpenAttempt", "Resumption", "find_resumption"]
 
+FORGIVEN: frozenset[EndReason] = frozenset(("orphaned", "stalled"))
+"""Ends that count for no retry: these attempts were ended so that others may take their place."""
 _DONE: frozenset[TaskStatus] = frozenset(("succeeded", "failed", "timed-out", "parked"))
 
 
@@ -76,7 +78,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
             (task.id, task.status == "succeeded") for task in sorted(over, key=lambda task: task.changed_seq)
         ),
         attempts={task.id: len(task.attempts) for task in tasks if task.attempts},
-        forgiven={task.id: orphans for task in tasks if (orphans := _count_orphans(task))},
+        forgiven={task.id: count for task in tasks if (count := _count_forgiven(task))},
         open=tuple(
             OpenAttempt(
                 task=task.id,
@@ -116,9 +118,10 @@ def _is_news(task: TaskView, attempt: AttemptView) -> bool:
     return attempt.number > task.current or (attempt.number == task.current and task.status == "running")
 
 
-def _count_orphans(task: TaskView) -> int:
-    """Not those of which nobody has said yet what that means for the task."""
+def _count_forgiven(task: TaskView) -> int:
+    """How many ended for a reason that counts for no retry, without those of which nobody has said yet what that means
+    for the task."""
     return sum(
-        attempt.exited is not None and attempt.exited.reason == "orphaned" and not _is_news(task, attempt)
+        attempt.exited is not None and attempt.exited.reason in FORGIVEN and not _is_news(task, attempt)
         for attempt in task.attempts
     )

@@ -24,6 +24,7 @@ from protocols.events import (
     Stream,
     TaskStatus,
     TaskStatusChanged,
+    WorkerAction,
     WorkerAdopted,
     WorkerExited,
     WorkerHeartbeat,
@@ -47,6 +48,7 @@ _OfAttempt: TypeAlias = (
     | WorkerProgress
     | WorkerHeartbeat
     | WorkerVerdict
+    | WorkerAction
     | WorkerStopping
     | WorkerExited
     | SpoolBlocked
@@ -65,6 +67,7 @@ class AttemptView:
     starting_at: float
     timeout: float | None = None
     source: Source = "pipe"
+    window: tuple[int, int] | None = None
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
@@ -79,6 +82,8 @@ class AttemptView:
     """Why no more of a stream is taken, for each of which that is so."""
     verdict: WorkerVerdict | None = None
     """The last one. Behind its end: what it was until then."""
+    actions: tuple[WorkerAction, ...] = ()
+    """What was done about it while it stood still, or could not be done."""
     _stalled: float = 0.0
 
     def apply(self, event: _OfAttempt) -> None:
@@ -94,11 +99,10 @@ class AttemptView:
                 self.progress = event
             case WorkerHeartbeat():
                 self.heartbeat = event
-            case WorkerVerdict() if self.exited is None:
-                self._stalled = self.stalled_for(event.at)
-                self.verdict = event
             case WorkerVerdict():
-                pass  # its end is the last word
+                self._judge(event)
+            case WorkerAction():
+                self.actions = (*self.actions, event)
             case WorkerStopping():
                 self.stopping = event
             case WorkerExited():
@@ -110,6 +114,11 @@ class AttemptView:
                 self.blocked.pop(event.stream, None)
             case _:
                 assert_never(event)
+
+    def _judge(self, verdict: WorkerVerdict) -> None:
+        if self.exited is None:  # its end is the last word
+            self._stalled = self.stalled_for(verdict.at)
+            self.verdict = verdict
 
     def stalled_for(self, now: float) -> float:
         """Seconds that it was stalled in all, until its end or until now."""
@@ -205,6 +214,7 @@ class RunView:
                         event.at,
                         event.timeout,
                         event.source,
+                        event.window,
                         epoch=self.epoch,
                     )
                 )

@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from actors.control_input import Inputs
 from actors.control_port import ControlPort
 from actors.display import JsonText, LiveText, PlainText
 from actors.door import Door
@@ -21,6 +22,7 @@ from actors.liveness import Liveness
 from actors.messages import Append, FollowRequest, Subscribe
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, KeeperAsk, Order, StopRun
+from actors.remedies import Care, Remedies
 from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
@@ -203,6 +205,7 @@ class Run:
             journal=folder.journal,
             subscribe=channels.requests,
             outbox=channels.decisions,
+            inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
         )
 
     def _liveness(self) -> Liveness:
@@ -220,6 +223,11 @@ class Run:
             outbox=channels.events,
             inspect=partial(Inspector, folder, choose_markers(tasks)),
             policies={WorkerId(task.id): policies[task.quiet_after, task.stalled_after] for task in tasks},
+            remedies=Remedies(
+                cares={WorkerId(task.id): Care.of(task) for task in tasks},
+                orders=channels.orders,
+                decisions=channels.decisions,
+            ),
             heartbeat=heartbeat,
         )
 

@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from actors.unix_socket import connect_unix
-from protocols.control import RunStatus, StatusParams, StopParams, StopResult
+from protocols.control import RunStatus, SendParams, SendResult, StatusParams, StopParams, StopResult
 from protocols.errors import FleetError, UnreachableError
 from protocols.jsonrpc import Failure, Request, Response
 
@@ -18,7 +18,7 @@ __all__ = ["Client", "open_client"]
 
 _ANSWER = 5.0  # a supervisor that says nothing for so long is stopped, starved or stuck
 
-Result = TypeVar("Result", RunStatus, StopResult)
+Result = TypeVar("Result", RunStatus, StopResult, SendResult)
 
 
 @dataclass(slots=True)
@@ -36,6 +36,10 @@ class Client:
         """Return when the stop is in the journal."""
         return await self._call("stop", params, StopResult)
 
+    async def send(self, params: SendParams) -> SendResult:
+        """Return when the worker took all of it. Raise FleetError where it did not, with the reason."""
+        return await self._call("send", params, SendResult)
+
     async def wait_closed(self) -> None:
         """Return when the supervisor has closed the connection: the run has ended."""
         try:
@@ -44,7 +48,7 @@ class Client:
         except trio.BrokenResourceError:
             pass  # it ended less politely
 
-    async def _call(self, method: str, params: StatusParams | StopParams, kind: type[Result]) -> Result:
+    async def _call(self, method: str, params: StatusParams | StopParams | SendParams, kind: type[Result]) -> Result:
         request = Request(jsonrpc="2.0", method=method, params=msgspec.Raw(msgspec.json.encode(params)), id=1)
         with trio.move_on_after(_ANSWER):
             line = await self._exchange(msgspec.json.encode(request) + b"\n")

@@ -17,6 +17,7 @@ import msgspec
 from actors.journal_file import open_journal, read_records
 from actors.keeper_process.cgroups import our_place
 from actors.keeper_process.procfs import read_process
+from actors.screens import can_read_screens
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.events import FleetSwept
 from protocols.sizes import format_bytes
@@ -25,6 +26,7 @@ from supervisor.locks import lock_owner
 from supervisor.standing import tell_stopped
 from supervisor.state import check_state, open_state
 from supervisor.sweep import find_end
+from supervisor.terminal_view import INSTALL_TERM
 
 __all__ = ["Finding", "examine"]
 
@@ -64,6 +66,7 @@ def examine(state: Path) -> list[Finding]:
         _processes(resource.getrlimit(resource.RLIMIT_NPROC)[0]),
         _inotify(Path("/proc/sys/fs/inotify")),
         _terminals(),
+        _screens(),
         _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
         _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
         _memory_limits(our_place()),
@@ -128,6 +131,14 @@ def _terminals() -> Finding:
         advice = 'without them source = "pty" does not work; mount devpts on /dev/pts, or raise sysctl kernel.pty.max'
         return Finding("terminals", "warn", f"none can be opened: {exc.strerror}", advice)
     return Finding("terminals", "ok", "can be opened")
+
+
+def _screens() -> Finding:
+    """A convenience: the end of what a worker prints tells the rest."""
+    if can_read_screens():
+        return Finding("screens", "ok", "what terminals show can be read")
+    found = "what terminals show is not read, so nobody sees what is asked there; everything else works"
+    return Finding("screens", "ok", found, f"for that, {INSTALL_TERM}")
 
 
 def _pipes(path: Path, *, privileged: bool) -> Finding:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from protocols.deeds import list_deeds
 from protocols.events import EndReason, Outcome, Stream, TaskStatus
 from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
 from protocols.layout import FleetFolder
@@ -46,6 +47,8 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     stalled_seconds: float = 0.0
     """How long it was known to stand still, in all."""
+    actions: tuple[str, ...] = ()
+    """What was done about that: ``nudged`` and the like."""
 
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +168,7 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: f
         swept=exited.swept if exited else (),
         error=exited.error if exited else "",
         stalled_seconds=round(attempt.stalled_for(last_at), 3),
+        actions=list_deeds(attempt.actions),
     )
 
 

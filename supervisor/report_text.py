@@ -86,7 +86,8 @@ def _reason(task: TaskReport) -> str:
         f"{task.reason} (allowed)" if task.allowed and task.status in ("failed", "timed-out", "parked") else task.reason
     )
     stalled = sum(attempt.stalled_seconds for attempt in task.attempts)
-    parts = (reason, f"stalled for {format_elapsed(stalled)} in all" if stalled else "")
+    done = ", ".join(action for attempt in task.attempts for action in attempt.actions)
+    parts = (reason, f"stalled for {format_elapsed(stalled)} in all" if stalled else "", done)
     return "; ".join(part for part in parts if part)
 
 
@@ -101,6 +102,7 @@ def _failure(folder: FleetFolder, task: TaskReport) -> str:
 def _account(attempt: AttemptReport) -> str:
     end = f"exit code {attempt.code}" if attempt.code is not None else _end(attempt)
     parts = [end or "did not end", _elapsed(attempt.seconds), attempt.error]
+    parts.extend(attempt.actions)
     parts.extend(f"left behind and ended: {process}" for process in attempt.swept)
     return "; ".join(part for part in parts if part)
 

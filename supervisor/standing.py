@@ -139,4 +139,5 @@ def _what(line: TaskLine, now: float) -> str:
     if line.status != "running":  # nobody saw how it ended
         return f"{line.reason}; it was {verdict.state}: {reasons}"
     since = f"{verdict.state} for {format_elapsed(now - verdict.at)}" if now > verdict.at else verdict.state
-    return f"{since}; that began with: {reasons}"
+    done = f", {', '.join(line.actions)}" if line.actions else ""
+    return f"{since}{done}; that began with: {reasons}"

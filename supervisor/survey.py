@@ -1,17 +1,20 @@
 """What can be said about a plan without running it: waves, the critical path, environments."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from actors.screens import can_read_screens
 from protocols.durations import format_duration
 from protocols.environment import withheld_environment, worker_environment
 from protocols.events import Source
 from protocols.graph import critical_path, waves
 from protocols.ids import TaskId
+from protocols.layout import streams_of
 from protocols.plan import Plan, Task
 from protocols.wording import escaped
+from supervisor.terminal_view import INSTALL_TERM
 
 __all__ = ["Survey", "render", "survey"]
 
@@ -44,6 +47,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     slowest: Slowest | None
     """None where some task has no timeout."""
     environments: tuple[Environment, ...]
+    notes: tuple[str, ...] = ()
+    """What will not be as somebody may expect, though the plan can run."""
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -58,7 +63,13 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
         critical_path=critical_path(needs),
         slowest=_find_slowest(plan),
         environments=_group_environments(plan.tasks, base),
+        notes=tuple(_notes(plan)),
     )
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    if any("terminal" in streams_of(task.source) for task in plan.tasks) and not can_read_screens():
+        yield f"what is asked on the terminals of its tasks will not be seen; for that, {INSTALL_TERM}"
 
 
 def _find_slowest(plan: Plan) -> Slowest | None:
@@ -102,6 +113,7 @@ def render(found: Survey, width: int = 100) -> str:
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
     for group in found.environments:
         lines.extend(_render_environment(group, width, alone=len(found.environments) == 1))
+    lines.extend(_wrap("note: ", note, width) for note in found.notes)
     return "\n".join(lines)
 
 

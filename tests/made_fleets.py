@@ -62,7 +62,9 @@ def status(task: str, status: TaskStatus, *, attempt: int = 0, reason: str = "",
     return TaskStatusChanged(at=at, task=TaskId(task), status=status, attempt=attempt, reason=reason)
 
 
-def starting(task: str, attempt: int = 1, *, at: float = AT, source: Source = "pipe") -> AttemptStarting:
+def starting(
+    task: str, attempt: int = 1, *, at: float = AT, source: Source = "pipe", window: tuple[int, int] | None = None
+) -> AttemptStarting:
     return AttemptStarting(
         at=at,
         worker=WorkerId(task),
@@ -71,6 +73,7 @@ def starting(task: str, attempt: int = 1, *, at: float = AT, source: Source = "p
         argv=("true",),
         cwd="/work",
         source=source,
+        window=window,
     )
 
 

@@ -132,3 +132,14 @@ def test_a_cgroup_is_a_convenience(tmp_path: Path) -> None:
 def test_who_keeps_the_limits_of_memory_is_told() -> None:
     assert "four times a second" in doctor._memory_limits(None).found
     assert "cgroups in /sys/fs/cgroup/x" in doctor._memory_limits(Path("/sys/fs/cgroup/x")).found
+
+
+def test_that_no_screen_can_be_read_is_told_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.doctor.can_read_screens", lambda: False)
+
+    [finding] = [each for each in examine(tmp_path / "s") if each.subject == "screens"]
+
+    assert finding.level == "ok"
+    assert "everything else works" in finding.found and "callboard[term]" in finding.advice

@@ -15,7 +15,7 @@ from protocols.evidence import Mark
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from protocols.markers import Markers
-from protocols.pulse import Sight, Tail, Wanted
+from protocols.sight import Sight, Tail, Wanted
 from tests.process_trees import Leader, Trees, open_trees, wait_until
 
 A = WorkerId("a")

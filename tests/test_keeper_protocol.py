@@ -23,6 +23,7 @@ from protocols.keeper import (
     Finished,
     Forget,
     Hello,
+    Interrupt,
     Message,
     Ping,
     Reaped,
@@ -39,6 +40,7 @@ from protocols.keeper import (
     Stopping,
     Unattributed,
     Welcome,
+    Write,
     decode_message,
     encode_request,
     from_os,
@@ -138,6 +140,8 @@ _TERMS = keeper_side.Terms(A, _PIPES, b"/status", True, float("inf"), 0.0, 2.0)
         (Stop(attempt=A, grace=0.0, reason="stop"), keeper_side.Stop(A, 0.0, "stop")),
         (CloseStdin(attempt=A), keeper_side.CloseStdin(A)),
         (Resize(attempt=A, window=(80, 24)), keeper_side.Resize(A, Window(80, 24))),
+        (Write(attempt=A, data=to_os(_EVERY_BYTE)), keeper_side.Write(A, _EVERY_BYTE)),
+        (Interrupt(attempt=A), keeper_side.Interrupt(A)),
         (Forget(attempt=A), keeper_side.Forget(A)),
         (Ping(), keeper_side.Ping()),
         (Shutdown(), keeper_side.Shutdown()),
@@ -234,4 +238,10 @@ def test_what_no_keeper_says_is_an_error(line: bytes) -> None:
 def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
     assert MAX_MESSAGE == MAX_LINE
     said = {each.__struct_config__.tag for each in get_args(Request)}
-    assert len(said) == len(get_args(keeper_side.Request)) == 10
+    assert len(said) == len(get_args(keeper_side.Request)) == 12
+
+
+@pytest.mark.parametrize("data", [None, "", "x" * 4097, "☃", 5])
+def test_input_that_no_pipe_takes_at_once_is_refused(data: object) -> None:
+    with pytest.raises(BadRequestError, match="data: "):
+        parse_request({"op": "write", "attempt": A, "data": data})

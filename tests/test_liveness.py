@@ -17,7 +17,7 @@ from protocols.events import Event, KeeperStarted, Record, WorkerVerdict
 from protocols.evidence import Mark
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
-from protocols.pulse import Sight, Wanted
+from protocols.sight import Sight, Wanted
 from protocols.silence import Policy
 from tests.made_fleets import exited, output, started, starting
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocols.evidence import Evidence, Question
-from protocols.liveness_actions import Action, Climb, Ladder, climb, read_steps
-from protocols.liveness_states import State
+from protocols.liveness_actions import Climb, Ladder, climb, read_steps
+from protocols.liveness_states import Action, State
 from protocols.section import Problems, Section
 from protocols.silence import Policy, Watch
 from protocols.verdict import Verdict

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from protocols.events import (
     WorkerExited,
 )
 from protocols.ids import RunId, TaskId, WorkerId
+from protocols.liveness_actions import Remedy
 from protocols.plan import Plan, Task
 from protocols.pressure import Limits, Machine
 from protocols.restarts import RestartPolicy
@@ -613,3 +615,70 @@ async def test_a_stop_ends_the_waiting_for_the_machine(autojump_clock: MockClock
         await stage.empty_the_fleet()
 
     assert stage.statuses() == {"a": "stopped", "b": "stopped"}
+
+
+def _remedy(action: Literal["restart", "fail"], attempt: int = 1) -> Remedy:
+    return Remedy(TaskId("a"), attempt, action, "silent for 5m")
+
+
+async def test_a_stalled_worker_that_is_to_be_restarted_uses_up_no_retry(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=1, grace=3.0)) as stage:
+        first = await stage.next_start()
+        await stage.decisions.send(_remedy("restart"))
+        stop = await stage.orders.receive()
+        await stage.end(first, None, "stalled", "SIGTERM")
+        await stage.end(await stage.next_start(), 1)
+        await stage.end(await stage.next_start())
+        await stage.empty_the_fleet()
+
+    assert stop == StopWorker(WorkerId("a"), 3.0, "stalled")
+    changes = [event for event in stage.events if isinstance(event, TaskStatusChanged)]
+    assert [(change.status, change.reason) for change in changes] == [
+        ("running", ""),
+        ("retrying", "stalled: silent for 5m; killed by SIGTERM"),
+        ("running", ""),
+        ("retrying", "exit code 1"),
+        ("running", ""),
+        ("succeeded", ""),
+    ]
+
+
+@pytest.mark.parametrize("service", [False, True])
+async def test_a_stalled_worker_that_is_given_up_fails_whatever_tries_are_left(
+    autojump_clock: MockClock, service: bool
+) -> None:
+    again: dict[str, object] = {"restart": RestartPolicy(when="always")} if service else {"retries": 5}
+    async with conducted(task("a", **again)) as stage:
+        first = await stage.next_start()
+        await stage.decisions.send(_remedy("fail"))
+        await stage.orders.receive()
+        await stage.end(first, None, "stalled", "SIGKILL")
+        await stage.empty_the_fleet()
+
+    last = [event for event in stage.events if isinstance(event, TaskStatusChanged)][-1]
+    assert (last.status, last.reason) == ("failed", "stalled: silent for 5m; killed by SIGKILL")
+
+
+async def test_a_stalled_worker_that_ends_by_itself_meanwhile_is_judged_by_that(autojump_clock: MockClock) -> None:
+    async with conducted(task("a")) as stage:
+        first = await stage.next_start()
+        await stage.decisions.send(_remedy("fail"))
+        await stage.orders.receive()
+        await stage.end(first, 0)
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "succeeded"}
+
+
+async def test_a_remedy_for_another_attempt_or_during_a_stop_changes_nothing(autojump_clock: MockClock) -> None:
+    async with conducted(task("a")) as stage:
+        first = await stage.next_start()
+        await stage.decisions.send(_remedy("fail", attempt=2))
+        await stage.decisions.send(StopRun("SIGINT", None))
+        stop = await stage.orders.receive()
+        await stage.decisions.send(_remedy("fail"))
+        await stage.end(first, None, "stop", "SIGTERM")
+        await stage.empty_the_fleet()
+
+    assert stop == StopWorker(WorkerId("a"), 10.0, "stop")
+    assert stage.statuses() == {"a": "stopped"}

@@ -36,6 +36,7 @@ def _exited(reason: EndReason, end: int | str | None, error: str = "") -> Worker
         (_exited("exit", "SIGTERM"), "failed", "killed by SIGTERM", True),
         (_exited("timeout", 0), "timed-out", "timed out after 1m30s, exit code 0", True),
         (_exited("timeout", "SIGKILL"), "timed-out", "timed out after 1m30s, killed by SIGKILL", True),
+        (_exited("stalled", "SIGTERM"), "failed", "stalled; killed by SIGTERM", True),
         (_exited("stop", 0), "stopped", "exit code 0", False),
         (_exited("stop", None, "stopped before its start"), "stopped", "stopped before its start", False),
         (_exited("orphaned", "SIGTERM"), "failed", "ended because its supervisor was gone", True),

@@ -12,7 +12,8 @@ from protocols.events import Event, KeeperLost, KeeperStarted, Record, SpoolBloc
 from protocols.evidence import Mark
 from protocols.ids import WorkerId
 from protocols.liveness_states import State
-from protocols.pulse import Pulse, Pulses, Sight, Tail, Wanted
+from protocols.pulse import Pulse, Pulses
+from protocols.sight import Sight, Tail, Wanted
 from protocols.silence import Policy
 from protocols.verdict import Verdict
 from tests.made_events import records

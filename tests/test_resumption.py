@@ -88,11 +88,12 @@ def test_each_cut_between_two_records_leaves_the_task_in_one_place(
     assert (left.open, left.statuses) == ((), {})
 
 
-def test_attempts_that_ended_with_their_supervisor_are_forgiven() -> None:
+@pytest.mark.parametrize("reason", ["orphaned", "stalled"])
+def test_attempts_that_ended_with_their_supervisor_or_stood_still_are_forgiven(reason: str) -> None:
     left = _left(
         [
             run_started("a"),
-            *(starting("a"), exited("a", code=1), starting("a", 2), exited("a", 2, reason="orphaned")),
+            *(starting("a"), exited("a", code=1), starting("a", 2), exited("a", 2, reason=reason)),
             status("a", "retrying", attempt=2),
         ]
     )

@@ -6,15 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.orders import Answer, Ask, Decision, EndFleet, FleetEmpty, Order, StopWorker, WorkerEnded
+from actors.orders import (
+    Answer,
+    Ask,
+    Decision,
+    EndFleet,
+    FleetEmpty,
+    InterruptWorker,
+    Order,
+    SendInput,
+    StopWorker,
+    WorkerEnded,
+)
 from actors.roster import Roster
 from protocols.errors import KeeperError
 from protocols.events import WorkerExited
 from protocols.ids import WorkerId
-from protocols.keeper import Finished, Forget, Shutdown, Stop
+from protocols.keeper import Finished, Forget, Interrupt, Shutdown, Stop, Write
 from tests.surroundings import Stage, start, surrounded
 
 
@@ -141,3 +153,62 @@ async def test_without_anybody_who_commands_or_decides_all_workers_are_stopped_a
 
     assert sorted(stop.grace for stop in stops if isinstance(stop, Stop)) == [3.0, 4.0]
     assert sorted(fleet.exits()) == ["a", "b"]
+
+
+def reach(data: bytes | None, attempt: int | None = 1) -> tuple[Order, trio.MemoryReceiveChannel[Answer]]:
+    send, receive = trio.open_memory_channel[Answer](1)
+    if data is None:
+        return InterruptWorker(WorkerId("a"), attempt, send), receive
+    return SendInput(WorkerId("a"), attempt, data, send), receive
+
+
+@pytest.mark.parametrize("attempt", [1, None])
+async def test_what_is_to_reach_a_worker_is_passed_on_with_who_waits_for_the_answer(
+    tmp_path: Path, attempt: int | None
+) -> None:
+    async with rostered(tmp_path) as fleet:
+        await fleet.orders.send(start("a"))
+        spawn = await fleet.stage.spawned()
+        for data in (b"y\xff", None):
+            order, answer = reach(data, attempt)
+            await fleet.orders.send(order)
+            ask = await fleet.stage.asks.receive()
+            assert isinstance(ask, Ask) and ask.answer is not None
+            id_ = spawn.request.attempt
+            assert ask.request == (Interrupt(attempt=id_) if data is None else Write(attempt=id_, data="y\xff"))
+            await ask.answer.send(Answer(b"{}"))
+            assert await answer.receive() == Answer(b"{}")
+        await fleet.stage.end(spawn)
+        await fleet.next_end()
+
+
+async def test_nobody_is_reached_who_does_not_run_or_is_another_attempt(tmp_path: Path) -> None:
+    async with rostered(tmp_path) as fleet:
+        order, answer = reach(b"x", None)
+        await fleet.orders.send(order)
+        nobody = await answer.receive()
+        await fleet.orders.send(start("a", 2))
+        spawn = await fleet.stage.spawned()
+        order, answer = reach(b"x", 1)
+        await fleet.orders.send(order)
+        other = await answer.receive()
+        await fleet.stage.end(spawn)
+        await fleet.next_end()
+
+    assert str(nobody.error) == str(other.error) == 'worker "a" does not run'
+
+
+async def test_who_cannot_be_reached_without_waiting_is_told(tmp_path: Path) -> None:
+    async with rostered(tmp_path) as fleet:
+        await fleet.orders.send(start("a"))
+        spawn = await fleet.stage.spawned()
+        waiting = [reach(b"x") for _ in range(17)]
+        for order, _ in waiting:
+            await fleet.orders.send(order)
+        refused = await waiting[-1][1].receive()
+        for _ in range(16):
+            await fleet.stage.asks.receive()
+        await fleet.stage.end(spawn)
+        await fleet.next_end()
+
+    assert "there is too much to do; try again" in str(refused.error)

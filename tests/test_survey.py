@@ -1,5 +1,7 @@
 """What is said about a plan without running it."""
 
+import pytest
+
 from protocols.ids import TaskId
 from protocols.plan_parser import parse_plan
 from supervisor.survey import Environment, Slowest, Survey, render, survey
@@ -121,3 +123,16 @@ def test_lines_fit_a_narrow_terminal() -> None:
     text = render(survey(plan, "x.toml", {f"VARIABLE_{number}": "" for number in range(20)}), 40)
 
     assert all(len(line) <= 40 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(("source", "readable", "notes"), [("pty", False, 1), ("pty", True, 0), ("pipe", False, 0)])
+def test_a_plan_with_terminals_says_where_nobody_will_see_what_is_asked_there(
+    source: str, readable: bool, notes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.survey.can_read_screens", lambda: readable)
+    plan = parse_plan(f'tasks = [{{ id = "a", command = ["sh"], source = "{source}" }}]', "x.toml")
+
+    found = survey(plan, "x.toml", {})
+
+    assert len(found.notes) == notes
+    assert ("note: what is asked on the terminals" in render(found)) == bool(notes)

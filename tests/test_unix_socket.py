@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.unix_socket import bind_unix, connect_unix, is_listening, peer_user
+from actors.unix_socket import bind_unix, connect_unix, is_listening, peer_process, peer_user
 
 
 @pytest.fixture
@@ -82,5 +82,6 @@ async def test_the_user_at_the_other_end_is_told_by_the_kernel(tmp_path: Path) -
     with bind_unix(tmp_path / "s.sock") as listener, connect_unix(tmp_path / "s.sock") as client:
         server, _ = listener.accept()
         with trio.socket.from_stdlib_socket(server) as wrapped:
+            assert peer_process(client) == peer_process(wrapped) == os.getpid()
             assert peer_user(client) == peer_user(wrapped) == os.geteuid()
             assert isinstance(client, socket.socket)

@@ -11,18 +11,22 @@ from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fields import BadRequestError, Window
 from actors.keeper_process.fleet import Fleet
+from actors.keeper_process.inputs import NoInputError, interrupt, write
 from actors.keeper_process.launch import BOOT_ID, ends_of, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
+    Change,
     CloseStdin,
     Forget,
     Hello,
+    Interrupt,
     Ping,
     Reaped,
     Resize,
     Shutdown,
     Spawn,
     Stop,
+    Write,
     fds_of,
     parse_message,
     parse_request,
@@ -71,7 +75,7 @@ class Operations:
         fds = peer.take_fds(min(fds_of(message), MAX_FDS))
         try:
             answer = self._answer(peer, message, number, fds)
-        except (BadRequestError, RefusedError, StartError, OSError) as exc:
+        except (BadRequestError, RefusedError, StartError, NoInputError, OSError) as exc:
             self._refuse(peer, number, exc)
             return
         finally:
@@ -104,6 +108,8 @@ class Operations:
             return self._spawn(request)
         if isinstance(request, Adopt):
             return self._adopt(request, fds)
+        if isinstance(request, Write):
+            return {"written": write(self._known(request.attempt), request.data)}, []
         if not isinstance(request, Ping):
             self._change(request)
         return {}, []
@@ -151,10 +157,14 @@ class Operations:
             known = launched.attempt
         return _started(known), []
 
-    def _change(self, request: Reaped | Stop | CloseStdin | Resize | Forget) -> None:
-        attempt = self._fleet.attempts.get(request.attempt)
+    def _known(self, name: str) -> Attempt:
+        attempt = self._fleet.attempts.get(name)
         if attempt is None:
-            raise _unknown(request.attempt)
+            raise _unknown(name)
+        return attempt
+
+    def _change(self, request: Change) -> None:
+        attempt = self._known(request.attempt)
         match request:
             case Reaped():
                 self._fleet.reaped(attempt, request)
@@ -164,6 +174,8 @@ class Operations:
                 attempt.close_stdin()
             case Resize():
                 _resize(attempt, request)
+            case Interrupt():
+                interrupt(attempt)
             case Forget():
                 self._fleet.forget(attempt)
             case _:
@@ -179,7 +191,7 @@ class Operations:
 
     def _refuse(self, peer: Peer, number: int, exc: Exception) -> None:
         match exc:
-            case RefusedError() | StartError():
+            case RefusedError() | StartError() | NoInputError():
                 code = exc.code
             case OSError():
                 code = errno.errorcode.get(exc.errno or 0, "EIO")

@@ -7,12 +7,13 @@ from typing import NamedTuple, TypeAlias
 from actors.keeper_process.fields import BadRequestError, Fields, Window, encode
 from actors.keeper_process.worker_limits import Limits, parse_limits
 
-__all__ = ["Request", "fds_of", "parse_message", "parse_request"]
+__all__ = ["Change", "Request", "fds_of", "parse_message", "parse_request"]
 
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
 _REASONS = frozenset(
-    {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit"}
+    {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"}
 )
+_LONGEST_INPUT = 4096  # bytes that a pipe takes all or nothing of, and a terminal as one line
 
 
 class Hello(NamedTuple):
@@ -82,6 +83,15 @@ class Resize(NamedTuple):
     window: Window
 
 
+class Write(NamedTuple):
+    attempt: str
+    data: bytes
+
+
+class Interrupt(NamedTuple):
+    attempt: str
+
+
 class Forget(NamedTuple):
     attempt: str
 
@@ -94,7 +104,16 @@ class Shutdown(NamedTuple):
     pass
 
 
-Request: TypeAlias = Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Resize | Forget | Ping | Shutdown
+Change: TypeAlias = Reaped | Stop | CloseStdin | Resize | Interrupt | Forget
+"""What is done to an attempt, with nothing to tell about it."""
+Request: TypeAlias = Hello | Spawn | Adopt | Change | Write | Ping | Shutdown
+
+_OF_ATTEMPT: dict[str, type[CloseStdin | Interrupt | Forget]] = {
+    "close_stdin": CloseStdin,
+    "interrupt": Interrupt,
+    "forget": Forget,
+}
+_ALONE: dict[str, type[Ping | Shutdown]] = {"ping": Ping, "shutdown": Shutdown}
 
 
 def parse_message(line: bytes) -> dict[str, object]:
@@ -131,10 +150,10 @@ def parse_request(message: dict[str, object]) -> Request:
             return Stop(fields.attempt(), fields.seconds("grace"), fields.one_of("reason", _REASONS))
         case "resize":
             return Resize(fields.attempt(), fields.window())
-        case "close_stdin" | "forget" as op:
-            return CloseStdin(fields.attempt()) if op == "close_stdin" else Forget(fields.attempt())
-        case "ping" | "shutdown" as op:
-            return Ping() if op == "ping" else Shutdown()
+        case "write":
+            return Write(fields.attempt(), _input(fields))
+        case "close_stdin" | "interrupt" | "forget" | "ping" | "shutdown" as op:
+            return _ALONE[op]() if op in _ALONE else _OF_ATTEMPT[op](fields.attempt())
         case unknown:
             raise BadRequestError(f"op: there is no {unknown!r:.80}")
 
@@ -182,6 +201,13 @@ def _stdin(fields: Fields) -> Stdin:
     if kind == "file":
         return Stdin(kind, inner.path("text"))
     return Stdin(kind, encode("stdin.text", inner.text("text")))
+
+
+def _input(fields: Fields) -> bytes:
+    data = encode("data", fields.text("data"))
+    if not 0 < len(data) <= _LONGEST_INPUT:
+        raise BadRequestError(f"data: must be 1 to {_LONGEST_INPUT} bytes")
+    return data
 
 
 def _environment(pairs: list[bytes]) -> dict[bytes, bytes]:

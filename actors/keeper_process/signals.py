@@ -8,7 +8,7 @@ from actors.keeper_process.marks import mark_of
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, describe, read_process
 
-__all__ = ["kill", "signal_one", "terminate"]
+__all__ = ["kill", "signal_group", "signal_one", "terminate"]
 
 
 def terminate(attempt: Attempt, members: list[Process]) -> None:
@@ -33,6 +33,11 @@ def kill(attempt: Attempt, members: list[Process]) -> None:
         ours = _signal_member(attempt, process, signal.SIGKILL)
         if ours and _signal_group(process.pgrp, signal.SIGKILL):
             attempt.hit(process, description)  # gone before its own KILL, maybe, but not what it forked
+
+
+def signal_group(attempt: Attempt, signo: int) -> bool:
+    """To all that are still in the group of the leader. False: it leads none any more."""
+    return _leads_group(attempt) and _signal_group(attempt.pid, signo)
 
 
 def signal_one(process: Process, signo: int) -> bool:

@@ -3,15 +3,17 @@
 import errno
 import fcntl
 import os
+import signal
 import struct
 import termios
 
 from actors.keeper_process.fields import Window
 
-__all__ = ["TerminalEnd", "name_of", "open_slave", "open_terminal", "resize"]
+__all__ = ["TerminalEnd", "interrupt_foreground", "name_of", "open_slave", "open_terminal", "resize"]
 
 _TIOCGPTN = 0x80045430  # the number of the slave; os.ptsname came with Python 3.13
 _TIOCGPTPEER = 0x5441
+_TIOCSIG = 0x40045436
 _IUTF8 = 0o40000  # what terminals of today set: erasing takes a whole character
 # What a terminal may still hold when nobody is to write any more: its line and the kernel's buffers behind it.
 _HOLDS = 128 * 1024
@@ -39,6 +41,17 @@ def open_terminal(window: Window, opened: list[int]) -> tuple[tuple[int, ...], i
 def resize(master: int, window: Window) -> None:
     """Who is in the foreground of the terminal gets SIGWINCH."""
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", window.rows, window.columns, 0, 0))
+
+
+def interrupt_foreground(master: int) -> bool:
+    """SIGINT to who is in the foreground of the terminal. False: nobody is."""
+    try:
+        if os.tcgetpgrp(master) <= 0:
+            return False
+        fcntl.ioctl(master, _TIOCSIG, signal.SIGINT)
+    except OSError:
+        return False
+    return True
 
 
 def name_of(master: int) -> str:

@@ -6,6 +6,7 @@ from actors.cells import Style
 from actors.live.columns import STATE
 from actors.live.figures import whole_seconds
 from protocols.board import Activity, is_stalled, silence
+from protocols.deeds import list_deeds
 from protocols.events import WorkerStopping
 from protocols.liveness_states import State
 from protocols.states import AttemptView, TaskView
@@ -99,7 +100,8 @@ def _running(attempt: AttemptView) -> str:
 def _troubles(attempt: AttemptView, now: float) -> list[str]:
     troubles = [] if attempt.stopping is None else [_stopping(attempt.stopping, now)]
     if attempt.verdict is not None and is_stalled(attempt):
-        troubles.append(_standstill(attempt, now - attempt.verdict.at, now))
+        done = "".join(f", {each}" for each in list_deeds(attempt.actions))
+        troubles.append(_standstill(attempt, now - attempt.verdict.at, now) + done)
     return troubles + [f"output waits: {error}" for error in dict.fromkeys(attempt.blocked.values())]
 
 

@@ -30,6 +30,8 @@ _COMMANDS = {
     "runs": "List the runs of this folder.",
     "report": "Show what came out of a run.",
     "logs": "Print what a task wrote, byte for byte.",
+    "screen": "Print what the terminal of a task shows.",
+    "send": "Type a text for a running task, as a person at its terminal would.",
     "events": "Print the records of a run.",
     "prune": "Remove old runs.",
     "doctor": "Examine this machine for what callboard needs.",

@@ -1,0 +1,56 @@
+"""The method ``send`` of a fleet's socket: what a person types for a worker."""
+
+from dataclasses import dataclass
+
+import trio
+
+from actors.keeper_process.marks import attempt_of, mark_of
+from actors.keyboard import type_text
+from actors.orders import Order
+from protocols.control import SendParams, SendResult
+from protocols.ids import FleetId, WorkerId
+from protocols.layout import streams_of
+from protocols.states import AttemptView, RunView
+from protocols.wording import did_you_mean, quote
+
+__all__ = ["Inputs", "RefusedError"]
+
+
+class RefusedError(Exception):
+    """It is understood and will not be done; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The way from the socket to the workers of one fleet."""
+
+    fleet: FleetId
+    orders: trio.MemorySendChannel[Order]
+
+    async def send(self, params: SendParams, view: RunView, pid: int) -> SendResult:
+        """``pid``: of who asks. Raise `RefusedError` where it may not, or where the text did not arrive."""
+        if attempt_of(mark_of(pid) or "", self.fleet) is not None:
+            raise RefusedError("a worker of this run may not type for itself or another one; that is for people")
+        attempt = _running(params, view)
+        failed = await type_text(
+            self.orders,
+            WorkerId(params.task),
+            attempt.number,
+            params.text.encode("utf-8", "surrogateescape"),
+            enter=params.enter,
+            terminal="terminal" in streams_of(attempt.source),
+        )
+        if failed:
+            raise RefusedError(f"task {quote(params.task)}: {failed}")
+        return SendResult(params.task, attempt.number)
+
+
+def _running(params: SendParams, view: RunView) -> AttemptView:
+    task = view.tasks.get(params.task)
+    if task is None:
+        guess = did_you_mean(params.task, view.tasks) or "; see: callboard status"
+        raise RefusedError(f"task {quote(params.task)}: there is none in this run{guess}")
+    attempt = task.attempts[-1] if task.attempts else None
+    if attempt is None or attempt.started is None or attempt.exited is not None:
+        raise RefusedError(f"task {quote(params.task)}: it does not run now, it is {task.status}")
+    return attempt

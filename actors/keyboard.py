@@ -1,0 +1,71 @@
+"""Reaches a worker as a person would: types a text and Enter, or interrupts it, and says what did not arrive."""
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from actors.orders import Answer, InterruptWorker, Order, SendInput
+from protocols.errors import KeeperError
+from protocols.ids import WorkerId
+from protocols.keeper import Written
+
+__all__ = ["LONGEST_TEXT", "interrupt", "type_text"]
+
+LONGEST_TEXT = 4000  # bytes: with its Enter it fits into what a pipe takes at once, and into a line of a terminal
+_ANSWER = 2.0  # seconds; a keeper answers at once, or is lost
+_BETWEEN = 0.2  # seconds between a text and Enter: what comes in one piece looks pasted, and Enter is then a line end
+
+
+async def type_text(
+    orders: trio.MemorySendChannel[Order],
+    worker: WorkerId,
+    attempt: int | None,
+    text: bytes,
+    *,
+    enter: bool,
+    terminal: bool,
+) -> str:
+    """Return why it did not arrive, or not all of it; empty where it did. ``attempt`` is None for the one that runs.
+
+    A cancellation may leave the text without its Enter.
+    """
+    if len(text) > LONGEST_TEXT:
+        return f"longer than {LONGEST_TEXT} bytes; put it in a file and name that"
+    if not terminal:
+        return await _send(orders, worker, attempt, text + b"\n" * enter)
+    failed = await _send(orders, worker, attempt, text)
+    if failed or not enter:
+        return failed
+    if text:
+        await trio.sleep(_BETWEEN)
+    return await _send(orders, worker, attempt, b"\r")
+
+
+async def interrupt(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None) -> str:
+    """Return why it did not arrive; empty where it did."""
+    answer = await _ask(orders, lambda send: InterruptWorker(worker, attempt, send))
+    return "" if answer.error is None else str(answer.error)
+
+
+async def _send(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None, data: bytes) -> str:
+    if not data:
+        return ""
+    answer = await _ask(orders, lambda send: SendInput(worker, attempt, data, send))
+    if answer.error is not None:
+        return str(answer.error)
+    written = msgspec.json.decode(answer.ok, type=Written).written
+    return "" if written == len(data) else f"it took only {written} of {len(data)} bytes, as it does not read"
+
+
+async def _ask(
+    orders: trio.MemorySendChannel[Order], order: Callable[[trio.MemorySendChannel[Answer]], Order]
+) -> Answer:
+    send, receive = trio.open_memory_channel[Answer](1)
+    with send, receive, trio.move_on_after(_ANSWER):
+        try:
+            await orders.send(order(send))
+        except trio.BrokenResourceError:
+            return Answer(error=KeeperError("the run is ending and takes no more orders"))
+        return await receive.receive()
+    return Answer(error=KeeperError(f"no answer within {_ANSWER:g} s; nobody knows whether it arrived"))

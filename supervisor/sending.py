@@ -1,0 +1,32 @@
+"""Typing for a running task: its supervisor passes it on."""
+
+from pathlib import Path
+
+import trio
+
+from protocols.control import SendParams, SendResult
+from protocols.errors import InputError, UnreachableError
+from supervisor.client import open_client
+from supervisor.fleets import Fleet, find_fleet
+from supervisor.standing import is_running, wait_for_port
+
+__all__ = ["send_text"]
+
+
+def send_text(state: Path, prefix: str, params: SendParams) -> str:
+    """Return what to tell the user. Raise InputError, UnreachableError, or FleetError where it did not arrive."""
+    fleet = find_fleet(state, prefix)
+    try:
+        if fleet.is_alive():
+            sent = trio.run(_ask, fleet, params)
+            return f"sent to {sent.task}, attempt {sent.attempt}"
+    except UnreachableError:
+        if is_running(fleet):
+            raise
+    raise InputError(f"run {fleet.name}: it is not running, so nobody reads what is sent")
+
+
+async def _ask(fleet: Fleet, params: SendParams) -> SendResult:
+    await wait_for_port(fleet)
+    async with open_client(fleet.folder.control_socket) as client:
+        return await client.send(params)
