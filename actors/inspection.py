@@ -59,7 +59,8 @@ class Inspector:
 
     def _sight(self, wanted: Wanted, vitals: Vitals | None) -> Sight:
         folder = self._folder(wanted)
-        spooled = sum(_size(f"{folder}/{stream}") for stream in streams_of(wanted.source))
+        streams = streams_of(wanted.source, log=wanted.source == "logfile")
+        spooled = sum(_size(f"{folder}/{stream}") for stream in streams)
         sight = Sight(spooled=spooled) if wanted.tail is None else self._read(wanted, wanted.tail, folder, spooled)
         if vitals is None:
             return sight

@@ -52,6 +52,7 @@ def examine(
         stdout_bytes=_first(status.stdout_bytes, sizes.get("stdout")),
         stderr_bytes=_first(status.stderr_bytes, sizes.get("stderr")),
         terminal_bytes=_first(status.terminal_bytes, sizes.get("terminal")),
+        log_bytes=_first(sizes.get("log")),
         swept=(),
     )
     return Finding(report, "" if known else _why(status, boot_id))

@@ -10,7 +10,7 @@ import trio
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker, StopWorker
 from actors.postmortem import Finding, examine
-from actors.spawn_request import Surroundings, spawn_request, spools_of
+from actors.spawn_request import Surroundings, spawn_request, spools_of, streams_of_task
 from actors.streamer import Notice, Streamer
 from protocols import keeper as wire
 from protocols.errors import SpawnError
@@ -26,7 +26,6 @@ from protocols.events import (
     WorkerStarted,
 )
 from protocols.ids import WorkerId
-from protocols.layout import streams_of
 
 __all__ = ["Worker"]
 
@@ -155,6 +154,7 @@ class Worker:
             follower=around.follower,
             outbox=around.outbox,
             covered={} if self.order.open is None else self.order.open.covered,
+            direct=task.source == "logfile" and task.logfile is None,
             progress_file=None if task.progress_file is None else Path(task.progress_file),
             heartbeat=around.heartbeat,
             now=around.now,
@@ -166,7 +166,7 @@ class Worker:
 
     @property
     def _streams(self) -> tuple[Stream, ...]:
-        return streams_of(self.order.task.source)
+        return streams_of_task(self.order.task)
 
     @property
     def _worker(self) -> WorkerId:
@@ -183,6 +183,7 @@ class Worker:
             cwd=task.cwd,
             timeout=task.timeout,
             source=task.source,
+            log="" if task.logfile is None else task.logfile.path,
         )
 
     def _resumed(self) -> SpoolResumed:
@@ -215,7 +216,7 @@ class Worker:
         )
 
     def _exited(self, started: WorkerStarted | None, ended: wire.Ended) -> WorkerExited:
-        known = ended.code is not None or ended.signal is not None
+        known = ended.code is not None or ended.signal is not None or not self.order.task.command
         return WorkerExited(
             at=ended.at,
             worker=self._worker,
@@ -228,6 +229,7 @@ class Worker:
             stdout_bytes=ended.stdout_bytes,
             stderr_bytes=ended.stderr_bytes,
             terminal_bytes=ended.terminal_bytes,
+            log_bytes=ended.log_bytes,
             swept=ended.swept,
             error=ended.detail or self.order.task.limits.describe(ended.reason) if known else _LOST,
         )

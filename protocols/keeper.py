@@ -62,6 +62,8 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     stderr: str = ""
     terminal: str = ""
     """Paths of the spool files, either two or one; their folders exist."""
+    direct: bool = False
+    """The files of stdout and stderr are the worker's own: it appends to them, nobody copies, and no ends come back."""
     window: tuple[int, int] | None = None
     """Of a terminal: columns and rows."""
     status: str
@@ -89,6 +91,7 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     stdout: str = ""
     stderr: str = ""
     terminal: str = ""
+    direct: bool = False
     status: str
     attached: bool
     timeout: float | None
@@ -210,6 +213,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stdout_bytes: int
     stderr_bytes: int
     terminal_bytes: int = 0
+    log_bytes: int = 0
     swept: tuple[str, ...]
     detail: str = ""
     """Over which limit it went, with figures."""
@@ -234,13 +238,22 @@ class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):
     stream: Stream
 
 
+class Missed(_AttemptReport, frozen=True, kw_only=True, tag="missed"):
+    """No keeper says this: a source that follows a file. Bytes are missing in front of ``offset`` in the spool."""
+
+    stream: Stream
+    offset: int
+    lost: int | None
+    why: str
+
+
 class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unattributed"):
     pid: int
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed
-"""What the keeper says of one attempt."""
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed
+"""What a source says of one attempt."""
 Message: TypeAlias = Reply | Report | Unattributed
 
 _encoder = msgspec.json.Encoder()

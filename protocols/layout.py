@@ -8,12 +8,19 @@ from protocols.ids import AttemptId, WorkerId
 
 __all__ = ["FleetFolder", "streams_of"]
 
-_STREAMS: dict[Source, tuple[Stream, ...]] = {"pipe": ("stdout", "stderr"), "pty": ("terminal",)}
+_STREAMS: dict[Source, tuple[Stream, ...]] = {
+    "pipe": ("stdout", "stderr"),
+    "pty": ("terminal",),
+    "logfile": ("stdout", "stderr"),
+}
 
 
-def streams_of(source: Source) -> tuple[Stream, ...]:
-    """Each of these is one file of an attempt."""
-    return _STREAMS[source]
+def streams_of(source: Source, *, log: bool = False, command: bool = True) -> tuple[Stream, ...]:
+    """Each of these is one file of an attempt, the one that people mean first.
+
+    ``log``: a file is followed; ``command``: something was started.
+    """
+    return (*(_STREAMS[source] if command else ()), *(("log",) if log else ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,19 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False) -> Verdict:
-    """Exit code 0 of a worker that nobody ended is success. A stop is neither success nor failure.
+    """Exit code 0 of a worker that nobody ended is success, and so is the line that was waited for. A stop is neither
+    success nor failure.
 
     ``stopping``: the run is being stopped. Who stops it may have sent the signal to the workers too, as service
     managers do.
     """
+    done = exited.reason == "sentinel" or exited.code == 0
     match exited.reason:
-        case "exit" if exited.code == 0:
+        case "exit" | "sentinel" if done:
             return Verdict("succeeded", "", retry=False)
-        case "exit" if stopping and exited.signal in _STOPPING:
+        case "exit" | "sentinel" if stopping and exited.signal in _STOPPING:
             return Verdict("stopped", describe_exit(exited), retry=False)
-        case "exit" | "memory" | "cpu-time" | "spool-limit":
+        case "exit" | "sentinel" | "memory" | "cpu-time" | "spool-limit":
             over = "" if exited.reason == "exit" else f"{exited.error or f'over its limit ({exited.reason})'}; "
             return Verdict("failed", over + describe_exit(exited), retry=True)
         case "timeout":
@@ -38,7 +40,7 @@ def judge(exited: WorkerExited, timeout: float | None, *, stopping: bool = False
             return Verdict("stopped", describe_exit(exited), retry=False)
         case "orphaned":
             return Verdict("failed", "ended because its supervisor was gone", retry=True)
-        case "lost":
+        case "lost" | "no-log":
             return Verdict("failed", exited.error or "its end is not known", retry=True)
         case "not-started":
             return Verdict("failed", f"not started: {exited.error}", retry=True)

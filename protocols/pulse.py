@@ -13,6 +13,7 @@ from protocols.events import (
     SpoolResumed,
     Stream,
     WorkerExited,
+    WorkerGap,
     WorkerOutput,
     WorkerStarted,
     WorkerVerdict,
@@ -48,7 +49,7 @@ class Wanted(NamedTuple):
     attempt: int
     source: Source
     process: tuple[int, int] | None
-    """Pid and start time of its leader; None while it has none."""
+    """Pid and start time of its leader; None while it has none, or where it is a file that is followed."""
     tail: Tail | None
     """What is to be read; None where nothing is new."""
 
@@ -102,6 +103,7 @@ class Pulse:
     _reader_at: float | None = None
     _spooled: int = 0
     """Bytes on disk at the last look."""
+    _cut: int = 0
     _gone_at: float | None = None
     """When its leader was not there any more."""
     _seen: tuple[float, int] = (0.0, 0)
@@ -109,7 +111,13 @@ class Pulse:
 
     @property
     def size(self) -> int:
-        return sum(self.ends.values())
+        """Bytes of output in all, those too that it has cut off."""
+        return self._cut + sum(self.ends.values())
+
+    def cut(self, gap: WorkerGap) -> None:
+        end = self.ends.get(gap.stream, 0)
+        self.ends[gap.stream] = min(end, gap.offset)
+        self._cut += end - self.ends[gap.stream]
 
     def wanted(self, *, tail: bool) -> Wanted:
         """What to look at; with ``tail`` at the end of its output too, where that is new."""
@@ -126,7 +134,7 @@ class Pulse:
         """Take a look into account. ``read``: nothing keeps those from working who read its output."""
         if wanted.tail is not None:
             self._take(wanted.tail, sight, now)
-        if read and self.size >= self._spooled:  # all that was on disk a look ago is recorded
+        if read and sum(self.ends.values()) >= self._spooled:  # all that was on disk a look ago is recorded
             self._reader_at = now
         self._spooled = sight.spooled
         if sight.alive:
@@ -221,7 +229,7 @@ class Pulses:
                 self.keeper = None
                 for each in self.running.values():
                     each.blocked.clear()  # the next keeper says it again
-            case WorkerStarted() | WorkerVerdict() | SpoolBlocked() | SpoolResumed():
+            case WorkerStarted() | WorkerVerdict() | SpoolBlocked() | SpoolResumed() | WorkerGap():
                 pulse = self._pulse(event)
                 if pulse is not None:
                     _apply(pulse, event, moment)
@@ -229,17 +237,22 @@ class Pulses:
                 pass
 
     def _pulse(
-        self, event: WorkerOutput | WorkerStarted | WorkerVerdict | WorkerExited | SpoolBlocked | SpoolResumed
+        self,
+        event: WorkerOutput | WorkerStarted | WorkerVerdict | WorkerExited | WorkerGap | SpoolBlocked | SpoolResumed,
     ) -> Pulse | None:
         """None where it is of an attempt that does not run."""
         pulse = self.running.get(event.worker)
         return pulse if pulse is not None and pulse.attempt == event.attempt else None
 
 
-def _apply(pulse: Pulse, event: WorkerStarted | WorkerVerdict | SpoolBlocked | SpoolResumed, moment: float) -> None:
+def _apply(
+    pulse: Pulse, event: WorkerStarted | WorkerVerdict | SpoolBlocked | SpoolResumed | WorkerGap, moment: float
+) -> None:
     match event:
         case WorkerStarted():
-            pulse.process, pulse.started_at = (event.pid, event.start_ticks), moment
+            pulse.process, pulse.started_at = (event.pid, event.start_ticks) if event.pid else None, moment
+        case WorkerGap() if event.cut:
+            pulse.cut(event)
         case WorkerVerdict() if pulse.verdict is None:  # of who judged it before us; our own we know already
             pulse.told = (event.state, event.confirmed)
         case SpoolBlocked():

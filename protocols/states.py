@@ -26,6 +26,7 @@ from protocols.events import (
     TaskStatusChanged,
     WorkerAdopted,
     WorkerExited,
+    WorkerGap,
     WorkerHeartbeat,
     WorkerLate,
     WorkerMismatch,
@@ -49,6 +50,7 @@ _OfAttempt: TypeAlias = (
     | WorkerVerdict
     | WorkerStopping
     | WorkerExited
+    | WorkerGap
     | SpoolBlocked
     | SpoolResumed
 )
@@ -65,6 +67,8 @@ class AttemptView:
     starting_at: float
     timeout: float | None = None
     source: Source = "pipe"
+    log: str = ""
+    """The file that is followed."""
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
@@ -74,6 +78,13 @@ class AttemptView:
     heartbeat: WorkerHeartbeat | None = None
     output: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
     """Bytes that records cover, for each stream."""
+    gap: WorkerGap | None = None
+    """The last one."""
+    gaps: int = 0
+    lost: int = 0
+    """Bytes in all gaps, as far as that is known."""
+    cuts: dict[Stream, int] = field(default_factory=dict)
+    """How often each spool file was cut: what was known of its bytes does not hold any more."""
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
     """Why no more of a stream is taken, for each of which that is so."""
@@ -104,12 +115,25 @@ class AttemptView:
             case WorkerExited():
                 self.exited = event
                 self.blocked.clear()
-            case SpoolBlocked():
-                self.blocked[event.stream] = event.error
-            case SpoolResumed():
-                self.blocked.pop(event.stream, None)
+            case WorkerGap():
+                self._note(event)
+            case SpoolBlocked() | SpoolResumed():
+                self._tell_blocked(event)
             case _:
                 assert_never(event)
+
+    def _tell_blocked(self, event: SpoolBlocked | SpoolResumed) -> None:
+        self.blocked.pop(event.stream, None)
+        if isinstance(event, SpoolBlocked):
+            self.blocked[event.stream] = event.error
+
+    def _note(self, gap: WorkerGap) -> None:
+        self.gap = gap
+        self.gaps += 1
+        self.lost += gap.lost or 0
+        if gap.cut:
+            self.cuts[gap.stream] = self.cuts.get(gap.stream, 0) + 1
+            self.output[gap.stream] = min(self.output[gap.stream], gap.offset)
 
     def stalled_for(self, now: float) -> float:
         """Seconds that it was stalled in all, until its end or until now."""
@@ -201,6 +225,7 @@ class RunView:
                         event.at,
                         event.timeout,
                         event.source,
+                        event.log,
                         epoch=self.epoch,
                     )
                 )

@@ -32,6 +32,17 @@ class Environment(msgspec.Struct, frozen=True):
     withheld: tuple[str, ...]
 
 
+class Followed(msgspec.Struct, frozen=True):
+    """A log file that a task follows."""
+
+    task: TaskId
+    path: str
+    appear_within: float
+    until: str
+    command: bool
+    """It runs one besides."""
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -44,6 +55,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     slowest: Slowest | None
     """None where some task has no timeout."""
     environments: tuple[Environment, ...]
+    logfiles: tuple[Followed, ...] = ()
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -57,7 +69,12 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
         waves=waves(needs),
         critical_path=critical_path(needs),
         slowest=_find_slowest(plan),
-        environments=_group_environments(plan.tasks, base),
+        environments=_group_environments([task for task in plan.tasks if task.command], base),
+        logfiles=tuple(
+            Followed(task.id, escaped(log.path), log.appear_within, escaped(log.until), bool(task.command))
+            for task in plan.tasks
+            if (log := task.logfile) is not None
+        ),
     )
 
 
@@ -100,9 +117,19 @@ def render(found: Survey, width: int = 100) -> str:
     if found.slowest:
         longest = format_duration(found.slowest.seconds)
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
+    lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
     for group in found.environments:
-        lines.extend(_render_environment(group, width, alone=len(found.environments) == 1))
+        lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
     return "\n".join(lines)
+
+
+def _render_followed(log: Followed) -> str:
+    parts = [log.path, f"which has to appear within {format_duration(log.appear_within)}"]
+    if log.until:
+        parts.append(f"until it gets the line {log.until}")
+    if not log.command:
+        parts.append("and runs nothing")
+    return ", ".join(parts)
 
 
 def _render_environment(group: Environment, width: int, *, alone: bool) -> Iterable[str]:

@@ -62,15 +62,18 @@ def status(task: str, status: TaskStatus, *, attempt: int = 0, reason: str = "",
     return TaskStatusChanged(at=at, task=TaskId(task), status=status, attempt=attempt, reason=reason)
 
 
-def starting(task: str, attempt: int = 1, *, at: float = AT, source: Source = "pipe") -> AttemptStarting:
+def starting(
+    task: str, attempt: int = 1, *, at: float = AT, source: Source = "pipe", log: str = "", command: bool = True
+) -> AttemptStarting:
     return AttemptStarting(
         at=at,
         worker=WorkerId(task),
         attempt=attempt,
         id=attempt_id(task, attempt),
-        argv=("true",),
+        argv=("true",) if command else (),
         cwd="/work",
         source=source,
+        log=log,
     )
 
 

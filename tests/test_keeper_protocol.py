@@ -24,6 +24,7 @@ from protocols.keeper import (
     Forget,
     Hello,
     Message,
+    Missed,
     Ping,
     Reaped,
     Refusal,
@@ -235,3 +236,19 @@ def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
     assert MAX_MESSAGE == MAX_LINE
     said = {each.__struct_config__.tag for each in get_args(Request)}
     assert len(said) == len(get_args(keeper_side.Request)) == 10
+
+
+def test_a_worker_may_write_its_files_itself() -> None:
+    heard = _heard(msgspec.structs.replace(_spawn(), direct=True))
+
+    assert isinstance(heard, keeper_side.Spawn) and heard.terms.direct
+    adopt = Adopt(
+        attempt=A, pid=7, start_ticks=9, direct=True, status="/s", attached=True, timeout=None, grace=0, linger=0, fds=0
+    )
+    assert fds_of(parse_message(encode_request(adopt))) == 0
+
+
+def test_what_a_source_missed_is_a_message_too() -> None:
+    missed = Missed(attempt=A, stream="log", offset=3, lost=None, why="it was cut")
+
+    assert decode_message(msgspec.json.encode(missed)) == missed

@@ -157,14 +157,15 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
     report = json.loads(callboard(ended, "report", "--json").stdout)
 
     assert " ".join(status["tasks"][0]) == (
-        "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes "
-        "quiet_for fraction label stopping blocked verdict"
+        "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes log_bytes "
+        "quiet_for fraction label stopping blocked gap verdict"
     )
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
-        "number id started_at ended_at seconds code signal reason stdout stderr terminal swept error stalled_seconds"
+        "number id started_at ended_at seconds code signal reason stdout stderr terminal "
+        "log gaps lost swept error stalled_seconds"
     )
-    assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr terminal swept seconds"
+    assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr terminal log gaps swept seconds"
 
 
 def test_every_record_as_json_has_its_number_its_type_and_its_time(ended: Path) -> None:

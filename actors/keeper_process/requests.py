@@ -11,7 +11,8 @@ __all__ = ["Request", "fds_of", "parse_message", "parse_request"]
 
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
 _REASONS = frozenset(
-    {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit"}
+    {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "memory", "cpu-time", "spool-limit", "sentinel"}
+    | {"no-log"}
 )
 
 
@@ -39,6 +40,8 @@ class Terms(NamedTuple):
     grace: float
     linger: float
     limits: Limits = Limits()
+    direct: bool = False
+    """The worker has the spool files themselves as its stdout and stderr."""
 
 
 class Spawn(NamedTuple):
@@ -149,6 +152,7 @@ def _terms(fields: Fields) -> Terms:
         grace=fields.seconds("grace"),
         linger=fields.seconds("linger"),
         limits=parse_limits(fields.get("limits")),
+        direct=fields.get("direct") is not None and fields.flag("direct"),
     )
 
 
