@@ -15,9 +15,10 @@ from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import read_process
 from actors.keeper_process.status import Status, read_status
 from actors.strays import reap
-from protocols.events import EndReason
 from protocols.ids import AttemptId, FleetId
-from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop, from_os
+from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop
+from protocols.keeper_codec import from_os
+from protocols.kinds import EndReason
 
 __all__ = ["Held", "end_marked", "may_have_started"]
 
@@ -82,6 +83,7 @@ class Held:
             stdout=spawn.stdout,
             stderr=spawn.stderr,
             terminal=spawn.terminal,
+            direct=spawn.direct,
             status=spawn.status,
             attached=spawn.attached,
             timeout=None if self.not_after is None else max(0.0, self.not_after - boottime()),
@@ -114,7 +116,7 @@ class Held:
 
     def close_stdin(self) -> None:
         """The keeper closes its own: only both together are an end of input for the worker."""
-        outputs = 3 if self.spawn.terminal else 2
+        outputs = 0 if self.spawn.direct else 3 if self.spawn.terminal else 2
         for fd in self.fds[outputs:]:
             os.close(fd)
         self.fds = self.fds[:outputs]

@@ -14,8 +14,9 @@ from actors.batches import receive_batch
 from actors.messages import Said, Subscribe
 from actors.subscription import follow_records
 from protocols.event_codec import encode_record
-from protocols.events import Record, Stream, WorkerExited, WorkerOutput
+from protocols.events import Record, WorkerExited, WorkerGap, WorkerOutput
 from protocols.ids import WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.lines import Line, LineSplitter, printable
 from protocols.plain import PlainLines
@@ -62,6 +63,8 @@ class PlainText:
         match record.event:
             case WorkerOutput() as output if self.show_output:
                 await self._show_output(output, outbox)
+            case WorkerGap() as gap if self.show_output:
+                await outbox.send(self._broken_off(gap))
             case WorkerExited() as exited if self.show_output:
                 await outbox.send(self._rest(exited))
         for line in self._lines.feed(record):
@@ -75,6 +78,11 @@ class PlainText:
         for offset in range(output.offset, end, _CHUNK):
             data = await trio.to_thread.run_sync(_read, os.fspath(path), offset, min(_CHUNK, end - offset))
             await outbox.send(_prefixed(output.worker, splitter.feed(data)))
+
+    def _broken_off(self, gap: WorkerGap) -> bytes:
+        """What comes next does not continue the line that came last."""
+        splitter = self._splitters.pop((gap.worker, gap.attempt, gap.stream), None)
+        return b"" if splitter is None else _prefixed(gap.worker, splitter.finish())
 
     def _rest(self, exited: WorkerExited) -> bytes:
         streams: tuple[Stream, ...] = get_args(Stream)

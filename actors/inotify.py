@@ -11,6 +11,10 @@ from protocols.errors import WatchError
 __all__ = ["Change", "Inotify"]
 
 IN_MODIFY = 0x0000_0002
+IN_MOVED_FROM = 0x0000_0040
+IN_MOVED_TO = 0x0000_0080
+IN_CREATE = 0x0000_0100
+IN_DELETE = 0x0000_0200
 IN_Q_OVERFLOW = 0x0000_4000  # notices were lost, of which files is not known (watch -1)
 IN_IGNORED = 0x0000_8000  # this watch is gone
 IN_ONESHOT = 0x8000_0000  # one notice, then the watch is gone
@@ -32,6 +36,8 @@ _libc.inotify_rm_watch.argtypes = [ctypes.c_int, ctypes.c_int]
 class Change(NamedTuple):
     watch: int
     mask: int
+    name: bytes = b""
+    """Of the entry, where a folder is watched."""
 
 
 class Inotify:
@@ -70,8 +76,9 @@ class Inotify:
             at = 0
             while at < len(data):
                 watch, mask, _, name_length = _HEADER.unpack_from(data, at)
+                name = data[at + _HEADER.size : at + _HEADER.size + name_length].rstrip(b"\0")
                 at += _HEADER.size + name_length
-                changes.append(Change(watch, mask))
+                changes.append(Change(watch, mask, name))
 
     def close(self) -> None:
         """Forget all watches."""

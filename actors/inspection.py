@@ -82,7 +82,8 @@ class Inspector:
 
     def _sight(self, wanted: Wanted, vitals: Vitals | None, glimpse: Glimpse | None) -> Sight:
         folder = self._folder(wanted)
-        spooled = sum(_size(f"{folder}/{stream}") for stream in streams_of(wanted.source))
+        streams = streams_of(wanted.source, log=wanted.source == "logfile")
+        spooled = sum(_size(f"{folder}/{stream}") for stream in streams)
         sight = Sight(spooled=spooled, glimpse=glimpse)
         if wanted.tail is not None and glimpse is None:
             sight = self._read(wanted, wanted.tail, folder, spooled)

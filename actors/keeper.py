@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import trio
 
 from actors.keeper_link import open_keeper
-from actors.keeper_service import KeeperService, Table
+from actors.keeper_service import KeeperService
+from actors.keeper_table import Table
 from actors.messages import Append
 from actors.orders import KeeperAsk
 from actors.strays import Strays

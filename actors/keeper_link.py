@@ -18,7 +18,8 @@ from actors.limits import users_open_files
 from actors.unix_socket import bind_unix, connect_unix
 from protocols.errors import KeeperError
 from protocols.ids import FleetId
-from protocols.keeper import MAX_MESSAGE, VERSION, Hello, Message, Reply, Welcome, decode_message, encode_request
+from protocols.keeper import MAX_MESSAGE, VERSION, Hello, Message, Reply, Welcome
+from protocols.keeper_codec import decode_message, encode_request
 from protocols.layout import FleetFolder
 
 __all__ = ["KeeperLink", "become_subreaper", "open_keeper"]

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import trio
@@ -11,12 +11,13 @@ import trio
 from actors.adoption import Held, end_marked, may_have_started
 from actors.keeper_link import KeeperLink
 from actors.keeper_process.loop import boottime
+from actors.keeper_table import Pending, Table
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
 from protocols.errors import KeeperError, SpawnError
 from protocols.events import ProcessUnattributed, WorkerLate
-from protocols.ids import AttemptId, FleetId, WorkerId
+from protocols.ids import FleetId, WorkerId
 from protocols.keeper import (
     MAX_MESSAGE,
     Adopt,
@@ -34,52 +35,14 @@ from protocols.keeper import (
     Stopping,
     Unattributed,
     Write,
-    encode_request,
 )
-from protocols.resumption import Resumption
+from protocols.keeper_codec import encode_request
 
-__all__ = ["KeeperService", "Table"]
+__all__ = ["KeeperService"]
 
 logger = logging.getLogger(__name__)
 
 _TOO_LARGE = "arguments, environment and the text for stdin are too large together; pass the data by a file"
-
-
-@dataclass(slots=True)
-class _Pending:
-    ask: KeeperAsk
-    asked_at: float
-    """On trio's clock; infinite where the answer may take its time."""
-
-
-@dataclass(slots=True)
-class Table:
-    """What outlives a keeper: running attempts and unanswered requests."""
-
-    held: dict[AttemptId, Held] = field(default_factory=dict)
-    pending: dict[int, _Pending] = field(default_factory=dict)
-    last_id: int = 1
-    resumption: Resumption | None = None
-    """Where an earlier supervisor has left the run."""
-    early: dict[AttemptId, list[Report]] = field(default_factory=dict)
-    """What a keeper that was found has said of attempts that nobody has taken up yet."""
-    staying: list[int] = field(default_factory=list)
-    """The pid of a keeper that is left to itself."""
-    finished: bool = False
-    """`Shutdown` was answered: the keeper's end is no loss."""
-
-    def begin(self) -> list[int]:
-        """With a new keeper. Return the numbers of the requests that are to be made again."""
-        for number, pending in list(self.pending.items()):
-            if isinstance(pending.ask.request, Adopt | Ping):
-                del self.pending[number]
-            else:
-                pending.asked_at = math.inf
-        return list(self.pending)
-
-    def close(self) -> None:
-        for held in self.held.values():
-            held.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,7 +120,7 @@ class KeeperService:
             self.table.last_id += 1
             request = msgspec.structs.replace(request, id=self.table.last_id)
             slow = isinstance(request, Shutdown)
-            self.table.pending[request.id] = _Pending(ask, math.inf if slow else trio.current_time())
+            self.table.pending[request.id] = Pending(ask, math.inf if slow else trio.current_time())
         if isinstance(request, Stop) and request.attempt in self.table.held:
             self.table.held[request.attempt].stopping(request)
         data = encode_request(request)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from actors.course import Course
 from actors.door import Door
 from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
@@ -17,76 +18,24 @@ from protocols.backoff import delay
 from protocols.events import (
     Event,
     FleetSwept,
-    Outcome,
     RunEnded,
     RunResumed,
     RunStarted,
     RunStopping,
-    TaskStatus,
     TaskStatusChanged,
     WorkerExited,
 )
 from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.kinds import Outcome, TaskStatus
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, judge
-from protocols.plan import Plan, Task
+from protocols.plan import Plan
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
 from protocols.resumption import FORGIVEN, Resumption
 
 __all__ = ["Orchestrator"]
-
-
-@dataclass(slots=True)
-class _Course:
-    """Where the run stands."""
-
-    tasks: dict[TaskId, Task]
-    graph: Graph
-    admission: Admission
-    tell: Callable[[Event], None]
-    attempts: dict[TaskId, int] = field(default_factory=dict)
-    """How many were started."""
-    forgiven: dict[TaskId, int] = field(default_factory=dict)
-    """How many of them were ended for a reason that counts for no retry."""
-    remedies: dict[TaskId, Remedy] = field(default_factory=dict)
-    """For the workers that are ended because they stand still."""
-    restarts: dict[TaskId, Restarts] = field(default_factory=dict)
-    """Of the services. They keep their slots between two attempts."""
-    running: set[TaskId] = field(default_factory=set)
-    retries: list[tuple[float, TaskId]] = field(default_factory=list)
-    """A heap of moments on trio's clock: of retries and of restarts."""
-    statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
-    stop: StopRun | None = None
-    graces: dict[TaskId, float] = field(default_factory=dict)
-    """Of the most urgent stop of each worker that was told to stop."""
-
-    def is_over(self) -> bool:
-        return not self.running and (self.stop is not None or not (self.retries or self.admission.waiting))
-
-    def next_retry(self) -> float:
-        return self.retries[0][0] if self.retries and self.stop is None else float("inf")
-
-    def due(self, now: float) -> list[TaskId]:
-        due: list[TaskId] = []
-        while self.retries and self.retries[0][0] <= now:
-            due.append(heapq.heappop(self.retries)[1])
-        return due
-
-    def hurry(self, stop: StopRun) -> dict[TaskId, float]:
-        """The running tasks for which this stop is more urgent than those before, with the grace that they get."""
-        wanted = {task: self.tasks[task].grace if stop.grace is None else stop.grace for task in self.running}
-        hurried = {task: grace for task, grace in wanted.items() if grace < self.graces.get(task, math.inf)}
-        self.graces |= hurried
-        return hurried
-
-    def outcome(self) -> Outcome:
-        statuses = set(self.statuses.values())
-        if "stopped" in statuses:
-            return "interrupted"
-        bad = {task for task, status in self.statuses.items() if status in {"failed", "timed-out", "parked", "skipped"}}
-        return "failed" if any(not self.tasks[task].allow_failure for task in bad) else "succeeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +75,7 @@ class Orchestrator:
             teller.close()
         return course.outcome()
 
-    def _begin(self, tell: Callable[[Event], None]) -> _Course:
+    def _begin(self, tell: Callable[[Event], None]) -> Course:
         plan = self.plan
         tasks = {task.id: task for task in plan.tasks}
         graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
@@ -138,7 +87,7 @@ class Orchestrator:
         admission = Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency)
         services = [task for task in plan.tasks if task.restart.when != "never"]
         restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
-        return _Course(tasks, graph, admission, tell, restarts=restarts)
+        return Course(tasks, graph, admission, tell, restarts=restarts)
 
     def _started(self, roles: Mapping[TaskId, str | None]) -> RunStarted:
         return RunStarted(
@@ -152,7 +101,7 @@ class Orchestrator:
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
 
-    async def _restore(self, course: _Course, left: Resumption) -> tuple[TaskId, ...]:
+    async def _restore(self, course: Course, left: Resumption) -> tuple[TaskId, ...]:
         """Bring the course to where the run was left, take up what is open, and return what can start now."""
         course.statuses |= left.statuses
         course.attempts |= left.attempts
@@ -176,7 +125,7 @@ class Orchestrator:
             await self._ended(course, exited)
         return tuple(task for task in ready if task not in begun | pauses.keys() | course.statuses.keys())
 
-    async def _step(self, course: _Course) -> None:
+    async def _step(self, course: Course) -> None:
         decision: Decision | None = None
         with trio.move_on_at(min(course.next_retry(), self.door.wake_at if course.stop is None else math.inf)):
             decision = await self.inbox.receive()
@@ -195,28 +144,28 @@ class Orchestrator:
                 await self._start(course, services)
                 await self._admit(course, set(due).difference(services))
 
-    async def _admit(self, course: _Course, ready: Iterable[TaskId]) -> None:
+    async def _admit(self, course: Course, ready: Iterable[TaskId]) -> None:
         """Let these tasks wait too, and start all that may start now."""
         started, news = self.door.admit(course.admission, ready)
         for task, reason in news.items():
             self._change(course, task, course.statuses.get(task, "pending"), reason)
         await self._start(course, started)
 
-    async def _start(self, course: _Course, ready: list[TaskId]) -> None:
+    async def _start(self, course: Course, ready: list[TaskId]) -> None:
         for task in ready:
             course.running.add(task)
             attempt = course.attempts[task] = course.attempts.get(task, 0) + 1
             self._change(course, task, "running")
             await self.roster.send(StartWorker(course.tasks[task], attempt, AttemptId(self.new_id())))
 
-    async def _cure(self, course: _Course, remedy: Remedy) -> None:
+    async def _cure(self, course: Course, remedy: Remedy) -> None:
         """End a worker that stands still; what follows is decided at its end."""
         task = remedy.task
         if course.stop is None and task in course.running and course.attempts[task] == remedy.attempt:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
-    async def _ended(self, course: _Course, exited: WorkerExited) -> None:
+    async def _ended(self, course: Course, exited: WorkerExited) -> None:
         task = TaskId(exited.worker)
         course.running.remove(task)
         remedy = course.remedies.pop(task, None)
@@ -241,18 +190,18 @@ class Orchestrator:
         if course.stop is None:
             await self._admit(course, ready)
 
-    def _put_off(self, course: _Course, task: TaskId, status: TaskStatus, reason: str, pause: float) -> None:
+    def _put_off(self, course: Course, task: TaskId, status: TaskStatus, reason: str, pause: float) -> None:
         heapq.heappush(course.retries, (trio.current_time() + pause, task))
         self._change(course, task, status, reason, retry_at=self.now() + pause)
 
-    def _settle(self, course: _Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
+    def _settle(self, course: Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
         """Write the outcome of a task, and of those that will never start; return those that can start now."""
         self._change(course, task, verdict.status, verdict.reason)
         if verdict.status == "stopped":
             return ()
         return self._follow(course, task, course.graph.finish(task, verdict.status == "succeeded"))
 
-    def _follow(self, course: _Course, task: TaskId, step: Step) -> tuple[TaskId, ...]:
+    def _follow(self, course: Course, task: TaskId, step: Step) -> tuple[TaskId, ...]:
         """Write what the end of the task means for others, where that is not written yet; return who can start."""
         for skip in step.skipped:
             if skip.task in course.statuses:
@@ -262,7 +211,7 @@ class Orchestrator:
             self._change(course, skip.task, "skipped", f'needs "{skip.need}", {why}')
         return step.ready
 
-    async def _stop(self, course: _Course, stop: StopRun) -> None:
+    async def _stop(self, course: Course, stop: StopRun) -> None:
         """No new starts from now on, and every worker is told. Said again, it can only become more urgent."""
         course.stop = stop
         hurried = course.hurry(stop)
@@ -271,7 +220,7 @@ class Orchestrator:
         for task, grace in hurried.items():
             await self.roster.send(StopWorker(WorkerId(task), grace, "stop"))
 
-    async def _conclude(self, course: _Course) -> None:
+    async def _conclude(self, course: Course) -> None:
         for task in course.graph.unfinished:
             if course.statuses.get(task) != "stopped":
                 self._change(course, task, "stopped", "not started: the run was stopped")
@@ -287,7 +236,7 @@ class Orchestrator:
         course.tell(RunEnded(at=self.now(), outcome=course.outcome(), counts=counts))
 
     def _change(
-        self, course: _Course, task: TaskId, status: TaskStatus, reason: str = "", retry_at: float | None = None
+        self, course: Course, task: TaskId, status: TaskStatus, reason: str = "", retry_at: float | None = None
     ) -> None:
         course.statuses[task] = status
         course.tell(

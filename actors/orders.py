@@ -6,9 +6,10 @@ from typing import TypeAlias
 import trio
 
 from protocols.errors import KeeperError
-from protocols.events import EndReason, WorkerExited
+from protocols.events import WorkerExited
 from protocols.ids import AttemptId, WorkerId
 from protocols.keeper import Report, Request, Spawn
+from protocols.kinds import EndReason
 from protocols.liveness_actions import Remedy
 from protocols.plan import Task
 from protocols.resumption import OpenAttempt

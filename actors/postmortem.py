@@ -6,9 +6,9 @@ from typing import NamedTuple, get_args
 
 from actors.adoption import end_marked
 from actors.keeper_process.status import Status, read_status
-from protocols.events import EndReason, Stream
 from protocols.ids import AttemptId, FleetId
 from protocols.keeper import Ended, Spawned
+from protocols.kinds import EndReason, Stream
 
 __all__ = ["Finding", "examine"]
 
@@ -66,6 +66,7 @@ def _report(status: Status, spools: Mapping[Stream, Path], seen_at: float, *, kn
         stdout_bytes=_first(status.stdout_bytes, sizes.get("stdout")),
         stderr_bytes=_first(status.stderr_bytes, sizes.get("stderr")),
         terminal_bytes=_first(status.terminal_bytes, sizes.get("terminal")),
+        log_bytes=_first(sizes.get("log")),
         swept=(),
     )
 

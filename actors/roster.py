@@ -23,7 +23,8 @@ from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Finished, Interrupt, Request, Shutdown, Write, to_os
+from protocols.keeper import Finished, Interrupt, Request, Shutdown, Write
+from protocols.keeper_codec import to_os
 
 __all__ = ["Roster"]
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import trio
 
 from actors.orders import KeeperAsk
-from protocols.events import Source
+from protocols.kinds import Source
 from protocols.plan import Task
 
 __all__ = ["Sources"]

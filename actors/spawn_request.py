@@ -13,12 +13,13 @@ from actors.orders import StartWorker
 from actors.source import Sources
 from protocols import keeper as wire
 from protocols.environment import worker_environment
-from protocols.events import Stream
 from protocols.ids import FleetId, TaskId, WorkerId
+from protocols.keeper_codec import to_os
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder, streams_of
-from protocols.plan import Stdin
+from protocols.plan import Stdin, Task
 
-__all__ = ["Surroundings", "spawn_request", "spools_of"]
+__all__ = ["Surroundings", "spawn_request", "spools_of", "streams_of_task"]
 
 _MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
 
@@ -51,7 +52,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
     spools = {stream: _os(path) for stream, path in spools_of(order, around).items()}
     return wire.Spawn(
         attempt=order.id,
-        executable=_os(around.executables[task.id]),
+        executable=_os(around.executables.get(task.id, "")),
         argv=tuple(_os(argument) for argument in task.command),
         cwd=_os(task.cwd),
         env=tuple(_os(f"{name}={value}") for name, value in _environment(order, around).items()),
@@ -59,6 +60,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         stdout=spools.get("stdout", ""),
         stderr=spools.get("stderr", ""),
         terminal=spools.get("terminal", ""),
+        direct=task.source == "logfile" and task.logfile is None,
         window=task.window if task.source == "pty" else None,
         status=_os(around.folder.status(order.id)),
         attached=not task.durable,
@@ -82,18 +84,23 @@ def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:
 
 def spools_of(order: StartWorker, around: Surroundings) -> dict[Stream, Path]:
     """The file of each stream of an attempt."""
-    worker, streams = WorkerId(order.task.id), streams_of(order.task.source)
+    worker, streams = WorkerId(order.task.id), streams_of_task(order.task)
     return {stream: around.folder.spool(worker, order.attempt, stream) for stream in streams}
 
 
+def streams_of_task(task: Task) -> tuple[Stream, ...]:
+    """The streams that each of its attempts has."""
+    return streams_of(task.source, log=task.logfile is not None, command=bool(task.command))
+
+
 def _os(text: str | Path) -> str:
-    return wire.to_os(os.fsencode(text))
+    return to_os(os.fsencode(text))
 
 
 def _stdin(stdin: Stdin) -> wire.Stdin:
     match stdin.kind:
         case "text":
-            return wire.Stdin("text", wire.to_os(stdin.text.encode()))
+            return wire.Stdin("text", to_os(stdin.text.encode()))
         case "file":
             return wire.Stdin("file", _os(stdin.text))
         case kind:

@@ -1,22 +1,23 @@
 """Turn the growth of one attempt's spool files into records, with progress and heartbeat."""
 
 import os
-import stat
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never, get_args
 
 import trio
 
+from actors.anchor import Anchor
 from actors.messages import Append, Follow, FollowRequest, Grown, Unfollow
+from actors.spool_files import open_spools, read_start
 from protocols.events import (
     Event,
     SpoolBlocked,
     SpoolResumed,
-    Stream,
+    WorkerGap,
     WorkerHeartbeat,
     WorkerMismatch,
     WorkerOutput,
@@ -24,7 +25,8 @@ from protocols.events import (
     WorkerStopping,
 )
 from protocols.ids import WorkerId
-from protocols.keeper import Blocked, Ended, Exited, Report, Resumed, Stopping
+from protocols.keeper import Blocked, Ended, Exited, Missed, Report, Resumed, Stopping
+from protocols.kinds import Stream
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
 
 __all__ = ["Notice", "Streamer"]
@@ -34,7 +36,7 @@ Notice: TypeAlias = Grown | Report
 _STREAMS: tuple[Stream, ...] = get_args(Stream)
 _PROGRESS_EVERY = 0.2  # people see no more; a worker that pours is looked at five times a second
 _SAMPLE_EVERY = 60.0
-_CHECKBOXES_MAX = 256 * 1024
+_CUT = "the worker cut the file that it writes"
 _UNFOLLOW_DEADLINE = 1.0  # a follower that is gone too; usually microseconds
 
 
@@ -46,6 +48,8 @@ class _Course:
     grown_at: float
     beat_at: float
     covered: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
+    anchors: dict[Stream, Anchor] = field(default_factory=dict)
+    """Of the files that may be cut."""
     grown: Stream | None = None
     """The stream that grew last."""
     looked: bool = True
@@ -62,6 +66,14 @@ class _Course:
     def is_resting(self) -> bool:
         """It was told that the worker is quiet, and it still is."""
         return self.sampled == "quiet" and self.grown_at <= self.sampled_at
+
+    def cut(self, stream: Stream, fd: int) -> int:
+        """How many bytes were cut off since the last look. What is there then counts as new, whatever it is."""
+        anchor = self.anchors.get(stream) or Anchor.on(fd, self.covered[stream])
+        if anchor.holds(fd):
+            return 0
+        lost, self.covered[stream], self.anchors[stream] = self.covered[stream], 0, Anchor()
+        return lost
 
     def tail(self, stream: Stream) -> bytes:
         start = max(0, self.covered[stream] - TAIL)
@@ -87,13 +99,15 @@ class Streamer:
     """Bytes that an earlier supervisor has recorded."""
     silent_for: float = 0.0
     """Seconds that it had printed nothing when this begins."""
+    direct: bool = False
+    """The worker writes these files itself, and may cut them."""
     progress_file: Path | None = None
     heartbeat: float = 5.0
     now: Callable[[], float] = time.time
 
     async def run(self) -> Ended:
         """Send what happens until the keeper says that nothing is left; return its last report."""
-        with _open_files(self.spools) as files:
+        with open_spools(self.spools) as files:
             async with self._followed(files):
                 now = trio.current_time()
                 course = _Course(files, grown_at=now - self.silent_for, beat_at=now + self.heartbeat)
@@ -135,9 +149,13 @@ class Streamer:
         """One record for what each stream has grown by since the last one."""
         events: list[Event] = []
         for stream, fd in course.files.items():
+            if self.direct and (lost := course.cut(stream, fd)):
+                events.append(self._gap(stream, 0, lost, _CUT, cut=True))
             offset, size = course.covered[stream], os.fstat(fd).st_size
             if size > offset:
                 course.covered[stream] = size
+                if self.direct:
+                    course.anchors[stream] = Anchor.on(fd, size)
                 course.grown, course.grown_at, course.looked = stream, trio.current_time(), False
                 events.append(
                     WorkerOutput(
@@ -150,6 +168,12 @@ class Streamer:
                     )
                 )
         return events
+
+    def _gap(self, stream: Stream, offset: int, lost: int | None, why: str, *, cut: bool = False) -> WorkerGap:
+        at, worker, attempt = self.now(), self.worker, self.attempt
+        return WorkerGap(
+            at=at, worker=worker, attempt=attempt, stream=stream, offset=offset, lost=lost, why=why, cut=cut
+        )
 
     def _progress(self, course: _Course, *, last: bool = False) -> list[Event]:
         """Look at the checkboxes or the end of what was printed, at most five times a second."""
@@ -178,7 +202,7 @@ class Streamer:
         if self.progress_file is None:
             return None
         try:
-            return read_checkboxes(_read_start(self.progress_file).decode(errors="replace"))
+            return read_checkboxes(read_start(self.progress_file).decode(errors="replace"))
         except OSError:
             return None  # the worker has not written it yet
 
@@ -204,6 +228,7 @@ class Streamer:
                 stdout_bytes=course.covered["stdout"],
                 stderr_bytes=course.covered["stderr"],
                 terminal_bytes=course.covered["terminal"],
+                log_bytes=course.covered["log"],
             ),
         ]
 
@@ -213,6 +238,7 @@ class Streamer:
             "stdout": ended.stdout_bytes,
             "stderr": ended.stderr_bytes,
             "terminal": ended.terminal_bytes,
+            "log": ended.log_bytes,
         }
         return [
             WorkerMismatch(
@@ -228,7 +254,7 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed) -> Event:
+    def _told(self, report: Stopping | Blocked | Resumed | Missed) -> Event:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
@@ -239,6 +265,8 @@ class Streamer:
                 return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=stream, error=error, retried=retried)
             case Resumed():
                 return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
+            case Missed(stream=stream, offset=offset, lost=lost, why=why):
+                return self._gap(stream, offset, lost, why)
             case _:
                 assert_never(report)
 
@@ -255,22 +283,3 @@ class Streamer:
                     done = trio.Event()
                     await self.follower.send(Unfollow(key, done))
                     await done.wait()
-
-
-@contextmanager
-def _open_files(spools: dict[Stream, Path]) -> Iterator[dict[Stream, int]]:
-    with ExitStack() as stack:
-        files: dict[Stream, int] = {}
-        for stream, path in spools.items():
-            try:
-                files[stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:  # somebody removed it: nothing is left, and that is told as a mismatch
-                files[stream] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            stack.callback(os.close, files[stream])
-        yield files
-
-
-def _read_start(path: Path) -> bytes:
-    """Nothing of what is no plain file: a FIFO would hold up everybody."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        return file.read(_CHECKBOXES_MAX) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""

@@ -10,23 +10,21 @@ import trio
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker, StopWorker
 from actors.postmortem import Finding, examine
-from actors.spawn_request import Surroundings, spawn_request, spools_of
+from actors.spawn_request import Surroundings, spawn_request, spools_of, streams_of_task
 from actors.streamer import Notice, Streamer
 from protocols import keeper as wire
 from protocols.errors import SpawnError
 from protocols.events import (
     AttemptStarting,
-    EndReason,
     Event,
     SpoolBlocked,
     SpoolResumed,
-    Stream,
     WorkerAdopted,
     WorkerExited,
     WorkerStarted,
 )
 from protocols.ids import WorkerId
-from protocols.layout import streams_of
+from protocols.kinds import EndReason, Stream
 from protocols.resumption import OpenAttempt
 
 __all__ = ["Worker"]
@@ -168,6 +166,7 @@ class Worker:
             outbox=around.outbox,
             covered={} if left is None else left.covered,
             silent_for=0.0 if left is None else max(0.0, around.now() - left.silent_since),
+            direct=task.source == "logfile" and task.logfile is None,
             progress_file=None if task.progress_file is None else Path(task.progress_file),
             heartbeat=around.heartbeat,
             now=around.now,
@@ -179,7 +178,7 @@ class Worker:
 
     @property
     def _streams(self) -> tuple[Stream, ...]:
-        return streams_of(self.order.task.source)
+        return streams_of_task(self.order.task)
 
     @property
     def _worker(self) -> WorkerId:
@@ -197,6 +196,7 @@ class Worker:
             timeout=task.timeout,
             source=task.source,
             window=None if "terminal" not in self._streams else task.window,
+            log="" if task.logfile is None else task.logfile.path,
         )
 
     def _resumed(self) -> SpoolResumed:
@@ -229,7 +229,7 @@ class Worker:
         )
 
     def _exited(self, started: WorkerStarted | None, ended: wire.Ended) -> WorkerExited:
-        known = ended.code is not None or ended.signal is not None
+        known = ended.code is not None or ended.signal is not None or not self.order.task.command
         return WorkerExited(
             at=ended.at,
             worker=self._worker,
@@ -242,6 +242,7 @@ class Worker:
             stdout_bytes=ended.stdout_bytes,
             stderr_bytes=ended.stderr_bytes,
             terminal_bytes=ended.terminal_bytes,
+            log_bytes=ended.log_bytes,
             swept=ended.swept,
             error=ended.detail or self.order.task.limits.describe(ended.reason) if known else _LOST,
         )

@@ -10,12 +10,13 @@ from protocols.events import (
     JournalResumed,
     Record,
     RunStopping,
-    Stream,
     WorkerExited,
+    WorkerGap,
     WorkerMismatch,
     WorkerOutput,
 )
 from protocols.ids import TaskId
+from protocols.kinds import Stream
 from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
 from protocols.states import AttemptView, RunView, TaskView
@@ -69,6 +70,8 @@ class Activity:
     """The end of the output in the order in which it came, oldest first. Neighbours are of different streams."""
     mismatch: str = ""
     """What is wrong with its output."""
+    gap: str = ""
+    """Where something of its output is lost."""
 
     def add(self, output: WorkerOutput) -> None:
         self.rate.add(output.at, output.length)
@@ -76,6 +79,14 @@ class Activity:
         if self.latest and self.latest[-1].stream == output.stream:
             start = min(self.latest.pop().start, start)
         self.latest.append(OutputRange(output.stream, start, end))
+
+    def lose(self, gap: WorkerGap) -> None:
+        """What was cut off is not there to be shown any more."""
+        self.gap = f"GAP in {gap.stream}"
+        if gap.cut:
+            kept = [each for each in self.latest if each.stream != gap.stream or each.end <= gap.offset]
+            self.latest.clear()
+            self.latest.extend(kept)
 
 
 @dataclass(slots=True)
@@ -108,6 +119,9 @@ class Board:
                 self.say(SIGNAL, "")  # the record tells it now
             case JournalResumed():
                 self.say(JOURNAL, "")
+                self._notice(event)
+            case WorkerGap():
+                self._activity(TaskId(event.worker)).lose(event)
                 self._notice(event)
             case WorkerMismatch():
                 self._activity(TaskId(event.worker)).mismatch = f"MISMATCH in {event.stream}"
@@ -158,7 +172,7 @@ class Board:
         return self.activities.setdefault(task, Activity())
 
     def _notice(self, event: Event) -> None:
-        text = worker_text(event) if isinstance(event, WorkerExited | WorkerMismatch) else fleet_text(event)
+        text = worker_text(event) if isinstance(event, WorkerExited | WorkerMismatch | WorkerGap) else fleet_text(event)
         if text is not None:
             self.notices.append(Notice(event.at, text))
 

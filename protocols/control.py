@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import msgspec
 
 from protocols.deeds import list_deeds
-from protocols.events import EndReason, TaskStatus
 from protocols.ids import RunId, TaskId
+from protocols.kinds import EndReason, TaskStatus
 from protocols.liveness_states import State
 from protocols.outcomes import describe_exit
+from protocols.plain import gap_text
 from protocols.states import AttemptView, RunView, TaskView
 
 __all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
@@ -74,6 +75,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     terminal_bytes: int = 0
+    log_bytes: int = 0
     quiet_for: float | None = None
     """Seconds since its last output, or since its start; None where nothing runs."""
     fraction: float | None = None
@@ -85,6 +87,8 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     """Why no more of its output is taken."""
     actions: tuple[str, ...] = ()
     """What was done about it while it stood still: ``nudged`` and the like."""
+    gap: str = ""
+    """What was lost of its output last."""
     verdict: VerdictLine | None = None
     """None where nobody judged it yet. Of one that ended without its supervisor: the last one before that."""
 
@@ -137,18 +141,20 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
     since = attempt.starting_at if started is None else started.at
     return {
         "attempt": attempt.number,
-        "pid": started.pid if started is not None and runs else None,
+        "pid": started.pid or None if started is not None and runs else None,
         "seconds": (now if exited is None else exited.ended_at) - since,
         "timeout": attempt.timeout,
         "stdout_bytes": attempt.output["stdout"],
         "stderr_bytes": attempt.output["stderr"],
         "terminal_bytes": attempt.output["terminal"],
+        "log_bytes": attempt.output["log"],
         "quiet_for": now - (attempt.last_output_at or since) if runs else None,
         "fraction": None if attempt.progress is None else attempt.progress.fraction,
         "label": "" if attempt.progress is None else attempt.progress.label,
         "stopping": attempt.stopping.reason if attempt.stopping is not None and runs else "",
         "blocked": next(iter(attempt.blocked.values()), ""),
         "actions": list_deeds(attempt.actions),
+        "gap": "" if attempt.gap is None else gap_text(attempt.gap),
         "verdict": _verdict(attempt),
     }
 
@@ -156,6 +162,6 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
 def _verdict(attempt: AttemptView) -> VerdictLine | None:
     exited, last = attempt.exited, attempt.verdict
     if exited is not None and exited.reason not in _UNSEEN:
-        fine = exited.reason == "stop" or (exited.reason == "exit" and exited.code == 0)
+        fine = exited.reason in {"stop", "sentinel"} or (exited.reason == "exit" and exited.code == 0)
         return VerdictLine("complete" if fine else "error", True, (describe_exit(exited),), exited.at)
     return None if last is None else VerdictLine(last.state, last.confirmed, last.reasons, last.at)

@@ -5,22 +5,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 
 __all__ = ["Event", "Record"]
-
-Stream: TypeAlias = Literal["stdout", "stderr", "terminal"]
-Source: TypeAlias = Literal["pipe", "pty"]
-"""Where a worker's bytes come from: two pipes, its stdout and stderr, or one terminal."""
-TaskStatus: TypeAlias = Literal[
-    "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
-]
-"""``parked``: a service that ended too often; nobody starts it again."""
-Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
-EndReason: TypeAlias = Literal[
-    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"
-]
-"""The last three: it went over that limit."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -90,10 +78,13 @@ class AttemptStarting(_WorkerEvent, frozen=True, kw_only=True, tag="attempt.star
     source: Source = "pipe"
     window: tuple[int, int] | None = None
     """Columns and rows of its terminal, where it has one."""
+    log: str = ""
+    """The file that is followed, written by whomever; then ``argv`` may be empty."""
 
 
 class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started"):
     pid: int
+    """0 where a file is followed and nothing was started."""
     start_ticks: int
     """Field 22 of ``/proc/PID/stat``: together with the boot id this names a process for ever."""
     boot_id: str
@@ -139,6 +130,7 @@ class WorkerHeartbeat(_WorkerEvent, frozen=True, kw_only=True, tag="worker.heart
     stdout_bytes: int
     stderr_bytes: int
     terminal_bytes: int = 0
+    log_bytes: int = 0
 
 
 class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict"):
@@ -182,6 +174,7 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     stdout_bytes: int
     stderr_bytes: int
     terminal_bytes: int = 0
+    log_bytes: int = 0
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""
@@ -195,6 +188,19 @@ class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismat
     written: int
     spooled: int
     recorded: int
+
+
+class WorkerGap(_WorkerEvent, frozen=True, kw_only=True, tag="worker.gap"):
+    """Bytes of a stream are lost: they are missing in front of the one at ``offset`` in its spool file, which goes on
+    there. With ``cut`` they were in it, and who writes that file itself has cut it: what earlier records cover from
+    ``offset`` on is gone, and later ones begin there again. Offsets are always positions in the spool file."""
+
+    stream: Stream
+    offset: int
+    lost: int | None
+    """How many bytes, at least; None where nobody can know."""
+    why: str
+    cut: bool = False
 
 
 class SpoolBlocked(_WorkerEvent, frozen=True, kw_only=True, tag="spool.blocked"):
@@ -268,6 +274,7 @@ Event: TypeAlias = (
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch
+    | WorkerGap
     | SpoolBlocked
     | SpoolResumed
     | JournalResumed

@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from protocols.events import EndReason, Stream
 from protocols.ids import AttemptId, FleetId
+from protocols.kinds import EndReason, Stream
 from protocols.worker_limits import WorkerLimits
 
-__all__ = ["VERSION", "Message", "Report", "Request", "decode_message", "encode_request", "from_os", "to_os"]
+__all__ = ["VERSION", "Message", "Report", "Request"]
 
 VERSION = 1
 MAX_MESSAGE = 4 * 1024 * 1024  # the kernel takes 2 MiB of arguments and environment by default
@@ -62,6 +62,8 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     stderr: str = ""
     terminal: str = ""
     """Paths of the spool files, either two or one; their folders exist."""
+    direct: bool = False
+    """The files of stdout and stderr are the worker's own: it appends to them, nobody copies, and no ends come back."""
     window: tuple[int, int] | None = None
     """Of a terminal: columns and rows."""
     status: str
@@ -89,6 +91,7 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     stdout: str = ""
     stderr: str = ""
     terminal: str = ""
+    direct: bool = False
     status: str
     attached: bool
     timeout: float | None
@@ -233,6 +236,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stdout_bytes: int
     stderr_bytes: int
     terminal_bytes: int = 0
+    log_bytes: int = 0
     swept: tuple[str, ...]
     detail: str = ""
     """Over which limit it went, with figures."""
@@ -257,34 +261,20 @@ class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):
     stream: Stream
 
 
+class Missed(_AttemptReport, frozen=True, kw_only=True, tag="missed"):
+    """No keeper says this: a source that follows a file. Bytes are missing in front of ``offset`` in the spool."""
+
+    stream: Stream
+    offset: int
+    lost: int | None
+    why: str
+
+
 class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unattributed"):
     pid: int
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed
-"""What the keeper says of one attempt."""
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed
+"""What a source says of one attempt."""
 Message: TypeAlias = Reply | Report | Unattributed
-
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-
-
-def encode_request(request: Request) -> bytes:
-    """One line, with its end."""
-    return _encoder.encode(request) + b"\n"
-
-
-def decode_message(line: bytes) -> Message:
-    """Raise ``msgspec.ValidationError`` for what no keeper says."""
-    return _decoder.decode(line)
-
-
-def to_os(text: bytes) -> str:
-    """Bytes of the operating system as protocol text."""
-    return text.decode("latin-1")
-
-
-def from_os(text: str) -> bytes:
-    """Protocol text as bytes of the operating system."""
-    return text.encode("latin-1")

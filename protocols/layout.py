@@ -3,17 +3,24 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.events import Source, Stream
 from protocols.ids import AttemptId, WorkerId
+from protocols.kinds import Source, Stream
 
 __all__ = ["FleetFolder", "streams_of"]
 
-_STREAMS: dict[Source, tuple[Stream, ...]] = {"pipe": ("stdout", "stderr"), "pty": ("terminal",)}
+_STREAMS: dict[Source, tuple[Stream, ...]] = {
+    "pipe": ("stdout", "stderr"),
+    "pty": ("terminal",),
+    "logfile": ("stdout", "stderr"),
+}
 
 
-def streams_of(source: Source) -> tuple[Stream, ...]:
-    """Each of these is one file of an attempt."""
-    return _STREAMS[source]
+def streams_of(source: Source, *, log: bool = False, command: bool = True) -> tuple[Stream, ...]:
+    """Each of these is one file of an attempt, the one that people mean first.
+
+    ``log``: a file is followed; ``command``: something was started.
+    """
+    return (*(_STREAMS[source] if command else ()), *(("log",) if log else ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import msgspec
 
 from protocols.durations import format_duration
-from protocols.events import TaskStatus, WorkerExited
+from protocols.events import WorkerExited
+from protocols.kinds import TaskStatus
 from protocols.liveness_actions import Remedy
 
 __all__ = ["Verdict", "judge"]
@@ -21,17 +22,19 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(
     exited: WorkerExited, timeout: float | None, *, stopping: bool = False, remedy: Remedy | None = None
 ) -> Verdict:
-    """Exit code 0 of a worker that nobody ended is success. A stop is neither success nor failure.
+    """Exit code 0 of a worker that nobody ended is success, and so is the line that was waited for. A stop is neither
+    success nor failure.
 
     ``stopping``: the run is being stopped. Who stops it may have sent the signal to the workers too, as service
     managers do. ``remedy``: it was to be ended because it stood still, and so it is to go on.
     """
+    done = exited.reason == "sentinel" or exited.code == 0
     match exited.reason:
-        case "exit" if exited.code == 0:
+        case "exit" | "sentinel" if done:
             return Verdict("succeeded", "", retry=False)
-        case "exit" if stopping and exited.signal in _STOPPING:
+        case "exit" | "sentinel" if stopping and exited.signal in _STOPPING:
             return Verdict("stopped", describe_exit(exited), retry=False)
-        case "exit" | "memory" | "cpu-time" | "spool-limit":
+        case "exit" | "sentinel" | "memory" | "cpu-time" | "spool-limit":
             over = "" if exited.reason == "exit" else f"{exited.error or f'over its limit ({exited.reason})'}; "
             return Verdict("failed", over + describe_exit(exited), retry=True)
         case "timeout":
@@ -43,7 +46,7 @@ def judge(
             return Verdict("failed", f"stalled{why}; {describe_exit(exited)}", retry=retry)
         case "stop":
             return Verdict("stopped", describe_exit(exited), retry=False)
-        case "orphaned" | "lost" as reason:
+        case "orphaned" | "lost" | "no-log" as reason:
             gone = "ended because its supervisor was gone" if reason == "orphaned" else "its end is not known"
             return Verdict("failed", exited.error or gone, retry=True)
         case "not-started":

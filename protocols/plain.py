@@ -23,6 +23,7 @@ from protocols.events import (
     WorkerAction,
     WorkerAdopted,
     WorkerExited,
+    WorkerGap,
     WorkerLate,
     WorkerMismatch,
     WorkerStarted,
@@ -34,7 +35,7 @@ from protocols.lines import printable
 from protocols.liveness_states import State
 from protocols.states import RunView
 
-__all__ = ["PlainLines", "fleet_text", "format_counts", "worker_text"]
+__all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
 
 _COMMAND = 100
 _WAITING: frozenset[State] = frozenset(("stalled", "waiting-permission", "waiting-quota"))
@@ -97,6 +98,8 @@ class PlainLines:
     def _started(self, event: WorkerStarted) -> str:
         attempt = self.view.tasks[TaskId(event.worker)].attempt(event.attempt)
         command = "" if attempt is None else " ".join(attempt.argv)
+        if not event.pid and attempt is not None:
+            return f"follows{_nth(event.attempt)} {attempt.log}"
         shown = command if len(command) <= _COMMAND else command[: _COMMAND - 1] + "…"
         return f"started{_nth(event.attempt)}, pid {event.pid}: {shown}"
 
@@ -132,21 +135,16 @@ def worker_text(event: Event) -> str | None:
     """What happened to a worker beside its status; None where it is not worth a line. May hold control characters."""
     match event:
         case WorkerExited():
-            left = ", ".join(event.swept)
-            return (
-                f"{event.worker}: ended {_count(len(event.swept), 'process', 'es')} left behind: {left}"
-                if left
-                else None
-            )
+            count = _count(len(event.swept), "process", "es")
+            return f"{event.worker}: ended {count} left behind: {', '.join(event.swept)}" if event.swept else None
         case WorkerAdopted():
-            return f"{event.worker}: went on meanwhile, pid {event.pid}"
+            return f"{event.worker}: {f'went on meanwhile, pid {event.pid}' if event.pid else 'is followed again'}"
         case WorkerLate():
             return f"{event.worker}: told too late to change anything{_nth(event.attempt)}: {event.what}"
         case WorkerStopping() if event.reason != "stop":
             return f"{event.worker}: {event.detail or event.reason}: {_how(event.grace)}"
-        case WorkerMismatch():
-            sizes = f"{event.written} bytes copied, {event.spooled} in the spool, {event.recorded} recorded"
-            return f"{event.worker}: MISMATCH in {event.stream}: {sizes}"
+        case WorkerMismatch() | WorkerGap():
+            return f"{event.worker}: {_mismatch_text(event) if isinstance(event, WorkerMismatch) else gap_text(event)}"
         case SpoolBlocked():
             why = f", its spool cannot be written: {event.error}; tried each second"
             return f"{event.worker}: {event.stream} waits{why if event.retried else f': {event.error}'}"
@@ -154,6 +152,19 @@ def worker_text(event: Event) -> str | None:
             return f"{event.worker}: {event.stream} goes on"
         case _:
             return None
+
+
+def _mismatch_text(event: WorkerMismatch) -> str:
+    sizes = f"{event.written} bytes copied, {event.spooled} in the spool, {event.recorded} recorded"
+    return f"MISMATCH in {event.stream}: {sizes}"
+
+
+def gap_text(gap: WorkerGap) -> str:
+    """What of the output of a worker is lost, and why. May hold control characters."""
+    lost = "bytes" if gap.lost is None else _count(gap.lost, "byte")
+    how = "are" if gap.lost != 1 else "is"
+    many = "nobody knows how many " if gap.lost is None else ""
+    return f"GAP in {gap.stream}: {many}{lost} {how} lost: {gap.why}"
 
 
 def fleet_text(event: Event) -> str | None:

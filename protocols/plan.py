@@ -4,15 +4,15 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from protocols.events import Source
 from protocols.ids import TaskId
+from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
 from protocols.liveness_states import Action
 from protocols.restarts import RestartPolicy
 from protocols.silence import Policy
 from protocols.worker_limits import WorkerLimits
 
-__all__ = ["Plan", "Stdin", "Task", "Window"]
+__all__ = ["Logfile", "Plan", "Stdin", "Task", "Window"]
 
 
 class Stdin(msgspec.Struct, frozen=True):
@@ -30,12 +30,23 @@ class Window(NamedTuple):
     rows: int
 
 
+class Logfile(msgspec.Struct, frozen=True):
+    """A file that somebody else writes, and that is followed."""
+
+    path: str
+    appear_within: float = 5.0
+    """Seconds that are waited for it."""
+    until: str = ""
+    """The line that ends the task with success; empty where there is none."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task with everything that its role and the defaults of the plan say filled in."""
 
     id: TaskId
     command: tuple[str, ...]
-    """The arguments, the name of the command first. With ``shell``: ``("/bin/sh", "-c", TEXT)``."""
+    """The arguments, the name of the command first. With ``shell``: ``("/bin/sh", "-c", TEXT)``. Empty only where a
+    file is followed."""
     role: str | None = None
     shell: bool = False
     cwd: str = "."
@@ -67,6 +78,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = "pipe"
     window: Window = Window(120, 40)
     """Of the terminal, where the source is one."""
+    logfile: Logfile | None = None
+    """Where the source is one: what is followed. None: the command writes its spool files itself."""
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
     durable: bool = False

@@ -4,10 +4,10 @@ import re
 
 import msgspec
 
-from protocols.events import Source
+from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
-from protocols.plan import Stdin, Window
+from protocols.plan import Logfile, Stdin, Window
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
 from protocols.wording import quote
@@ -34,6 +34,7 @@ COMMON_KEYS = (
     "nudge",
     "source",
     "window",
+    "logfile",
     "stdin",
     "durable",
     "allow_failure",
@@ -58,7 +59,8 @@ LATER_KEYS = {
 _LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
 _LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
-_SOURCES = ("pipe", "pty")
+_SOURCES = ("pipe", "pty", "logfile")
+_WRITE_SOURCE = 'write "pipe", "pty" or "logfile"'
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     nudge: str | None = None
     source: Source | None = None
     window: Window | None = None
+    logfile: Logfile | None = None
     stdin: Stdin | None = None
     durable: bool | None = None
     allow_failure: bool | None = None
@@ -128,6 +131,7 @@ def read_level(section: Section) -> Level:
         nudge=_read_nudge(section),
         source=_read_source(section),
         window=_read_window(section),
+        logfile=_read_logfile(section),
         stdin=_read_stdin(section),
         durable=section.flag("durable"),
         allow_failure=section.flag("allow_failure"),
@@ -194,12 +198,12 @@ def _check_length(section: Section, key: str, text: str) -> None:
 
 def _read_source(section: Section) -> Source | None:
     match section.text("source"):
-        case None | "pipe" | "pty" as source:
+        case None | "pipe" | "pty" | "logfile" as source:
             return source
-        case "logfile" | "tmux" as later:
-            section.reject("source", f'{quote(later)} is not supported by this version; write "pipe" or "pty"')
+        case "tmux" as later:
+            section.reject("source", f"{quote(later)} is not supported by this version; {_WRITE_SOURCE}")
         case unknown:
-            guess = section.guess(unknown, _SOURCES) or '; write "pipe" or "pty"'
+            guess = section.guess(unknown, _SOURCES) or f"; {_WRITE_SOURCE}"
             section.reject("source", f"{quote(unknown)} is no source{guess}")
     return None
 
@@ -213,6 +217,21 @@ def _read_window(section: Section) -> Window | None:
         section.reject("window", f'{quote(text)} is not COLUMNSxROWS; write it like "120x40"')
         return None
     return Window(int(found[1]), int(found[2]))
+
+
+def _read_logfile(section: Section) -> Logfile | None:
+    table = section.table("logfile")
+    if table is None:
+        return None
+    table.check_keys(("path", "appear_within", "until"), {})
+    path, until = table.text("path"), table.text("until")
+    if "path" not in table:
+        table.reject("path", "missing; name the file to follow")
+    if until is not None and ("\n" in until or "\r" in until):
+        table.reject("until", "more than one line; write the line that ends the task, without its end")
+    patience = table.duration("appear_within", zero=True)
+    usual = Logfile("")
+    return Logfile(path or "", usual.appear_within if patience is None else patience, until or "")
 
 
 def _read_stdin(section: Section) -> Stdin | None:

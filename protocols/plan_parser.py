@@ -157,8 +157,11 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
         level = level.over(roles[draft.role].level)
     level = level.over(base)
     _check_terminal(draft, level)
+    _check_logfile(draft, level)
     _check_silence(draft.section, draft.level, level)
     _check_restart(draft, level)
+    if level.source != "logfile":
+        level = msgspec.structs.replace(level, logfile=None)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
     said["command"] = _resolve_command(draft, level)
     return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
@@ -209,8 +212,21 @@ def _check_terminal(draft: _Draft, level: Level) -> None:
         draft.section.reject("stdin", f'"pipe": {rule}')
 
 
+def _check_logfile(draft: _Draft, level: Level) -> None:
+    if level.source == "logfile":
+        if level.command is None and draft.level.stdin is not None:
+            draft.section.reject("stdin", "without a command nobody reads it; add a command, or remove this key")
+        if level.logfile is None and draft.level.limits.spool_limit is not None:
+            rule = "who writes its spool itself cannot be held up; remove this limit, or choose another source"
+            draft.section.reject("limits", f"spool_limit: {rule}")
+    elif draft.level.logfile is not None:
+        draft.section.reject("logfile", 'only source = "logfile" follows a file; add that, or remove this key')
+
+
 def _resolve_command(draft: _Draft, level: Level) -> tuple[str, ...]:
     command = level.command
+    if command is None and level.source == "logfile" and level.logfile is not None:
+        return ()
     if command is None:
         draft.section.reject("command", 'missing; write what to run, such as ["make", "test"]')
     elif isinstance(command.words, str):

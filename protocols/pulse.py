@@ -8,11 +8,10 @@ from protocols.events import (
     KeeperLost,
     KeeperStarted,
     RunResumed,
-    Source,
     SpoolBlocked,
     SpoolResumed,
-    Stream,
     WorkerExited,
+    WorkerGap,
     WorkerOutput,
     WorkerStarted,
     WorkerStopping,
@@ -20,6 +19,7 @@ from protocols.events import (
 )
 from protocols.evidence import Evidence, Exit, Mark, Question, Said
 from protocols.ids import WorkerId
+from protocols.kinds import Source, Stream
 from protocols.liveness_states import State
 from protocols.prompts import Prompt
 from protocols.rate import LongRate
@@ -63,6 +63,7 @@ class Pulse:
     _reader_at: float | None = None
     _spooled: int = 0
     """Bytes on disk at the last look."""
+    _cut: int = 0
     _gone_at: float | None = None
     """When its leader was not there any more."""
     _seen: tuple[float, int] = (0.0, 0)
@@ -70,7 +71,13 @@ class Pulse:
 
     @property
     def size(self) -> int:
-        return sum(self.ends.values())
+        """Bytes of output in all, those too that it has cut off."""
+        return self._cut + sum(self.ends.values())
+
+    def cut(self, gap: WorkerGap) -> None:
+        end = self.ends.get(gap.stream, 0)
+        self.ends[gap.stream] = min(end, gap.offset)
+        self._cut += end - self.ends[gap.stream]
 
     def wanted(self, *, tail: bool) -> Wanted:
         """What to look at; with ``tail`` at the end of its output too, where that is new."""
@@ -90,7 +97,7 @@ class Pulse:
             self._read, self._read_at = wanted.tail or self._read, now
         elif wanted.tail is not None:
             self._take(wanted.tail, sight, now)
-        if read and self.size >= self._spooled:  # all that was on disk a look ago is recorded
+        if read and sum(self.ends.values()) >= self._spooled:  # all that was on disk a look ago is recorded
             self._reader_at = now
         self._spooled = sight.spooled
         if sight.alive:
@@ -202,7 +209,7 @@ class Pulses:
                 self.keeper = None if isinstance(event, KeeperLost) else self.keeper
                 for each in self.running.values():
                     each.blocked.clear()  # the keeper that comes says it again
-            case WorkerStarted() | WorkerVerdict() | WorkerStopping() | SpoolBlocked() | SpoolResumed():
+            case WorkerStarted() | WorkerVerdict() | WorkerStopping() | WorkerGap() | SpoolBlocked() | SpoolResumed():
                 pulse = self._pulse(event)
                 if pulse is not None:
                     _apply(pulse, event, moment)
@@ -216,6 +223,7 @@ class Pulses:
         | WorkerVerdict
         | WorkerStopping
         | WorkerExited
+        | WorkerGap
         | SpoolBlocked
         | SpoolResumed,
     ) -> Pulse | None:
@@ -225,11 +233,15 @@ class Pulses:
 
 
 def _apply(
-    pulse: Pulse, event: WorkerStarted | WorkerVerdict | WorkerStopping | SpoolBlocked | SpoolResumed, moment: float
+    pulse: Pulse,
+    event: WorkerStarted | WorkerVerdict | WorkerStopping | SpoolBlocked | SpoolResumed | WorkerGap,
+    moment: float,
 ) -> None:
     match event:
         case WorkerStarted():
-            pulse.process, pulse.started_at = (event.pid, event.start_ticks), moment
+            pulse.process, pulse.started_at = (event.pid, event.start_ticks) if event.pid else None, moment
+        case WorkerGap() if event.cut:
+            pulse.cut(event)
         case WorkerVerdict() if pulse.verdict is None:  # of who judged it before us; our own we know already
             pulse.told = (event.state, event.confirmed)
         case WorkerStopping():

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from protocols.events import EndReason, Stream, TaskStatus, WorkerExited, WorkerStarted
+from protocols.events import WorkerExited, WorkerStarted
 from protocols.ids import AttemptId, TaskId
+from protocols.kinds import EndReason, Stream, TaskStatus
 from protocols.states import AttemptView, RunView, TaskView
 
 __all__ = ["FORGIVEN", "OpenAttempt", "Resumption", "find_resumption"]

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from protocols.events import Source, Stream
 from protocols.evidence import Mark
 from protocols.ids import WorkerId
+from protocols.kinds import Source, Stream
 from protocols.prompts import Prompt
 
 __all__ = ["Glimpse", "Sight", "Tail", "Wanted"]
@@ -31,7 +31,7 @@ class Wanted(NamedTuple):
     attempt: int
     source: Source
     process: tuple[int, int] | None
-    """Pid and start time of its leader; None while it has none."""
+    """Pid and start time of its leader; None while it has none, or where it is a file that is followed."""
     tail: Tail | None
     """What is to be read; None where nothing is new."""
     window: tuple[int, int] | None = None

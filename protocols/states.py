@@ -11,22 +11,19 @@ from protocols.events import (
     JournalResumed,
     KeeperLost,
     KeeperStarted,
-    Outcome,
     ProcessUnattributed,
     Record,
     RunEnded,
     RunResumed,
     RunStarted,
     RunStopping,
-    Source,
     SpoolBlocked,
     SpoolResumed,
-    Stream,
-    TaskStatus,
     TaskStatusChanged,
     WorkerAction,
     WorkerAdopted,
     WorkerExited,
+    WorkerGap,
     WorkerHeartbeat,
     WorkerLate,
     WorkerMismatch,
@@ -37,6 +34,7 @@ from protocols.events import (
     WorkerVerdict,
 )
 from protocols.ids import AttemptId, RunId, TaskId
+from protocols.kinds import Outcome, Source, Stream, TaskStatus
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
@@ -51,6 +49,7 @@ _OfAttempt: TypeAlias = (
     | WorkerAction
     | WorkerStopping
     | WorkerExited
+    | WorkerGap
     | SpoolBlocked
     | SpoolResumed
 )
@@ -68,6 +67,8 @@ class AttemptView:
     timeout: float | None = None
     source: Source = "pipe"
     window: tuple[int, int] | None = None
+    log: str = ""
+    """The file that is followed."""
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
@@ -77,6 +78,13 @@ class AttemptView:
     heartbeat: WorkerHeartbeat | None = None
     output: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
     """Bytes that records cover, for each stream."""
+    gap: WorkerGap | None = None
+    """The last one."""
+    gaps: int = 0
+    lost: int = 0
+    """Bytes in all gaps, as far as that is known."""
+    cuts: dict[Stream, int] = field(default_factory=dict)
+    """How often each spool file was cut: what was known of its bytes does not hold any more."""
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
     """Why no more of a stream is taken, for each of which that is so."""
@@ -108,10 +116,10 @@ class AttemptView:
             case WorkerExited():
                 self.exited = event
                 self.blocked.clear()
-            case SpoolBlocked():
-                self.blocked[event.stream] = event.error
-            case SpoolResumed():
-                self.blocked.pop(event.stream, None)
+            case WorkerGap():
+                self._note(event)
+            case SpoolBlocked() | SpoolResumed():
+                self._tell_blocked(event)
             case _:
                 assert_never(event)
 
@@ -119,6 +127,19 @@ class AttemptView:
         if self.exited is None:  # its end is the last word
             self._stalled = self.stalled_for(verdict.at)
             self.verdict = verdict
+
+    def _tell_blocked(self, event: SpoolBlocked | SpoolResumed) -> None:
+        self.blocked.pop(event.stream, None)
+        if isinstance(event, SpoolBlocked):
+            self.blocked[event.stream] = event.error
+
+    def _note(self, gap: WorkerGap) -> None:
+        self.gap = gap
+        self.gaps += 1
+        self.lost += gap.lost or 0
+        if gap.cut:
+            self.cuts[gap.stream] = self.cuts.get(gap.stream, 0) + 1
+            self.output[gap.stream] = min(self.output[gap.stream], gap.offset)
 
     def stalled_for(self, now: float) -> float:
         """Seconds that it was stalled in all, until its end or until now."""
@@ -215,6 +236,7 @@ class RunView:
                         event.timeout,
                         event.source,
                         event.window,
+                        event.log,
                         epoch=self.epoch,
                     )
                 )

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 from unicodedata import east_asian_width
 
 from protocols.board import OutputRange
-from protocols.events import Stream
+from protocols.kinds import Stream
 from protocols.lines import printable
 
 __all__ = ["LONGEST", "TAIL", "Read", "last_lines"]

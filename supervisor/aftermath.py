@@ -5,19 +5,18 @@ from typing import get_args
 
 from actors.keeper_process.status import Status, read_status
 from protocols.events import (
-    EndReason,
     Event,
     FleetSwept,
     Record,
     RunEnded,
-    Stream,
-    TaskStatus,
     TaskStatusChanged,
     WorkerExited,
+    WorkerGap,
     WorkerMismatch,
     WorkerOutput,
 )
 from protocols.ids import TaskId, WorkerId
+from protocols.kinds import EndReason, Stream, TaskStatus
 from protocols.layout import FleetFolder
 from protocols.states import AttemptView, RunView, TaskView
 
@@ -80,6 +79,9 @@ def _attempt_events(
     spooled = {stream: _size(folder, worker, attempt.number, stream) for stream in _STREAMS}
     for stream, size in spooled.items():
         covered = attempt.output[stream]
+        if size < covered and _writes_itself(attempt):
+            yield _gap(worker, attempt, stream, 0, covered, "the worker cut the file that it writes", at)
+            covered = 0
         if size > covered:
             yield WorkerOutput(
                 at=at, worker=worker, attempt=attempt.number, stream=stream, offset=covered, length=size - covered
@@ -95,7 +97,30 @@ def _attempt_events(
                 spooled=size,
                 recorded=max(covered, size),
             )
+    if attempt.log:
+        why = f"callboard was killed; what {attempt.log} got since is only there"
+        yield _gap(worker, attempt, "log", spooled["log"], None, why, at)
     yield _exit(worker, attempt, status, spooled, at, seen_at)
+
+
+def _writes_itself(attempt: AttemptView) -> bool:
+    return attempt.source == "logfile" and not attempt.log
+
+
+def _gap(
+    worker: WorkerId, attempt: AttemptView, stream: Stream, offset: int, lost: int | None, why: str, at: float
+) -> WorkerGap:
+    """A known number of bytes was in the spool, and was cut off."""
+    return WorkerGap(
+        at=at,
+        worker=worker,
+        attempt=attempt.number,
+        stream=stream,
+        offset=offset,
+        lost=lost,
+        why=why,
+        cut=lost is not None,
+    )
 
 
 def _exit(
@@ -108,6 +133,8 @@ def _exit(
     if status is not None and status.exited_at is not None:
         code, signal, ended_at = status.code, status.signal, status.exited_at
         reason, error = _REASONS.get(status.reason, "exit"), ""
+    elif attempt.started is not None and not attempt.started.pid:
+        reason, error = "orphaned", "callboard was killed, and nobody followed its file any more"
     elif status is None and attempt.started is None:
         reason, error = "not-started", "callboard was killed before it could be started"
     return WorkerExited(
@@ -122,6 +149,7 @@ def _exit(
         stdout_bytes=spooled["stdout"],
         stderr_bytes=spooled["stderr"],
         terminal_bytes=spooled["terminal"],
+        log_bytes=spooled["log"],
         error=error,
     )
 
@@ -129,7 +157,7 @@ def _exit(
 def _conclude_task(task: TaskView, at: float) -> TaskStatusChanged:
     """A task whose worker ended well did its work, whoever was killed after it."""
     last = task.attempts[-1] if task.attempts else None
-    done = last is not None and last.exited is not None and last.exited.reason == "exit" and last.exited.code == 0
+    done = last is not None and last.exited is not None and _did_work(last.exited)
     status: TaskStatus = "succeeded" if done else "stopped"
     return TaskStatusChanged(
         at=at,
@@ -139,6 +167,10 @@ def _conclude_task(task: TaskView, at: float) -> TaskStatusChanged:
         attempt=last.number if last else 0,
         allowed=task.allowed,
     )
+
+
+def _did_work(exited: WorkerExited) -> bool:
+    return exited.reason == "sentinel" or (exited.reason == "exit" and exited.code == 0)
 
 
 def _read_status(folder: FleetFolder, attempt: AttemptView) -> Status | None:
@@ -155,7 +187,7 @@ def _written(status: Status | None, stream: Stream) -> int | None:
         "stderr": status.stderr_bytes,
         "terminal": status.terminal_bytes,
     }
-    return said[stream]
+    return said.get(stream)
 
 
 def _size(folder: FleetFolder, worker: WorkerId, attempt: int, stream: Stream) -> int:

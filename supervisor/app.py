@@ -27,9 +27,10 @@ from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
-from protocols.events import ActorFailed, Outcome, Record
+from protocols.events import ActorFailed, Record
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
+from protocols.kinds import Outcome
 from protocols.resumption import Resumption
 from protocols.silence import Policy
 from supervisor.children import Child, supervise
@@ -41,6 +42,7 @@ from supervisor.plans import LoadedPlan
 from supervisor.run_log import Sayer
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
+from supervisor.sources import logfile_child
 
 __all__ = ["Run"]
 
@@ -60,6 +62,8 @@ class _Channels:
     to_journal: trio.MemoryReceiveChannel[Append]
     asks: trio.MemorySendChannel[KeeperAsk]
     to_keeper: trio.MemoryReceiveChannel[KeeperAsk]
+    log_asks: trio.MemorySendChannel[KeeperAsk]
+    to_logfiles: trio.MemoryReceiveChannel[KeeperAsk]
     follows: trio.MemorySendChannel[FollowRequest]
     to_follower: trio.MemoryReceiveChannel[FollowRequest]
     orders: trio.MemorySendChannel[Order]
@@ -74,6 +78,7 @@ def _open_channels() -> _Channels:
         *trio.open_memory_channel[Subscribe](4),
         *trio.open_memory_channel[Append](1024),
         *trio.open_memory_channel[KeeperAsk](256),
+        *trio.open_memory_channel[KeeperAsk](64),
         *trio.open_memory_channel[FollowRequest](256),
         *trio.open_memory_channel[Order](64),
         *trio.open_memory_channel[Decision](64),
@@ -164,7 +169,11 @@ class Run:
         async with layer(channels.events, drain=_DRAIN) as hosting:
             await self._start(hosting, Child("keeper", keeper.run, limit=0))
             await self._start(hosting, Child("follower", follower.run))
-            async with layer(channels.asks, channels.follows, drain=_DRAIN + self._longest_grace()) as working:
+            if self._follows_files():
+                await self._start(hosting, logfile_child(self.fleet.folder, channels.to_logfiles, channels.asks))
+            async with layer(
+                channels.asks, channels.log_asks, channels.follows, drain=_DRAIN + self._longest_grace()
+            ) as working:
                 await self._start(working, Child("roster", roster.run, limit=0))
                 return await self._decide()
 
@@ -240,12 +249,15 @@ class Run:
             pid_namespace=identity.pid_namespace,
             environ=os.environ,
             executables=self.loaded.executables,
-            sources=Sources(channels.asks),
+            sources=Sources(channels.asks, {"logfile": channels.log_asks} if self._follows_files() else {}),
             follower=channels.follows,
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
         )
+
+    def _follows_files(self) -> bool:
+        return any(task.logfile is not None for task in self.loaded.plan.tasks)
 
     def _longest_grace(self) -> float:
         return max(task.grace for task in self.loaded.plan.tasks)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from actors.journal_file import read_records
 from protocols.errors import InputError, JournalError
-from protocols.events import Record, RunEnded, Stream
+from protocols.events import Record, RunEnded
 from protocols.ids import TaskId, WorkerId
+from protocols.kinds import Stream
 from protocols.layout import streams_of
 from protocols.states import AttemptView, RunView
 from protocols.wording import did_you_mean, quote
@@ -89,6 +90,8 @@ class Log:
     number: int | None = None
     """Of the attempt; None: the last one."""
     stderr: bool = False
+    log: bool = False
+    """What was read of the file that is followed."""
     view: RunView = field(default_factory=RunView)
 
     def refresh(self) -> bool:
@@ -116,12 +119,16 @@ class Log:
             self._stream(attempt)
 
     def _stream(self, attempt: AttemptView) -> Stream:
-        streams = streams_of(attempt.source)
+        streams = streams_of(attempt.source, log=bool(attempt.log), command=bool(attempt.argv))
+        if self.log and "log" not in streams:
+            raise InputError(f"task {quote(self.task)}: it follows no log file; leave --log out")
+        if self.stderr and attempt.source == "logfile" and "stderr" not in streams:
+            raise InputError(f"task {quote(self.task)}: it follows a file and runs nothing; leave --stderr out")
         if self.stderr and "stderr" not in streams:
             raise InputError(
                 f"task {quote(self.task)}: it ran on a terminal, where all output is one stream; leave --stderr out"
             )
-        return "stderr" if self.stderr else streams[0]
+        return "stderr" if self.stderr else "log" if self.log else streams[0]
 
     def _unknown(self) -> str:
         names = list(self.view.tasks)
@@ -143,16 +150,24 @@ class Log:
         Raise `InputError` where there is no such stream.
         """
         offset, end = start, None if length is None else start + length
-        more = True
+        more, cuts = True, None
         while more and offset != end:
             running = self.refresh()
             attempt = self.attempt()
             more = follow and running and (attempt is None or attempt.exited is None)
+            if attempt is not None:
+                before, cuts = cuts, attempt.cuts.get(self._stream(attempt), 0)
+                offset = offset if before in (None, cuts) else self._begin_anew(attempt, offset)
             for chunk in self._read_to_end(attempt, offset, end):
                 yield chunk
                 offset += len(chunk)
             if more:
                 time.sleep(_PAUSE)
+
+    def _begin_anew(self, attempt: AttemptView, offset: int) -> int:
+        """Where to read on in a file that was cut since we looked last."""
+        gap = attempt.gap
+        return min(offset, gap.offset) if gap is not None and gap.stream == self._stream(attempt) else 0
 
     def _read_to_end(self, attempt: AttemptView | None, offset: int, end: int | None) -> Iterator[bytes]:
         if attempt is None:

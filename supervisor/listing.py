@@ -10,8 +10,9 @@ import msgspec
 from actors.journal_file import read_records
 from protocols.durations import format_elapsed
 from protocols.errors import JournalError
-from protocols.events import Outcome, RunStarted
+from protocols.events import RunStarted
 from protocols.ids import RunId
+from protocols.kinds import Outcome
 from protocols.plain import format_counts
 from supervisor.fleets import Fleet, find_fleets, tell_detached
 from supervisor.sweep import conclude, find_end

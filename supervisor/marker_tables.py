@@ -23,5 +23,7 @@ def choose_markers(tasks: Iterable[Task]) -> dict[WorkerId, Markers]:
 
 def _program(task: Task) -> str:
     """The name of what it runs, as far as that can be seen without a shell."""
+    if not task.command:
+        return ""
     words = task.command[-1].split(maxsplit=1) if task.shell else task.command
     return Path(words[0]).name if words else ""

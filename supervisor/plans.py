@@ -10,7 +10,7 @@ import msgspec
 
 from protocols.errors import PlanError
 from protocols.ids import TaskId
-from protocols.plan import Plan, Stdin, Task
+from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
@@ -22,9 +22,9 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that can run here and now."""
 
     plan: Plan
-    """With absolute paths: ``cwd``, a file for stdin, ``progress_file``."""
+    """With absolute paths: ``cwd``, a file for stdin, ``logfile``, ``progress_file``."""
     executables: dict[TaskId, str]
-    """The absolute path of each task's command. The arguments stay as they were written."""
+    """The absolute path of the command of each task that has one. The arguments stay as they were written."""
     source: bytes
     """The file as it was."""
 
@@ -57,7 +57,10 @@ def _place(task: Task, start: Path) -> Task:
     if stdin.kind == "file":
         stdin = msgspec.structs.replace(stdin, text=str(start / stdin.text))
     progress = None if task.progress_file is None else str(start / task.progress_file)
-    return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, progress_file=progress)
+    log = task.logfile
+    if log is not None:
+        log = msgspec.structs.replace(log, path=str(start / log.path))
+    return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, logfile=log, progress_file=progress)
 
 
 def _look_up(
@@ -68,6 +71,10 @@ def _look_up(
     missing: dict[tuple[str, str], list[int]] = {}
     find = cache(_find_command)
     for index, task in enumerate(tasks):
+        if (problem := _logfile_problem(task.logfile)) != "":
+            missing.setdefault(("logfile.path", problem), []).append(index)
+        if not task.command:
+            continue
         name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
         executable, command = find(name, task.cwd, path)
         executables[task.id] = executable or name
@@ -108,6 +115,19 @@ def _stdin_problem(stdin: Stdin) -> str:
     if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
         return f"{quote(path)} is no file; name one"  # opening a pipe would wait for its writer
     return "" if _may(path, os.R_OK) else f"{quote(path)} is not readable for this user; change its permissions"
+
+
+def _logfile_problem(log: Logfile | None) -> str:
+    """It need not be there yet."""
+    try:
+        mode = None if log is None else Path(log.path).stat().st_mode
+    except OSError:
+        return ""
+    if log is None or mode is None:
+        return ""
+    if not stat.S_ISREG(mode):
+        return f"{quote(log.path)} is no file; name one"
+    return "" if _may(log.path, os.R_OK) else f"{quote(log.path)} is not readable for this user; change its permissions"
 
 
 def _find_command(name: str, cwd: str, path: str) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from protocols.deeds import list_deeds
-from protocols.events import EndReason, Outcome, Stream, TaskStatus
 from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
+from protocols.kinds import EndReason, Outcome, Stream, TaskStatus
 from protocols.layout import FleetFolder
 from protocols.states import AttemptView, RunView, TaskView
 from supervisor.files import replace_file
@@ -43,6 +43,11 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     stdout: StreamReport
     stderr: StreamReport
     terminal: StreamReport = _NOTHING
+    log: StreamReport = _NOTHING
+    gaps: int = 0
+    """How often output was lost."""
+    lost: int = 0
+    """Bytes in these gaps, as far as that is known."""
     swept: tuple[str, ...]
     error: str
     stalled_seconds: float = 0.0
@@ -69,6 +74,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     stdout: StreamReport
     stderr: StreamReport
     terminal: StreamReport = _NOTHING
+    log: StreamReport = _NOTHING
+    gaps: int = 0
     swept: int
     seconds: float | None
 
@@ -165,6 +172,9 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: f
         stdout=_stream(folder, task, attempt.number, "stdout"),
         stderr=_stream(folder, task, attempt.number, "stderr"),
         terminal=_stream(folder, task, attempt.number, "terminal"),
+        log=_stream(folder, task, attempt.number, "log"),
+        gaps=attempt.gaps,
+        lost=attempt.lost,
         swept=exited.swept if exited else (),
         error=exited.error if exited else "",
         stalled_seconds=round(attempt.stalled_for(last_at), 3),
@@ -185,6 +195,8 @@ def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: floa
         stdout=_sum([attempt.stdout for attempt in attempts]),
         stderr=_sum([attempt.stderr for attempt in attempts]),
         terminal=_sum([attempt.terminal for attempt in attempts]),
+        log=_sum([attempt.log for attempt in attempts]),
+        gaps=sum(attempt.gaps for attempt in attempts),
         swept=sum(len(attempt.swept) for attempt in attempts),
         seconds=seconds,
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocols.durations import format_elapsed
-from protocols.events import Stream
 from protocols.ids import WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
 from protocols.plain import format_counts
@@ -71,7 +71,11 @@ def _table(report: Report) -> Iterator[str]:
 
 
 def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
-    streams = [stream for attempt in task.attempts for stream in (attempt.stdout, attempt.stderr, attempt.terminal)]
+    streams = [
+        stream
+        for attempt in task.attempts
+        for stream in (attempt.stdout, attempt.stderr, attempt.terminal, attempt.log)
+    ]
     lines, size = sum(stream.lines for stream in streams), sum(stream.bytes for stream in streams)
     end = _end(task.attempts[-1]) if task.attempts else ""
     return str(len(task.attempts)), _elapsed(task.seconds), end, str(lines), format_bytes(size)
@@ -87,8 +91,15 @@ def _reason(task: TaskReport) -> str:
     )
     stalled = sum(attempt.stalled_seconds for attempt in task.attempts)
     done = ", ".join(action for attempt in task.attempts for action in attempt.actions)
-    parts = (reason, f"stalled for {format_elapsed(stalled)} in all" if stalled else "", done)
+    parts = (reason, f"stalled for {format_elapsed(stalled)} in all" if stalled else "", done, _gaps(task))
     return "; ".join(part for part in parts if part)
+
+
+def _gaps(task: TaskReport) -> str:
+    gaps, lost = (sum(getattr(attempt, name) for attempt in task.attempts) for name in ("gaps", "lost"))
+    if not gaps:
+        return ""
+    return f"{gaps} gap{'' if gaps == 1 else 's'} in its output" + (f", {format_bytes(lost)} or more" if lost else "")
 
 
 def _failure(folder: FleetFolder, task: TaskReport) -> str:
@@ -109,14 +120,14 @@ def _account(attempt: AttemptReport) -> str:
 
 def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
     """The last lines of stderr; those of stdout or of the terminal where there are none."""
-    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal")
+    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "log")
     for stream in streams:
         path = folder.spool(WorkerId(task.id), attempt.number, stream)
         lines = _last_lines(path)
         if lines:
             text = "\n".join(lines)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            name = "the terminal" if stream == "terminal" else stream
+            name = {"terminal": "the terminal", "log": "its log file"}.get(stream, stream)
             yield f"The end of {name} of attempt {attempt.number}:"
             yield f"{fence}text\n{text}\n{fence}"
             return

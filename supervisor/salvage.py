@@ -6,6 +6,7 @@ from pathlib import Path
 
 from protocols.errors import InputError
 from protocols.ids import TaskId, WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.wording import did_you_mean, escaped, quote
 
@@ -14,10 +15,12 @@ __all__ = ["find_output", "read_part"]
 _CHUNK = 1024 * 1024
 
 
-def find_output(folder: FleetFolder, task: TaskId, number: int | None, *, stderr: bool = False) -> Path:
+def find_output(
+    folder: FleetFolder, task: TaskId, number: int | None, *, stderr: bool = False, log: bool = False
+) -> Path:
     """The file with what a task wrote in this attempt; None: in the last one. Raise `InputError` with what there is.
 
-    ``stderr``: of that stream, instead of stdout or the terminal.
+    ``stderr``, ``log``: of that stream, instead of stdout, the terminal or a log file that is all there is.
     """
     spool = folder.root / "spool"
     tasks = _names(spool)
@@ -28,10 +31,10 @@ def find_output(folder: FleetFolder, task: TaskId, number: int | None, *, stderr
     chosen = attempts[-1] if attempts and number is None else str(1 if number is None else number)
     if chosen not in attempts:
         raise InputError(f"task {quote(task)}: {spool} has no output of attempt {chosen}{_list(attempts)}")
-    terminal = folder.spool(WorkerId(task), int(chosen), "terminal")
-    if stderr or not terminal.exists():
-        return folder.spool(WorkerId(task), int(chosen), "stderr" if stderr else "stdout")
-    return terminal
+    wanted: tuple[Stream, ...] = ("stderr",) if stderr else ("log",) if log else ("terminal", "stdout", "log")
+    usual: Stream = "stdout" if "stdout" in wanted else wanted[0]
+    paths = {stream: folder.spool(WorkerId(task), int(chosen), stream) for stream in wanted}
+    return next((path for path in paths.values() if path.exists()), paths[usual])
 
 
 def read_part(path: Path, start: int = 0, length: int | None = None) -> Iterator[bytes]:

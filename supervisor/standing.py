@@ -113,9 +113,11 @@ def render_status(status: RunStatus, width: int | None) -> str:
             str(line.attempt or ""),
             "" if line.pid is None else str(line.pid),
             "" if line.seconds is None else format_elapsed(line.seconds),
-            format_bytes(line.stdout_bytes + line.stderr_bytes + line.terminal_bytes) if line.attempt else "",
+            format_bytes(line.stdout_bytes + line.stderr_bytes + line.terminal_bytes + line.log_bytes)
+            if line.attempt
+            else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
-            _what(line, now),
+            "; ".join(part for part in (_what(line, now), line.gap) if part),
         )
         for line in status.tasks
     ]

@@ -8,9 +8,9 @@ import msgspec
 from actors.screens import can_read_screens
 from protocols.durations import format_duration
 from protocols.environment import withheld_environment, worker_environment
-from protocols.events import Source
 from protocols.graph import critical_path, waves
 from protocols.ids import TaskId
+from protocols.kinds import Source
 from protocols.layout import streams_of
 from protocols.plan import Plan, Task
 from protocols.wording import escaped
@@ -35,6 +35,17 @@ class Environment(msgspec.Struct, frozen=True):
     withheld: tuple[str, ...]
 
 
+class Followed(msgspec.Struct, frozen=True):
+    """A log file that a task follows."""
+
+    task: TaskId
+    path: str
+    appear_within: float
+    until: str
+    command: bool
+    """It runs one besides."""
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -49,6 +60,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     environments: tuple[Environment, ...]
     notes: tuple[str, ...] = ()
     """What will not be as somebody may expect, though the plan can run."""
+    logfiles: tuple[Followed, ...] = ()
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -62,7 +74,12 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
         waves=waves(needs),
         critical_path=critical_path(needs),
         slowest=_find_slowest(plan),
-        environments=_group_environments(plan.tasks, base),
+        environments=_group_environments([task for task in plan.tasks if task.command], base),
+        logfiles=tuple(
+            Followed(task.id, escaped(log.path), log.appear_within, escaped(log.until), bool(task.command))
+            for task in plan.tasks
+            if (log := task.logfile) is not None
+        ),
         notes=tuple(_notes(plan)),
     )
 
@@ -111,10 +128,20 @@ def render(found: Survey, width: int = 100) -> str:
     if found.slowest:
         longest = format_duration(found.slowest.seconds)
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
+    lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
     for group in found.environments:
-        lines.extend(_render_environment(group, width, alone=len(found.environments) == 1))
+        lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
     lines.extend(_wrap("note: ", note, width) for note in found.notes)
     return "\n".join(lines)
+
+
+def _render_followed(log: Followed) -> str:
+    parts = [log.path, f"which has to appear within {format_duration(log.appear_within)}"]
+    if log.until:
+        parts.append(f"until it gets the line {log.until}")
+    if not log.command:
+        parts.append("and runs nothing")
+    return ", ".join(parts)
 
 
 def _render_environment(group: Environment, width: int, *, alone: bool) -> Iterable[str]:

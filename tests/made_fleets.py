@@ -10,12 +10,8 @@ from actors.journal_file import open_journal
 from protocols.events import (
     AttemptStarting,
     Event,
-    Outcome,
     RunEnded,
     RunStarted,
-    Source,
-    Stream,
-    TaskStatus,
     TaskStatusChanged,
     WorkerExited,
     WorkerOutput,
@@ -23,6 +19,7 @@ from protocols.events import (
     WorkerVerdict,
 )
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.kinds import Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import State
 from supervisor.fleets import Fleet, create_fleet
 from supervisor.machine import boot_id, pid_namespace
@@ -63,17 +60,25 @@ def status(task: str, status: TaskStatus, *, attempt: int = 0, reason: str = "",
 
 
 def starting(
-    task: str, attempt: int = 1, *, at: float = AT, source: Source = "pipe", window: tuple[int, int] | None = None
+    task: str,
+    attempt: int = 1,
+    *,
+    at: float = AT,
+    source: Source = "pipe",
+    window: tuple[int, int] | None = None,
+    log: str = "",
+    command: bool = True,
 ) -> AttemptStarting:
     return AttemptStarting(
         at=at,
         worker=WorkerId(task),
         attempt=attempt,
         id=attempt_id(task, attempt),
-        argv=("true",),
+        argv=("true",) if command else (),
         cwd="/work",
         source=source,
         window=window,
+        log=log,
     )
 
 

@@ -13,8 +13,9 @@ from typing import TypeVar
 from actors.journal_file import read_records
 from actors.keeper_process.marks import find_marked
 from actors.keeper_process.procfs import Process
-from protocols.events import Event, Record, Stream
+from protocols.events import Event, Record
 from protocols.ids import WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from supervisor.fleets import Fleet, find_fleets
 from supervisor.report import AttemptReport, Report, TaskReport, read_report

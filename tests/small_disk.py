@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.require import needs
 
-__all__ = ["small_disk"]
+__all__ = ["enlarge", "small_disk"]
 
 
 @contextmanager
@@ -22,3 +22,8 @@ def small_disk(folder: Path, size: str = "256k") -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+def enlarge(disk: Path, size: str = "2m") -> None:
+    """Give it more room."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)

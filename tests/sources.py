@@ -1,12 +1,14 @@
 """The sources that a worker's bytes may come from, for tests that hold for all of them."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from protocols.events import Source, Stream, WorkerOutput
+from protocols.events import WorkerOutput
+from protocols.kinds import Source, Stream
 from tests.running import RunningPlan, python, task
 from tests.writers import writer
 
-__all__ = ["KINDS", "PIPE", "PTY", "Kind"]
+__all__ = ["KINDS", "LOGFILE", "PIPE", "PTY", "Kind"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,31 @@ class Kind:
     pile: int = 32 * 1024
     """So many bytes of a worker are with the kernel at least when its disk is full; a pipe holds twice as much."""
 
+    copied_by_us: bool = False
+    """Callboard itself copies it: when that is killed, what comes later is not in the spool."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} of others" if self.copied_by_us else self.source
+
     def python(self, name: str, script: str, **keys: object) -> str:
-        return python(name, f"{self.exact}\n{script}", source=self.source, **keys)
+        return python(name, f"{self._prologue(name)}\n{script}", **self._keys(name), **keys)
 
     def shell(self, name: str, script: str, **keys: object) -> str:
-        return task(name, script, source=self.source, **keys)
+        redirected = f"exec >> {name}.log\n{script}" if self.copied_by_us else script
+        return task(name, redirected, **self._keys(name), **keys)
 
     def writer(self, name: str, *, size: float = float("inf")) -> str:
-        return writer(name, size=size, prologue=self.exact, source=self.source)
+        keys: dict[str, Any] = self._keys(name)
+        return writer(name, size=size, prologue=self._prologue(name), **keys)
+
+    def _prologue(self, name: str) -> str:
+        to_file = f"import os; os.dup2(os.open('{name}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)"
+        return to_file if self.copied_by_us else self.exact
+
+    def _keys(self, name: str) -> dict[str, object]:
+        log = {"logfile": {"path": f"{name}.log", "appear_within": "1h"}} if self.copied_by_us else {}
+        return {"source": self.source, **log}
 
     def spool(self, run: RunningPlan, name: str) -> bytes:
         """Of the first attempt."""
@@ -51,4 +70,6 @@ class Kind:
 
 PIPE = Kind("pipe", "stdout")
 PTY = Kind("pty", "terminal", exact="import tty; tty.setraw(1)", holds=160 * 1024, pile=8 * 1024)
-KINDS = [PIPE, PTY]
+LOGFILE = Kind("logfile", "stdout", holds=0, pile=0)
+LOG = Kind("logfile", "log", holds=2**62, pile=0, copied_by_us=True)
+KINDS = [PIPE, PTY, LOGFILE, LOG]

@@ -12,9 +12,11 @@ from actors.messages import Append, Follow, FollowRequest
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
 from actors.source import Sources
 from actors.spawn_request import Surroundings
-from protocols.events import EndReason, Event
+from protocols.events import Event
 from protocols.ids import AttemptId, FleetId, TaskId
-from protocols.keeper import Ended, Request, Spawned, from_os
+from protocols.keeper import Ended, Request, Spawned
+from protocols.keeper_codec import from_os
+from protocols.kinds import EndReason
 from protocols.layout import FleetFolder
 from protocols.plan import Task
 

@@ -10,9 +10,10 @@ import trio
 
 from actors.adoption import Held, may_have_started
 from actors.keeper_process.status import Status, StatusFile
-from protocols.events import EndReason
 from protocols.ids import AttemptId
-from protocols.keeper import Ended, Reaped, Report, Spawn, Stdin, Stop, to_os
+from protocols.keeper import Ended, Reaped, Report, Spawn, Stdin, Stop
+from protocols.keeper_codec import to_os
+from protocols.kinds import EndReason
 
 A = AttemptId("a")
 _TERM = Stop(attempt=A, grace=5.0, reason="stop")
@@ -133,3 +134,13 @@ def test_what_may_run_is_not_started_again(tmp_path: Path, state: str, reason: s
     _write(tmp_path, state, reason, code=0)
 
     assert may_have_started(_spawn(tmp_path)) == may
+
+
+def test_of_a_worker_that_writes_its_files_itself_only_its_input_goes_to_the_next_keeper(tmp_path: Path) -> None:
+    reports, _ = trio.open_memory_channel[Report](1)
+    spawn = msgspec.structs.replace(_spawn(tmp_path), direct=True)
+    held = Held(spawn, reports, pid=1, start_ticks=1, fds=(os.dup(0),), not_after=None)
+
+    assert (held.adopt().direct, held.adopt().fds) == (True, 1)
+    held.close_stdin()
+    assert (held.fds, held.adopt().fds) == ((), 0)

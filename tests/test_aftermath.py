@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.keeper_process.status import Status, StatusFile
-from protocols.events import Event, FleetSwept, Record, RunEnded, WorkerExited, WorkerMismatch
+from protocols.events import Event, FleetSwept, Record, RunEnded, WorkerExited, WorkerGap, WorkerMismatch
 from protocols.ids import WorkerId
 from protocols.states import RunView
 from supervisor.aftermath import closing_events
@@ -226,3 +226,51 @@ def test_killed_after_any_record_the_rest_completes_the_run(fleet: Fleet, cut: i
     told = [event for event in [*WHOLE_RUN[:cut], *events] if isinstance(event, WorkerExited)]
     assert len(told) == len(attempts)
     assert closing_events(fleet.folder, again, (), NOW) == []
+
+
+def test_what_a_worker_cut_off_its_own_file_is_a_gap(fleet: Fleet) -> None:
+    view = fold(run_started("a"), starting("a", source="logfile"), started("a"), output("a", length=10))
+    fill_spool(fleet, "a", b"new")
+
+    assert closing_events(fleet.folder, view, (), NOW)[:3] == [
+        WorkerGap(
+            at=NOW,
+            worker=WorkerId("a"),
+            attempt=1,
+            stream="stdout",
+            offset=0,
+            lost=10,
+            why="the worker cut the file that it writes",
+            cut=True,
+        ),
+        output("a", length=3, at=NOW),
+        lost("a", stdout_bytes=3),
+    ]
+
+
+def test_what_nobody_followed_any_more_is_a_gap_of_which_nobody_knows_the_size(fleet: Fleet) -> None:
+    view = fold(
+        run_started("a"), starting("a", source="logfile", log="/log"), started("a"), output("a", stream="log", length=1)
+    )
+    fill_spool(fleet, "a", b"123", stream="log")
+
+    assert closing_events(fleet.folder, view, (), NOW)[:3] == [
+        output("a", stream="log", offset=1, length=2, at=NOW),
+        WorkerGap(
+            at=NOW,
+            worker=WorkerId("a"),
+            attempt=1,
+            stream="log",
+            offset=3,
+            lost=None,
+            why="callboard was killed; what /log got since is only there",
+        ),
+        lost("a", log_bytes=3),
+    ]
+
+
+def test_a_task_of_which_the_sentinel_was_seen_did_its_work(fleet: Fleet) -> None:
+    end = msgspec.structs.replace(exited("a", code=None), reason="sentinel")
+    view = fold(run_started("a"), status("a", "running"), starting("a", source="logfile", log="/log"), end)
+
+    assert status("a", "succeeded", attempt=1, at=NOW) in closing_events(fleet.folder, view, (), NOW)

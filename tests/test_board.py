@@ -15,6 +15,7 @@ from protocols.events import (
     RunStopping,
     SpoolBlocked,
     SpoolResumed,
+    WorkerGap,
     WorkerMismatch,
     WorkerOutput,
     WorkerStopping,
@@ -214,3 +215,14 @@ def test_what_a_record_tells_to_be_over_holds_no_more(about: str, event: Event) 
     made.apply(Record(2, event))
 
     assert not made.standing
+
+
+def test_what_was_cut_off_is_not_shown_any_more() -> None:
+    gap = WorkerGap(
+        at=AT, worker=WorkerId("a"), attempt=1, stream="stdout", offset=0, lost=5, why="it was cut", cut=True
+    )
+    made = board(run_started("a"), *running("a"), output("a", length=5), output("a", stream="stderr", length=2), gap)
+
+    assert list(made.activities[TaskId("a")].latest) == [OutputRange("stderr", 0, 2)]
+    assert made.view.tasks[TaskId("a")].attempts[-1].output["stdout"] == 0
+    assert [notice.text for notice in made.notices] == ["a: GAP in stdout: 5 bytes are lost: it was cut"]

@@ -14,8 +14,9 @@ from actors.display import Display, JsonText, PlainText, write_all
 from actors.journal_file import open_journal, read_records
 from actors.messages import Subscribe
 from protocols.event_codec import encode_event
-from protocols.events import Event, Record, Stream
+from protocols.events import Event, Record
 from protocols.ids import WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from tests.made_fleets import exited, output, run_started, started, starting, status
 

@@ -1,8 +1,8 @@
 """Which variables reach a worker."""
 
 from protocols.environment import withheld_environment, worker_environment
-from protocols.events import Source
 from protocols.ids import TaskId
+from protocols.kinds import Source
 from protocols.plan import Task
 
 BASE = {

@@ -235,3 +235,25 @@ def test_an_attempt_that_never_was_is_an_error(state: Path) -> None:
 def test_a_run_without_tasks_says_so(state: Path) -> None:
     with pytest.raises(InputError, match="it has no tasks at all"):
         Log(make_fleet(state, None), TaskId("a")).check(follow=True)
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_what_was_read_of_a_log_file_is_a_stream_of_its_own(state: Path, follow: bool) -> None:
+    both, only = starting("a", source="logfile", log="/log"), starting("b", source="logfile", log="/log", command=False)
+    fleet = make_fleet(state, [run_started("a", "b"), both, exited("a"), only, exited("b")])
+    fill_spool(fleet, "a", b"printed")
+    fill_spool(fleet, "a", b"logged", stream="log")
+    fill_spool(fleet, "b", b"logged too", stream="log")
+
+    assert text_of(Log(fleet, TaskId("a")), follow=follow) == b"printed"
+    assert text_of(Log(fleet, TaskId("a"), log=True), follow=follow) == b"logged"
+    assert text_of(Log(fleet, TaskId("b")), follow=follow) == b"logged too"
+    with pytest.raises(InputError, match=r'^task "b": it follows a file and runs nothing; leave --stderr out'):
+        Log(fleet, TaskId("b"), stderr=True).check(follow=follow)
+
+
+def test_of_a_task_that_follows_no_file_there_is_no_such_stream(state: Path) -> None:
+    fleet = make_fleet(state, [run_started("a"), starting("a"), exited("a")])
+
+    with pytest.raises(InputError, match=r'^task "a": it follows no log file; leave --log out'):
+        Log(fleet, TaskId("a"), log=True).check()

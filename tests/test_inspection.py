@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from actors.inspection import Inspector
-from protocols.events import Stream
 from protocols.evidence import Mark
 from protocols.ids import WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.markers import Markers
 from protocols.sight import Sight, Tail, Wanted

@@ -19,7 +19,8 @@ from trio.testing import MockClock
 from actors.adoption import Held
 from actors.keeper import Keeper
 from actors.keeper_link import KeeperLink, become_subreaper
-from actors.keeper_service import KeeperService, Table
+from actors.keeper_service import KeeperService
+from actors.keeper_table import Table
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
@@ -40,8 +41,8 @@ from protocols.keeper import (
     Spawned,
     Stdin,
     Stop,
-    to_os,
 )
+from protocols.keeper_codec import to_os
 from protocols.layout import FleetFolder
 from protocols.resumption import OpenAttempt, Resumption
 from tests.process_trees import open_trees

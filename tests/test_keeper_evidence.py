@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,19 @@ def test_a_later_attempt_may_have_the_pid_of_an_earlier_leader(evidence: Evidenc
 
     assert evidence.led_by(process(200, pid=1000)) == "two"
     assert evidence.shown_by(process(session=1000)) == "two"
+
+
+def test_the_file_that_it_may_write_to_shows_its_attempt_and_who_only_reads_it_is_nobody(
+    tmp_path: Path, evidence: Evidence
+) -> None:
+    path = tmp_path / "out"
+    path.touch()
+    evidence.add("two", 2000, 200, frozenset({str(path)}))
+    us = process(pid=os.getpid())
+
+    with path.open("rb"):
+        reading = evidence.shown_by(us)
+    with path.open("ab"):
+        writing = evidence.shown_by(us)
+
+    assert (reading, writing) == (None, "two")

@@ -25,6 +25,7 @@ from protocols.keeper import (
     Hello,
     Interrupt,
     Message,
+    Missed,
     Ping,
     Reaped,
     Refusal,
@@ -41,11 +42,8 @@ from protocols.keeper import (
     Unattributed,
     Welcome,
     Write,
-    decode_message,
-    encode_request,
-    from_os,
-    to_os,
 )
+from protocols.keeper_codec import decode_message, encode_request, from_os, to_os
 
 A = AttemptId("0" * 32)
 _EVERY_BYTE = bytes(range(1, 256))
@@ -245,3 +243,19 @@ def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
 def test_input_that_no_pipe_takes_at_once_is_refused(data: object) -> None:
     with pytest.raises(BadRequestError, match="data: "):
         parse_request({"op": "write", "attempt": A, "data": data})
+
+
+def test_a_worker_may_write_its_files_itself() -> None:
+    heard = _heard(msgspec.structs.replace(_spawn(), direct=True))
+
+    assert isinstance(heard, keeper_side.Spawn) and heard.terms.direct
+    adopt = Adopt(
+        attempt=A, pid=7, start_ticks=9, direct=True, status="/s", attached=True, timeout=None, grace=0, linger=0, fds=0
+    )
+    assert fds_of(parse_message(encode_request(adopt))) == 0
+
+
+def test_what_a_source_missed_is_a_message_too() -> None:
+    missed = Missed(attempt=A, stream="log", offset=3, lost=None, why="it was cut")
+
+    assert decode_message(msgspec.json.encode(missed)) == missed

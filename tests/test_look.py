@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from actors.cells import width
 from actors.live.look import Look, clipped, shown
-from protocols.events import TaskStatus
+from protocols.kinds import TaskStatus
 from tests.any_text import any_text, cells_of
 
 LOOKS = (Look(), Look(ascii_only=True))

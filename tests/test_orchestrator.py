@@ -16,7 +16,6 @@ from actors.messages import Append
 from actors.orchestrator import Orchestrator
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from protocols.events import (
-    EndReason,
     Event,
     Record,
     RunEnded,
@@ -27,6 +26,7 @@ from protocols.events import (
     WorkerExited,
 )
 from protocols.ids import RunId, TaskId, WorkerId
+from protocols.kinds import EndReason
 from protocols.liveness_actions import Remedy
 from protocols.plan import Plan, Task
 from protocols.pressure import Limits, Machine

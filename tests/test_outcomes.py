@@ -5,8 +5,9 @@ from typing import get_args
 import msgspec
 import pytest
 
-from protocols.events import EndReason, TaskStatus, WorkerExited
+from protocols.events import WorkerExited
 from protocols.ids import WorkerId
+from protocols.kinds import EndReason, TaskStatus
 from protocols.outcomes import judge
 
 _EXITED = WorkerExited(
@@ -61,7 +62,7 @@ def test_every_end_has_a_verdict_and_only_a_failure_is_worth_another_try(
     assert verdict.status in {"succeeded", "failed", "timed-out", "stopped"}
     assert verdict.retry == (verdict.status in {"failed", "timed-out"})
     assert (verdict.reason == "") == (verdict.status == "succeeded")
-    assert (verdict.status == "succeeded") == (reason == "exit" and end == 0)
+    assert (verdict.status == "succeeded") == (reason == "sentinel" or (reason == "exit" and end == 0))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from protocols.events import (
     RunStopping,
     SpoolBlocked,
     SpoolResumed,
+    WorkerGap,
     WorkerMismatch,
     WorkerStopping,
 )
@@ -121,6 +122,14 @@ def test_a_failure_that_is_allowed_is_told_as_such() -> None:
         (
             WorkerMismatch(at=AT, worker=A, attempt=1, stream="stdout", written=3, spooled=2, recorded=1),
             "a: MISMATCH in stdout: 3 bytes copied, 2 in the spool, 1 recorded",
+        ),
+        (
+            WorkerGap(at=AT, worker=A, attempt=1, stream="stdout", offset=0, lost=1, why="it was cut", cut=True),
+            "a: GAP in stdout: 1 byte is lost: it was cut",
+        ),
+        (
+            WorkerGap(at=AT, worker=A, attempt=1, stream="log", offset=7, lost=None, why="it was cut"),
+            "a: GAP in log: nobody knows how many bytes are lost: it was cut",
         ),
         (ActorFailed(at=AT, actor="hub", error="x", restart_in=0.5), "internal error in hub (restarted in 0.5 s): x"),
         (ActorFailed(at=AT, actor="hub", error="x", restart_in=None), "internal error in hub (not restarted): x"),

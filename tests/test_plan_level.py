@@ -78,10 +78,10 @@ def problems(line: str) -> list[str]:
         ("allow_failure = 1", "allow_failure: expected true or false, got a number"),
         (
             'source = "tmux"',
-            'source: "tmux" is not supported by this version; write "pipe" or "pty"',
+            'source: "tmux" is not supported by this version; write "pipe", "pty" or "logfile"',
         ),
         ('source = "ptty"', 'source: "ptty" is no source; did you mean "pty"?'),
-        ('source = "terminal"', 'source: "terminal" is no source; write "pipe" or "pty"'),
+        ('source = "terminal"', 'source: "terminal" is no source; write "pipe", "pty" or "logfile"'),
         ("source = true", 'source: expected a string, got true or false; write "true"'),
         ('window = "120x40"', 'window: only a terminal has a size; add source = "pty", or remove this key'),
         (
@@ -96,6 +96,19 @@ def problems(line: str) -> list[str]:
         (
             'source = "pty"\nstdin = "pipe"',
             f'stdin: "pipe": a task with source = "pty" reads from its terminal; {STDIN_OF_TERMINAL}',
+        ),
+        ('logfile = { path = "x" }', 'logfile: only source = "logfile" follows a file; add that, or remove this key'),
+        ('source = "logfile"\nlogfile = "x"', "logfile: expected a table, got a string"),
+        ('source = "logfile"\nlogfile = {}', "logfile.path: missing; name the file to follow"),
+        ('source = "logfile"\nlogfile = { path = "" }', "logfile.path: empty; write something, or leave the key out"),
+        ('source = "logfile"\nlogfile = { path = "x", pat = 1 }', 'logfile.pat: no such key; did you mean "path"?'),
+        (
+            'source = "logfile"\nlogfile = { path = "x", appear_within = 5 }',
+            'logfile.appear_within: expected a duration, got a number; write "5s"',
+        ),
+        (
+            'source = "logfile"\nlogfile = { path = "x", until = "a\\nb" }',
+            "logfile.until: more than one line; write the line that ends the task, without its end",
         ),
         ('progress_file = ""', "progress_file: empty; write something, or leave the key out"),
     ],

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import PlanError
-from protocols.plan import Plan
+from protocols.plan import Logfile, Plan
 from protocols.plan_level import COMMON_KEYS
 from protocols.plan_parser import parse_plan
 
@@ -226,3 +226,53 @@ def test_whatever_a_plan_holds_it_is_a_plan_or_a_list_of_mistakes(document: dict
     else:
         assert result.problems
         assert all(line.startswith("x.toml: ") and line.isprintable() for line in result.problems)
+
+
+def test_a_task_that_follows_a_file_needs_no_command() -> None:
+    text = """
+[roles.log]
+source = "logfile"
+logfile = { path = "log", until = "DONE" }
+[[tasks]]
+id = "a"
+role = "log"
+[[tasks]]
+id = "b"
+role = "log"
+logfile = { path = "other", appear_within = "0s" }
+command = ["true"]
+[[tasks]]
+id = "c"
+source = "logfile"
+command = ["true"]
+[[tasks]]
+id = "d"
+role = "log"
+source = "pipe"
+command = ["true"]
+"""
+
+    a, b, c, d = parse_plan(text, "x.toml").tasks
+
+    assert (a.command, a.logfile) == ((), Logfile("log", 5.0, "DONE"))
+    assert (b.command, b.logfile) == (("true",), Logfile("other", 0.0, ""))
+    assert (c.source, c.logfile) == ("logfile", None)
+    assert (d.source, d.logfile) == ("pipe", None)
+
+
+def test_a_task_that_writes_its_files_itself_needs_a_command() -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_plan('tasks = [{ id = "a", source = "logfile" }]', "x.toml")
+
+    assert caught.value.problems == ('x.toml: tasks[0].command: missing; write what to run, such as ["make", "test"]',)
+
+
+def test_input_for_nobody_is_refused() -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_plan(
+            'tasks = [{ id = "a", source = "logfile", logfile = { path = "x" }, stdin = { text = "y" } }]', "x.toml"
+        )
+
+    assert caught.value.problems == (
+        "x.toml: tasks[0].stdin: without a command nobody reads it; add a command, or remove this key",
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from protocols.errors import PlanError
 from protocols.ids import TaskId
-from protocols.plan import Stdin
+from protocols.plan import Logfile, Stdin
 from supervisor.plans import load_plan
 from tests.users import as_nobody
 
@@ -204,3 +204,25 @@ def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
         load_plan(Path("no\nwhere.toml"), tmp_path, base=BASE)
 
     assert caught.value.problems == (r"no\nwhere.toml: no such file; correct the path",)
+
+
+def test_a_file_to_follow_counts_from_the_start_and_need_not_be_there(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('tasks = [{ id = "a", source = "logfile", logfile = { path = "logs/x" } }]')
+
+    loaded = load_plan(Path("x.toml"), tmp_path, base=BASE)
+
+    assert loaded.plan.tasks[0].logfile == Logfile(str(tmp_path / "logs" / "x"))
+    assert loaded.executables == {}
+
+
+def test_a_file_to_follow_that_is_none_or_not_readable_is_told() -> None:
+    text = 'tasks = [{ id = "a", source = "logfile", logfile = { path = "log" } }]'
+    with as_nobody(), TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        log.mkdir()
+        assert problems(Path(folder), text) == [f'tasks[0].logfile.path: "{log}" is no file; name one']
+        log.rmdir()
+        log.touch(mode=0o200)
+        assert problems(Path(folder), text) == [
+            f'tasks[0].logfile.path: "{log}" is not readable for this user; change its permissions'
+        ]

@@ -10,9 +10,9 @@ import pytest
 
 from actors.keeper_process.status import Status, StatusFile
 from actors.postmortem import Finding, examine
-from protocols.events import Stream
 from protocols.ids import AttemptId, FleetId
 from protocols.keeper import Spawned
+from protocols.kinds import Stream
 
 FLEET, ATTEMPT = FleetId("e" * 32), AttemptId("a" * 32)
 SEEN_AT = 1000.0

@@ -7,7 +7,8 @@ import unicodedata
 from pathlib import Path
 
 from protocols.event_codec import encode_record
-from protocols.events import Stream, WorkerExited, WorkerHeartbeat, WorkerMismatch, WorkerOutput, WorkerProgress
+from protocols.events import WorkerExited, WorkerHeartbeat, WorkerMismatch, WorkerOutput, WorkerProgress
+from protocols.kinds import Stream
 from tests.running import RunningPlan, python, running, task
 
 _BLOCKS = 1600

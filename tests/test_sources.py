@@ -12,6 +12,7 @@ from protocols.events import (
     KeeperStarted,
     TaskStatusChanged,
     WorkerExited,
+    WorkerGap,
     WorkerMismatch,
     WorkerOutput,
     WorkerStarted,
@@ -38,7 +39,7 @@ _PHASES = {
 }
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.source)
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found
@@ -69,6 +70,7 @@ def _assert_whole(run: RunningPlan, kind: Kind, name: str = "a") -> WorkerExited
 
 def _size(exited: WorkerExited, kind: Kind) -> int:
     sizes = {"stdout": exited.stdout_bytes, "stderr": exited.stderr_bytes, "terminal": exited.terminal_bytes}
+    sizes["log"] = exited.log_bytes
     assert sum(sizes.values()) == sizes[kind.stream]
     return sizes[kind.stream]
 
@@ -187,7 +189,10 @@ def test_each_attempt_has_its_own_output(tmp_path: Path, kind: Kind) -> None:
         run.finish()
 
         assert [run.spool("a", number, kind.stream) for number in (1, 2)] == [b"first", b"second"]
-        assert callboard(tmp_path, "logs", run.fleet.name, "a").stdout == "second"
+        assert (
+            callboard(tmp_path, "logs", run.fleet.name, "a", *(["--log"] if kind.copied_by_us else [])).stdout
+            == "second"
+        )
 
 
 @pytest.mark.parametrize("kills", [1, 2])
@@ -273,7 +278,8 @@ def test_when_callboard_is_killed_nothing_of_its_workers_is_left_and_their_outpu
         exited = _assert_whole(run, kind)
         assert (exited.signal, exited.reason) == ("SIGTERM", "orphaned")
         assert has_line_numbers(kind.spool(run, "a"))
-        assert len(kind.spool(run, "a")) >= acknowledged(run, "a")
+        assert kind.copied_by_us or len(kind.spool(run, "a")) >= acknowledged(run, "a")
+        assert [gap.stream for gap in run.events(WorkerGap, "a")] == (["log"] if kind.copied_by_us else [])
 
 
 def test_when_callboard_and_keeper_are_killed_at_once_the_next_look_ends_all_that_is_left(

@@ -12,8 +12,8 @@ import trio
 from actors.live.blocks import WorkerText
 from actors.live.spools import SpoolReader, Wanted
 from protocols.board import OutputRange
-from protocols.events import Stream
 from protocols.ids import TaskId, WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 
 MB = 1024 * 1024
@@ -468,3 +468,17 @@ async def test_no_file_stays_open(folder: FleetFolder, reader: SpoolReader, cloc
         await read_one(reader, worker.wanted())
 
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_of_a_file_that_was_cut_nothing_that_was_read_before_is_kept(
+    folder: FleetFolder, reader: SpoolReader
+) -> None:
+    worker = Worker(folder)
+    worker.print(b"1\n2\n3\n")
+    await read_one(reader, worker.wanted())
+
+    (worker.folder / "stdout").write_bytes(b"")
+    worker.sizes["stdout"], worker.ranges = 0, []
+    worker.print(b"new and longer\n")
+
+    assert await read_one(reader, worker.wanted()._replace(cuts=1)) == WorkerText(("new and longer",), (1, True))

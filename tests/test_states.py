@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 from hypothesis import given
 
 from protocols.events import (
@@ -14,13 +15,14 @@ from protocols.events import (
     RunStopping,
     SpoolBlocked,
     SpoolResumed,
-    Stream,
     TaskStatusChanged,
     WorkerExited,
+    WorkerGap,
     WorkerOutput,
     WorkerStarted,
 )
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.kinds import Stream
 from protocols.states import RunView
 from tests.made_events import records
 
@@ -72,12 +74,14 @@ def test_the_last_word_on_a_run_and_on_each_task_counts(found: list[Record]) -> 
 
 
 @given(records)
-def test_attempts_are_those_that_were_starting_and_their_output_never_shrinks(found: list[Record]) -> None:
+def test_attempts_are_those_that_were_starting_and_their_output_never_shrinks_unless_it_is_cut(
+    found: list[Record],
+) -> None:
     view = RunView()
     before: dict[tuple[TaskId, int, Stream], int] = {}
     for record in found:
         view.apply(record)
-        if isinstance(record.event, RunStarted):
+        if isinstance(record.event, RunStarted) or (isinstance(record.event, WorkerGap) and record.event.cut):
             before = {}
         now = {
             (task.id, at, stream): size
@@ -94,8 +98,8 @@ def test_an_attempt_gets_what_is_said_of_it_and_of_no_other() -> None:
     view = _view(_starting(1), _output(0, 5), _output(5, 2), _starting(2), _output(0, 1, 2, "stderr"), started)
 
     first, second = view.tasks[A].attempts
-    assert (first.output, first.started) == ({"stdout": 7, "stderr": 0, "terminal": 0}, None)
-    assert (second.output, second.started) == ({"stdout": 0, "stderr": 1, "terminal": 0}, started)
+    assert (first.output, first.started) == ({"stdout": 7, "stderr": 0, "terminal": 0, "log": 0}, None)
+    assert (second.output, second.started) == ({"stdout": 0, "stderr": 1, "terminal": 0, "log": 0}, started)
 
 
 def test_what_is_said_of_an_attempt_that_never_began_is_left_aside() -> None:
@@ -140,3 +144,12 @@ def test_nothing_waits_for_the_disk_when_its_keeper_is_lost_or_it_has_ended() ->
 
     for then in (KeeperLost(at=1.0, pid=1, reason="killed"), exited):
         assert _view(*blocked, then).tasks[A].attempts[0].blocked == {}
+
+
+def test_a_gap_is_counted_and_a_cut_sets_the_output_back() -> None:
+    gap = WorkerGap(at=2.0, worker=W, attempt=1, stream="stdout", offset=4, lost=None, why="w")
+    cut = msgspec.structs.replace(gap, offset=0, lost=9, cut=True)
+    (attempt,) = _view(_starting(1), _output(0, 4), gap, _output(4, 5), cut, _output(0, 2)).tasks[A].attempts
+
+    assert (attempt.gaps, attempt.lost, attempt.cuts, attempt.gap) == (2, 9, {"stdout": 1}, cut)
+    assert attempt.output["stdout"] == 2

@@ -16,7 +16,7 @@ from protocols.events import (
     Event,
     SpoolBlocked,
     SpoolResumed,
-    Stream,
+    WorkerGap,
     WorkerHeartbeat,
     WorkerMismatch,
     WorkerOutput,
@@ -24,7 +24,8 @@ from protocols.events import (
     WorkerStopping,
 )
 from protocols.ids import AttemptId, WorkerId
-from protocols.keeper import Blocked, Ended, Resumed, Stopping
+from protocols.keeper import Blocked, Ended, Missed, Resumed, Stopping
+from protocols.kinds import Stream
 
 W, A = WorkerId("w"), AttemptId("0" * 32)
 
@@ -70,7 +71,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def streaming(folder: Path, progress_file: Path | None = None) -> AsyncIterator[Stage]:
+async def streaming(folder: Path, progress_file: Path | None = None, *, direct: bool = False) -> AsyncIterator[Stage]:
     """A streamer that runs; the body ends it."""
     notices, inbox = trio.open_memory_channel[Notice](64)
     follows, to_follower = trio.open_memory_channel[FollowRequest](4)
@@ -88,6 +89,7 @@ async def streaming(folder: Path, progress_file: Path | None = None) -> AsyncIte
         follower=follows,
         outbox=appends,
         progress_file=progress_file,
+        direct=direct,
         now=trio.current_time,
     )
 
@@ -151,6 +153,48 @@ async def test_bytes_that_do_not_add_up_are_an_event(tmp_path: Path, autojump_cl
     (mismatch,) = stage.of(WorkerMismatch)
     assert isinstance(mismatch, WorkerMismatch)
     assert (mismatch.written, mismatch.spooled, mismatch.recorded) == (7, 5, 5)
+
+
+@pytest.mark.parametrize("text", [b"", b"new", b"new and longer"])
+async def test_a_file_that_its_worker_cut_is_a_gap_and_counts_from_its_beginning(
+    tmp_path: Path, autojump_clock: MockClock, text: bytes
+) -> None:
+    async with streaming(tmp_path, direct=True) as stage:
+        await stage.grow(b"0123456789")
+        (tmp_path / "stdout").write_bytes(text)
+        await stage.end(len(text))
+
+    (gap,) = stage.of(WorkerGap)
+    assert isinstance(gap, WorkerGap)
+    assert (gap.stream, gap.offset, gap.lost, gap.cut) == ("stdout", 0, 10, True)
+    assert stage.ranges() == [(0, 10), *([(0, len(text))] if text else [])]
+    assert not stage.of(WorkerMismatch)
+
+
+async def test_a_spool_that_is_cut_although_nobody_but_us_writes_it_is_no_gap_but_a_mismatch(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with streaming(tmp_path) as stage:
+        await stage.grow(b"0123456789")
+        (tmp_path / "stdout").write_bytes(b"")
+        await stage.end(10)
+
+    assert not stage.of(WorkerGap)
+    assert stage.of(WorkerMismatch)
+
+
+async def test_what_a_source_missed_is_a_gap_between_ranges(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with streaming(tmp_path) as stage:
+        await stage.grow(b"0123")
+        await stage.notices.send(Missed(attempt=A, stream="stdout", offset=4, lost=None, why="it was cut"))
+        await stage.grow(b"456")
+        await stage.end(7)
+
+    assert stage.ranges() == [(0, 4), (4, 3)]
+    (gap,) = stage.of(WorkerGap)
+    assert isinstance(gap, WorkerGap)
+    assert (gap.offset, gap.lost, gap.why, gap.cut) == (4, None, "it was cut", False)
+    assert not stage.of(WorkerMismatch)
 
 
 async def test_progress_is_told_when_it_changes_and_at_most_five_times_a_second(

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.ids import TaskId
 from protocols.plan_parser import parse_plan
-from supervisor.survey import Environment, Slowest, Survey, render, survey
+from supervisor.survey import Environment, Followed, Slowest, Survey, render, survey
 
 A, B, C, D = (TaskId(name) for name in "abcd")
 BASE = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "the-secret-value", "JAVA_HOME": "/java"}
@@ -136,3 +136,26 @@ def test_a_plan_with_terminals_says_where_nobody_will_see_what_is_asked_there(
 
     assert len(found.notes) == notes
     assert ("note: what is asked on the terminals" in render(found)) == bool(notes)
+
+
+def test_the_files_that_are_followed_are_told() -> None:
+    text = """
+[[tasks]]
+id = "a"
+source = "logfile"
+logfile = { path = "/log", until = "DONE" }
+[[tasks]]
+id = "b"
+source = "logfile"
+logfile = { path = "/log", appear_within = "1m" }
+command = ["true"]
+"""
+
+    found = survey(parse_plan(text, "x.toml"), "x.toml", {})
+
+    assert found.logfiles == (Followed(A, "/log", 5.0, "DONE", False), Followed(B, "/log", 60.0, "", True))
+    assert [each.tasks for each in found.environments] == [(B,)]
+    lines = render(found, 200).splitlines()
+    assert "a follows: /log, which has to appear within 5s, until it gets the line DONE, and runs nothing" in lines
+    assert "b follows: /log, which has to appear within 1m" in lines
+    assert "environment of b" in lines

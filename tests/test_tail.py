@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocols.board import OutputRange
-from protocols.events import Stream
+from protocols.kinds import Stream
 from protocols.lines import strip_ansi
 from protocols.tail import LONGEST, TAIL, last_lines
 

@@ -8,8 +8,9 @@ import pytest
 
 from actors.screens import Screens
 from protocols.errors import InputError
-from protocols.events import Event, Source
+from protocols.events import Event
 from protocols.ids import TaskId
+from protocols.kinds import Source
 from supervisor import terminal_view
 from supervisor.following import Log
 from supervisor.state import open_state

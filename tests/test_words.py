@@ -3,7 +3,7 @@ import pytest
 
 from actors.live.words import condition, remark
 from protocols.board import Board
-from protocols.events import Event, SpoolBlocked, TaskStatusChanged, WorkerMismatch, WorkerStopping
+from protocols.events import Event, SpoolBlocked, TaskStatusChanged, WorkerGap, WorkerMismatch, WorkerStopping
 from protocols.ids import TaskId, WorkerId
 from protocols.liveness_states import State
 from protocols.states import TaskView
@@ -159,3 +159,10 @@ def test_the_remark_says_why_and_what_comes_next(events: tuple[Event, ...], text
     task: TaskView = board(*events).view.tasks[A]
 
     assert remark(task, AT) == text
+
+
+def test_a_gap_is_told_while_the_worker_runs_and_after_its_end() -> None:
+    gap = WorkerGap(at=AT, worker=W, attempt=1, stream="log", offset=3, lost=None, why="it was cut")
+
+    assert told(board(*begun(), gap)) == ("running", "GAP in log")
+    assert told(board(*begun(), gap, exited("a"), status("a", "succeeded"))) == ("succeeded", "GAP in log")

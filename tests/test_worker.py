@@ -25,7 +25,8 @@ from protocols.events import (
     WorkerStarted,
 )
 from protocols.ids import WorkerId
-from protocols.keeper import Forget, Stop, from_os, to_os
+from protocols.keeper import Forget, Stop
+from protocols.keeper_codec import from_os, to_os
 from protocols.plan import Stdin, Window
 from tests.surroundings import FLEET, Stage, start, surrounded
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from actors.keeper_process.cgroups import Box
 from actors.keeper_process.copier import Blocked, Eof, Resumed
 from actors.keeper_process.ladder import Ladder, Phase
+from actors.keeper_process.outfile import is_written
 from actors.keeper_process.procfs import Process
 from actors.keeper_process.requests import Terms
 from actors.keeper_process.status import Status, StatusFile
@@ -56,6 +57,8 @@ class Attempt:
         """What was reported of each stream whose file takes no more."""
         self.ends: dict[str, tuple[int, ...]] = {}
         """Our own ends of each stream that is not complete, for whoever asks for the same spawn again."""
+        self.outfiles: dict[str, int] = {}
+        """Open for reading: those that the worker writes itself. Nobody tells when they are complete."""
         self.stdin: int | None = None
         self.slave: int | None = None
         """Of a terminal, while the leader lives: who closes it may open it again, so it is not at its end yet."""
@@ -86,6 +89,12 @@ class Attempt:
         """Something is still to come: output, or the word of how the leader ended."""
         return self.streams_open or self.exit is None
 
+    @property
+    def needs_looks(self) -> bool:
+        """Nobody tells us when it is at its end."""
+        orphaned = self.gone_at is not None and self.ladder.phase is not Phase.CLOSING
+        return orphaned or (bool(self.outfiles) and self.ladder.leader_gone)
+
     def leader_exited(self, found: Exit) -> None:
         self.exit = found
         self.close_slave()
@@ -112,6 +121,15 @@ class Attempt:
         key = (process.pid, process.start_ticks)
         self._out_of_reach.add(key)
         self._swept[key] = f"{description} (not ended: it runs as another user)"
+
+    def measure(self, *, last: bool = False) -> None:
+        """Once the leader is gone, the files that it wrote itself are complete when nobody else can write to them; and
+        at the ``last`` measure, because nothing is left."""
+        if not self.ladder.leader_gone:
+            return
+        for stream, fd in self.outfiles.items():
+            if last or not is_written(fd):
+                self.sizes[stream] = os.fstat(fd).st_size
 
     def record(self) -> None:
         """Write the status file."""
@@ -216,6 +234,8 @@ class Attempt:
         self.close_slave()
         for stream in self.streams:
             self.close_ends(stream)
+        while self.outfiles:
+            os.close(self.outfiles.popitem()[1])
         self._status.close()
         if self.box is not None:
             self.box.close()

@@ -43,7 +43,7 @@ class Census:
         """When (ticks) something unattributed was last alive: it may be the parent of whatever came until then."""
 
     def add(self, attempt: str, pid: int, start_ticks: int, outlets: frozenset[str] = frozenset()) -> None:
-        """Register a leader. ``outlets``: the pipes or the terminal that it writes to."""
+        """Register a leader. ``outlets``: the pipes, the terminal or the files that it writes to."""
         self._evidence.add(attempt, pid, start_ticks, outlets)
         self._unreaped[attempt] = pid
 

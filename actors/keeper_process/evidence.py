@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 from actors.keeper_process.marks import attempt_of, mark_of
@@ -33,7 +34,7 @@ class Evidence:
         return attempt in self._attempts
 
     def add(self, attempt: str, leader: int, start_ticks: int, outlets: frozenset[str]) -> None:
-        """``outlets``: the pipes or the terminal that it writes to, as ``pipe:[INODE]`` or ``/dev/pts/NUMBER``."""
+        """``outlets``: what it writes to, as ``pipe:[INODE]``, ``/dev/pts/NUMBER`` or the path of a file."""
         self._attempts[attempt] = _Attempt(leader, start_ticks, outlets)
         self._by_leader[leader] = attempt
         self._by_outlet.update(dict.fromkeys(outlets, attempt))
@@ -69,7 +70,7 @@ class Evidence:
             self._marked(process.pid)
             or self._by_leader.get(process.session)
             or self._by_leader.get(process.pgrp)
-            or next((self._by_outlet[each] for each in _outlets_of(process.pid) if each in self._by_outlet), None)
+            or next((self._by_outlet[each] for each in _outlets_of(process.pid, self._by_outlet)), None)
         )
 
     def of_fleet(self, process: Process) -> bool:
@@ -95,18 +96,26 @@ def ticks_now() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_PER_SECOND)
 
 
-def _outlets_of(pid: int) -> set[str]:
-    """The pipes and terminals that a process holds; empty if it is gone or not ours to look into."""
+def _outlets_of(pid: int, known: Collection[str]) -> set[str]:
+    """Those of the known ones that a process holds; empty if it is gone or not ours to look into."""
     folder = f"/proc/{pid}/fd"
     outlets = set()
     try:
         for name in os.listdir(folder):  # noqa: PTH208 - hot
             target = _read_link(f"{folder}/{name}")
-            if target.startswith(("pipe:[", "/dev/pts/")):
+            if target in known and _may_write(f"{folder}/{name}"):
                 outlets.add(target)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass
     return outlets
+
+
+def _may_write(link: str) -> bool:
+    """Who only reads a file or the output of another is nobody's worker for that."""
+    try:
+        return bool(os.lstat(link).st_mode & 0o200)
+    except FileNotFoundError:
+        return False
 
 
 def _read_link(path: str) -> str:

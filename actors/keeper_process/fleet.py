@@ -23,7 +23,7 @@ from actors.keeper_process.worker_limits import Limits
 
 __all__ = ["Fleet"]
 
-_ADOPTED_LOOK_EVERY = 0.05  # what an adopted worker leaves behind comes to the supervisor: no SIGCHLD for us
+_LOOK_EVERY = 0.05  # for what nobody tells us: what an adopted worker leaves behind is no child of ours
 _REAP_WAIT = 5.0  # for the word of how an adopted leader ended
 _BURST = 16  # looks in a row while new processes keep coming: a chain of forks is outrun, not waited for
 
@@ -224,6 +224,7 @@ class Fleet:
             self._record_exit(attempt, Exit(None, None, time.time()))
             self._tell(attempt.exited_report())
         ladder = attempt.ladder
+        attempt.measure()
         looking = ladder.wants_look(now, attempt.incomplete)
         if not looking and ladder.phase is not Phase.CLOSING:
             return False
@@ -238,6 +239,7 @@ class Fleet:
         if order is Order.TERM:
             terminate(attempt, look.members(attempt))
         elif order is Order.FINISH:
+            attempt.measure(last=True)
             for stream in attempt.ends:
                 self._copier.finish((attempt.id, stream))
         elif order is Order.END:
@@ -262,10 +264,8 @@ class Fleet:
     def _due(self, attempt: Attempt, now: float) -> float:
         if attempt.ended_at is not None:
             return inf
-        due = attempt.ladder.due
-        if attempt.gone_at is not None and attempt.ladder.phase is not Phase.CLOSING:
-            due = min(due, now + _ADOPTED_LOOK_EVERY)
-        return min(due, self._last_word_at(attempt))
+        look_at = now + _LOOK_EVERY if attempt.needs_looks else inf
+        return min(attempt.ladder.due, look_at, self._last_word_at(attempt))
 
     def _last_word_at(self, attempt: Attempt) -> float:
         """Until when somebody may still say how an adopted leader ended."""
@@ -274,6 +274,7 @@ class Fleet:
         return attempt.gone_at if self.supervisor is None else attempt.gone_at + _REAP_WAIT
 
     def _end(self, attempt: Attempt) -> None:
+        attempt.measure(last=True)
         attempt.ended_at = time.time()
         attempt.record()
         self._census.remove(attempt.id)

@@ -13,6 +13,7 @@ from actors.keeper_process.allowance import Allowance
 from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.cgroups import open_box, our_place
 from actors.keeper_process.copier import open_spool
+from actors.keeper_process.outfile import open_outfile, reopen_outfile
 from actors.keeper_process.procfs import read_process
 from actors.keeper_process.requests import Adopt, Spawn, Terms
 from actors.keeper_process.spawn import FileLimit, StartError, spawn
@@ -30,9 +31,9 @@ class Launched:
     def __init__(self, attempt: Attempt, ends: Sequence[tuple[int, ...]], spools: list[int]) -> None:
         """Raise ``OSError`` where descriptors run out."""
         self.attempt = attempt
-        self.streams = list(zip(attempt.streams, ends, spools, strict=True))
+        self.streams = list(zip(() if attempt.outfiles else attempt.streams, ends, spools, strict=True))
         self.allowance = Allowance(attempt.limits.spool_limit)
-        self.outlets = frozenset(map(_outlet, ends))
+        self.outlets = frozenset([*map(_outlet, ends), *map(_target, attempt.outfiles.values())])
         _box(attempt)
         attempt.ends = {stream: tuple(map(os.dup, each)) for stream, each, _ in self.streams}
         self.for_supervisor = [os.dup(fd) for fd in (*chain(*ends), *stdin_of(attempt))]
@@ -45,6 +46,8 @@ def stdin_of(attempt: Attempt) -> list[int]:
 
 def ends_of(terms: Terms) -> int:
     """How many descriptors come with the output of an attempt."""
+    if terms.direct:
+        return 0
     return 3 if "terminal" in terms.spools else 2
 
 
@@ -54,7 +57,7 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
     status, spools = _open_files(terms)
     try:
         status.write(Status("starting", terms.attempt, 0, 0, BOOT_ID))
-        child = spawn(request, limit)
+        child = spawn(request, limit, spools if terms.direct else ())
     except (StartError, OSError) as exc:
         _close_all(spools)
         status.write(Status("ended", terms.attempt, 0, 0, BOOT_ID, reason="not-started"))
@@ -68,6 +71,8 @@ def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:
             terms, child.pid, process.start_ticks, at=time.time(), now=now, boot_id=BOOT_ID, status=status
         )
         attempt.stdin, attempt.slave = child.stdin, child.slave
+        if terms.direct:
+            attempt.outfiles, spools = _reopen(terms, spools), []
         return Launched(attempt, child.outputs, spools)
     except OSError as exc:  # descriptors ran out between the pipes and here
         os.killpg(child.pid, signal.SIGKILL)
@@ -81,7 +86,8 @@ def take_over(request: Adopt, fds: list[int], now: float) -> Launched:
     the write end of its input. Raise `StartError`; they are then closed."""
     try:
         status, spools = _open_files(request.terms)
-    except StartError:
+        outfiles = _reopen(request.terms, spools) if request.terms.direct else {}
+    except (StartError, OSError):
         _close_all(fds)
         raise
     attempt = Attempt(
@@ -89,12 +95,30 @@ def take_over(request: Adopt, fds: list[int], now: float) -> Launched:
     )
     attempt.adopted = True
     count = ends_of(request.terms)
+    attempt.outfiles = outfiles
     attempt.stdin = fds[count] if len(fds) > count else None
     attempt.pidfd = _open_pidfd(request)
     if "terminal" in attempt.streams:
         attempt.slave = open_slave(fds[0])
         return Launched(attempt, [tuple(fds[:count])], spools)
-    return Launched(attempt, [(fd,) for fd in fds[:count]], spools)
+    return Launched(attempt, [(fd,) for fd in fds[:count]], [] if outfiles else spools)
+
+
+def _reopen(terms: Terms, writers: list[int]) -> dict[str, int]:
+    """The files that the worker writes itself, for us to look at; our ``writers`` are closed. Raise ``OSError``."""
+    found: dict[str, int] = {}
+    try:
+        for stream, fd in zip(terms.spools, writers, strict=True):
+            found[stream] = reopen_outfile(f"/proc/self/fd/{fd}")
+    except OSError:
+        _close_all([*found.values()])
+        raise
+    _close_all(writers)
+    return found
+
+
+def _target(fd: int) -> str:
+    return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - as who looks for it reads it
 
 
 def _box(attempt: Attempt) -> None:
@@ -136,7 +160,7 @@ def _open_files(terms: Terms) -> tuple[StatusFile, list[int]]:
     spools: list[int] = []
     for path in terms.spools.values():
         try:
-            spools.append(open_spool(os.fsdecode(path)))
+            spools.append((open_outfile if terms.direct else open_spool)(os.fsdecode(path)))
         except OSError as exc:
             status.close()
             _close_all(spools)

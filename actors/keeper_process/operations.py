@@ -219,6 +219,8 @@ def _resize(attempt: Attempt, request: Resize) -> None:
 
 def _ends(attempt: Attempt) -> list[int]:
     """The ends once more; for a stream that is complete, those of a pipe or terminal that is at its end."""
+    if attempt.outfiles:
+        return list(map(os.dup, stdin_of(attempt)))
     again = [fd for stream in attempt.streams for fd in _again(attempt.ends.get(stream), stream)]
     return [*again, *map(os.dup, stdin_of(attempt))]
 

@@ -12,6 +12,7 @@ __all__ = ["Change", "Request", "fds_of", "parse_message", "parse_request"]
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
 _REASONS = frozenset(
     {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"}
+    | {"sentinel", "no-log"}
 )
 _LONGEST_INPUT = 4096  # bytes that a pipe takes all or nothing of, and a terminal as one line
 
@@ -40,6 +41,8 @@ class Terms(NamedTuple):
     grace: float
     linger: float
     limits: Limits = Limits()
+    direct: bool = False
+    """The worker has the spool files themselves as its stdout and stderr."""
 
 
 class Spawn(NamedTuple):
@@ -168,6 +171,7 @@ def _terms(fields: Fields) -> Terms:
         grace=fields.seconds("grace"),
         linger=fields.seconds("linger"),
         limits=parse_limits(fields.get("limits")),
+        direct=fields.get("direct") is not None and fields.flag("direct"),
     )
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -74,12 +75,15 @@ class FileLimit:
             raise StartError(OSError(errno.EPERM, "not permitted"), what, "lower it, or raise 'ulimit -Hn'")
 
 
-def spawn(request: Spawn, limit: FileLimit) -> Child:
-    """Start the command in a new session, with default signals. Raise `StartError`."""
+def spawn(request: Spawn, limit: FileLimit, outfiles: Sequence[int] = ()) -> Child:
+    """Start the command in a new session, with default signals. Raise `StartError`.
+
+    ``outfiles``: what becomes its stdout and stderr, of one that writes its files itself. They stay the caller's.
+    """
     opened: list[int] = []
     limit.check(request.terms.limits.open_files)
     try:
-        child = _start(request, limit, opened)
+        child = _start(request, limit, outfiles, opened)
     except BaseException:
         _close_all(opened)
         raise
@@ -90,10 +94,12 @@ def spawn(request: Spawn, limit: FileLimit) -> Child:
     return child
 
 
-def _start(request: Spawn, limit: FileLimit, opened: list[int]) -> Child:
+def _start(request: Spawn, limit: FileLimit, outfiles: Sequence[int], opened: list[int]) -> Child:
     if request.window is not None:
         return _start_on_terminal(request, request.window, limit, opened)
     stdin, writer = _open_stdin(request.stdin, opened)
+    if outfiles:
+        return Child(_execute(request, [stdin, *outfiles], [], limit), writer, [], None)
     out_read, out_write = _pipe(opened)
     err_read, err_write = _pipe(opened)
     pid = _execute(request, [stdin, out_write, err_write], [], limit)

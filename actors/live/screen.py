@@ -133,5 +133,6 @@ def _wanted(board: Board, arrangement: Arrangement, size: Size) -> list[Wanted]:
         attempts, activity = board.view.tasks[task].attempts, board.activities.get(task)
         if attempts and activity is not None:
             last = attempts[-1]
-            wanted.append(Wanted(task, last.number, tuple(activity.latest), dict(last.output), lines, size.columns))
+            ranges, sizes = tuple(activity.latest), dict(last.output)
+            wanted.append(Wanted(task, last.number, ranges, sizes, lines, size.columns, sum(last.cuts.values())))
     return wanted

@@ -13,8 +13,8 @@ import trio
 
 from actors.live.blocks import WorkerText
 from protocols.board import OutputRange
-from protocols.events import Stream
 from protocols.ids import TaskId, WorkerId
+from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.line_count import LineCount, total_lines
 from protocols.tail import TAIL, last_lines
@@ -44,6 +44,8 @@ class Wanted(NamedTuple):
     """How many of its last lines."""
     columns: int
     """Of the screen."""
+    cuts: int = 0
+    """How often a file of it was cut: what was read before does not hold any more."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class _Known:
     attempt: int
     paths: dict[Stream, str]
     sizes: Mapping[Stream, int]
+    cuts: int = 0
     counts: dict[Stream, LineCount] = field(default_factory=lambda: dict.fromkeys(_STREAMS, LineCount()))
     stuck: dict[Stream, int] = field(default_factory=dict)
     """The size of a stream of which there was nothing more to read."""
@@ -151,10 +154,10 @@ class SpoolReader:
 
     def _know(self, wanted: Wanted) -> _Known:
         known = self._known.get(wanted.task)
-        if known is None or known.attempt != wanted.attempt:
+        if known is None or (known.attempt, known.cuts) != (wanted.attempt, wanted.cuts):
             folder = os.fspath(self.folder.attempt(WorkerId(wanted.task), wanted.attempt))
             paths: dict[Stream, str] = {stream: f"{folder}/{stream}" for stream in _STREAMS}
-            known = self._known[wanted.task] = _Known(wanted.task, wanted.attempt, paths, wanted.sizes)
+            known = self._known[wanted.task] = _Known(wanted.task, wanted.attempt, paths, wanted.sizes, wanted.cuts)
             known.tell_count()
         known.recorded(wanted.sizes)
         if wanted.lines <= 0 and known.shown:

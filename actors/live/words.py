@@ -54,14 +54,14 @@ def condition(task: TaskView, activity: Activity | None, now: float) -> Conditio
     """The state that a person sees: that of the task, with what its attempt tells besides."""
     attempt = task.attempts[-1] if task.attempts else None
     word, style = task.status, _STYLES[task.status]
-    mismatch = activity.mismatch if activity is not None else ""
+    mismatch, gap = (activity.mismatch, activity.gap) if activity is not None else ("", "")
     if attempt is not None and attempt.exited is None and task.status == "running":
-        troubles = [mismatch, *_troubles(attempt, now)]
+        troubles = [mismatch, gap, *_troubles(attempt, now)]
         trouble = "; ".join(text for text in troubles if text)
         return Condition(task.status, _running(attempt), "bold yellow" if trouble else style, trouble)
     if is_failure(task) and task.allowed:
         style = "yellow"
-    return Condition(task.status, word, "bold red" if mismatch else style, mismatch)
+    return Condition(task.status, word, "bold red" if mismatch else style, mismatch or gap)
 
 
 def is_failure(task: TaskView) -> bool:

@@ -15,6 +15,7 @@ def logs(
     /,
     *,
     stderr: bool = False,
+    log: bool = False,
     follow: bool = False,
     part: Annotated[str | None, Parameter(name="--range")] = None,
     attempt: int | None = None,
@@ -31,6 +32,8 @@ def logs(
         The id of the task.
     stderr
         What it wrote to standard error instead of standard output; a task on a terminal has only one stream.
+    log
+        What was read of the log file that it follows; of a task that has no command that is all there is.
     follow
         Go on until the attempt has ended.
     part
@@ -44,21 +47,23 @@ def logs(
     """
     import sys  # noqa: PLC0415 - `--help` need not wait for these
 
-    from protocols.errors import JournalError  # noqa: PLC0415
+    from protocols.errors import InputError, JournalError  # noqa: PLC0415
     from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log, warn_detached  # noqa: PLC0415
     from supervisor.salvage import find_output, read_part  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
+    if stderr and log:
+        raise InputError("--stderr and --log: only one of them can be printed; leave one out")
     start, length = _parse_range(part)
     fleet = find_fleet(open_settings(state, config).state, run)
-    log = Log(fleet, TaskId(task), attempt, stderr)
+    wanted = Log(fleet, TaskId(task), attempt, stderr, log)
     try:
-        log.check(follow=follow)
-        chunks = log.read(start, length, follow=follow)
+        wanted.check(follow=follow)
+        chunks = wanted.read(start, length, follow=follow)
     except JournalError as error:
-        path = find_output(fleet.folder, log.task, attempt, stderr=stderr)
+        path = find_output(fleet.folder, wanted.task, attempt, stderr=stderr, log=log)
         print(f"warning: {error}; what follows is all of {path}", file=sys.stderr)
         chunks = read_part(path, start, length)
     for chunk in chunks:

@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from protocols.events import RunStarted, Source, WorkerExited, WorkerStarted
+from protocols.events import RunStarted, WorkerExited, WorkerStarted
 from protocols.ids import WorkerId
+from protocols.kinds import Source
 from protocols.layout import streams_of
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.programs import Programs

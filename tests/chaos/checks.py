@@ -18,13 +18,13 @@ from protocols.events import (
     Record,
     RunEnded,
     RunStarted,
-    Stream,
     WorkerExited,
     WorkerMismatch,
     WorkerOutput,
     WorkerStarted,
 )
 from protocols.ids import WorkerId
+from protocols.kinds import Stream
 from protocols.states import RunView
 from supervisor.fleets import Fleet
 from supervisor.locks import is_locked

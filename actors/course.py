@@ -1,0 +1,68 @@
+"""Where a run stands: what the orchestrator knows of its tasks, and what follows from that alone."""
+
+import heapq
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from actors.orders import StopRun
+from protocols.events import Event
+from protocols.graph import Admission, Graph
+from protocols.ids import TaskId
+from protocols.kinds import Outcome, TaskStatus
+from protocols.liveness_actions import Remedy
+from protocols.plan import Task
+from protocols.restarts import Restarts
+
+__all__ = ["Course"]
+
+
+@dataclass(slots=True)
+class Course:
+    """Where the run stands."""
+
+    tasks: dict[TaskId, Task]
+    graph: Graph
+    admission: Admission
+    tell: Callable[[Event], None]
+    attempts: dict[TaskId, int] = field(default_factory=dict)
+    """How many were started."""
+    forgiven: dict[TaskId, int] = field(default_factory=dict)
+    """How many of them were ended for a reason that counts for no retry."""
+    remedies: dict[TaskId, Remedy] = field(default_factory=dict)
+    """For the workers that are ended because they stand still."""
+    restarts: dict[TaskId, Restarts] = field(default_factory=dict)
+    """Of the services. They keep their slots between two attempts."""
+    running: set[TaskId] = field(default_factory=set)
+    retries: list[tuple[float, TaskId]] = field(default_factory=list)
+    """A heap of moments on trio's clock: of retries and of restarts."""
+    statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
+    stop: StopRun | None = None
+    graces: dict[TaskId, float] = field(default_factory=dict)
+    """Of the most urgent stop of each worker that was told to stop."""
+
+    def is_over(self) -> bool:
+        return not self.running and (self.stop is not None or not (self.retries or self.admission.waiting))
+
+    def next_retry(self) -> float:
+        return self.retries[0][0] if self.retries and self.stop is None else float("inf")
+
+    def due(self, now: float) -> list[TaskId]:
+        due: list[TaskId] = []
+        while self.retries and self.retries[0][0] <= now:
+            due.append(heapq.heappop(self.retries)[1])
+        return due
+
+    def hurry(self, stop: StopRun) -> dict[TaskId, float]:
+        """The running tasks for which this stop is more urgent than those before, with the grace that they get."""
+        wanted = {task: self.tasks[task].grace if stop.grace is None else stop.grace for task in self.running}
+        hurried = {task: grace for task, grace in wanted.items() if grace < self.graces.get(task, math.inf)}
+        self.graces |= hurried
+        return hurried
+
+    def outcome(self) -> Outcome:
+        statuses = set(self.statuses.values())
+        if "stopped" in statuses:
+            return "interrupted"
+        bad = {task for task, status in self.statuses.items() if status in {"failed", "timed-out", "parked", "skipped"}}
+        return "failed" if any(not self.tasks[task].allow_failure for task in bad) else "succeeded"

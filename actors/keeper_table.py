@@ -1,0 +1,49 @@
+"""What is known of a fleet's workers and requests while keepers come and go."""
+
+import math
+from dataclasses import dataclass, field
+
+from actors.adoption import Held
+from actors.orders import KeeperAsk
+from protocols.ids import AttemptId
+from protocols.keeper import Adopt, Ping, Report
+from protocols.resumption import Resumption
+
+__all__ = ["Pending", "Table"]
+
+
+@dataclass(slots=True)
+class Pending:
+    ask: KeeperAsk
+    asked_at: float
+    """On trio's clock; infinite where the answer may take its time."""
+
+
+@dataclass(slots=True)
+class Table:
+    """What outlives a keeper: running attempts and unanswered requests."""
+
+    held: dict[AttemptId, Held] = field(default_factory=dict)
+    pending: dict[int, Pending] = field(default_factory=dict)
+    last_id: int = 1
+    resumption: Resumption | None = None
+    """Where an earlier supervisor has left the run."""
+    early: dict[AttemptId, list[Report]] = field(default_factory=dict)
+    """What a keeper that was found has said of attempts that nobody has taken up yet."""
+    staying: list[int] = field(default_factory=list)
+    """The pid of a keeper that is left to itself."""
+    finished: bool = False
+    """`Shutdown` was answered: the keeper's end is no loss."""
+
+    def begin(self) -> list[int]:
+        """With a new keeper. Return the numbers of the requests that are to be made again."""
+        for number, pending in list(self.pending.items()):
+            if isinstance(pending.ask.request, Adopt | Ping):
+                del self.pending[number]
+            else:
+                pending.asked_at = math.inf
+        return list(self.pending)
+
+    def close(self) -> None:
+        for held in self.held.values():
+            held.close()

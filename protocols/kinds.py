@@ -1,0 +1,20 @@
+"""The words that events and plans have in common: streams and sources of output, states of tasks, ends."""
+
+from typing import Literal, TypeAlias
+
+__all__ = ["EndReason", "Outcome", "Source", "Stream", "TaskStatus"]
+
+Stream: TypeAlias = Literal["stdout", "stderr", "terminal", "log"]
+"""``log``: what a file holds that somebody writes and callboard follows."""
+Source: TypeAlias = Literal["pipe", "pty", "logfile"]
+"""Where its bytes come from: two pipes; one terminal; files that it writes itself, or one that is somebody else's."""
+TaskStatus: TypeAlias = Literal[
+    "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
+]
+"""``parked``: a service that ended too often; nobody starts it again."""
+Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
+_OverLimit: TypeAlias = Literal["memory", "cpu-time", "spool-limit"]
+_OfLogFile: TypeAlias = Literal["sentinel", "no-log"]  # it got the line that tells success; it cannot be followed
+EndReason: TypeAlias = Literal[
+    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", _OverLimit, _OfLogFile
+]

@@ -1,0 +1,18 @@
+"""Which actors serve the tasks that are not the keeper's, imported only where there are such tasks."""
+
+import trio
+
+from actors.orders import KeeperAsk
+from protocols.layout import FleetFolder
+from supervisor.children import Child
+
+__all__ = ["logfile_child"]
+
+
+def logfile_child(
+    folder: FleetFolder, asks: trio.MemoryReceiveChannel[KeeperAsk], keeper: trio.MemorySendChannel[KeeperAsk]
+) -> Child:
+    """For the tasks that follow a log file. Its failure ends the run, as the keeper's does."""
+    from actors.sources.logfile import LogfileSource  # noqa: PLC0415 - who follows none need not have it in memory
+
+    return Child("log files", LogfileSource(folder=folder, asks=asks, keeper=keeper).run, limit=0)
