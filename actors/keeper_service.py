@@ -42,6 +42,7 @@ __all__ = ["KeeperService", "Table"]
 
 logger = logging.getLogger(__name__)
 
+_DOUBT = "the keeper died; nobody knows whether it arrived"
 _TOO_LARGE = "arguments, environment and the text for stdin are too large together; pass the data by a file"
 
 
@@ -73,6 +74,8 @@ class Table:
         for number, pending in list(self.pending.items()):
             if isinstance(pending.ask.request, Adopt | Ping):
                 del self.pending[number]
+            elif isinstance(pending.ask.request, Write | Interrupt):  # twice would be worse than never
+                _answer(self.pending.pop(number).ask, Answer(error=KeeperError(_DOUBT)))
             else:
                 pending.asked_at = math.inf
         return list(self.pending)
@@ -261,11 +264,7 @@ class KeeperService:
                 await self._send(Ask(stop))
         await self._refuse_started()
         for number in unanswered:
-            if (pending := self.table.pending.pop(number, None)) is None:
-                continue
-            if isinstance(pending.ask.request, Write | Interrupt):  # twice would be worse than never
-                _answer(pending.ask, Answer(error=KeeperError("the keeper died; nobody knows whether it arrived")))
-            else:
+            if (pending := self.table.pending.pop(number, None)) is not None:
                 await self._send(pending.ask)  # it is pending again before anything else happens
 
     async def _reap(self, held: Held) -> None:
