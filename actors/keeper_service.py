@@ -11,7 +11,7 @@ import trio
 from actors.adoption import Held, end_marked, may_have_started
 from actors.keeper_link import KeeperLink
 from actors.keeper_process.loop import boottime
-from actors.keeper_table import Pending, Table
+from actors.keeper_table import Pending, Table, answer_to
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
@@ -24,7 +24,6 @@ from protocols.keeper import (
     Ended,
     Exited,
     Forget,
-    Interrupt,
     Message,
     Ping,
     Reply,
@@ -34,7 +33,6 @@ from protocols.keeper import (
     Stop,
     Stopping,
     Unattributed,
-    Write,
 )
 from protocols.keeper_codec import encode_request
 
@@ -126,7 +124,7 @@ class KeeperService:
         data = encode_request(request)
         if len(data) > MAX_MESSAGE:
             self.table.pending.pop(request.id, None)
-            return _answer(ask, Answer(error=SpawnError(_TOO_LARGE, "E2BIG")))
+            return answer_to(ask, Answer(error=SpawnError(_TOO_LARGE, "E2BIG")))
         if isinstance(request, Shutdown):
             await self._end_strays()
         try:
@@ -144,11 +142,11 @@ class KeeperService:
                 raise KeeperError(
                     f"keeper (pid {self.link.pid}) refuses a worker of its predecessor: {refusal.message}"
                 )
-            return _answer(ask, Answer(error=SpawnError(refusal.message, refusal.code)))
+            return answer_to(ask, Answer(error=SpawnError(refusal.message, refusal.code)))
         if isinstance(ask, AskSpawn):
             self._hold(ask, msgspec.json.decode(reply.ok, type=Spawned), fds)
         self.table.finished = self.table.finished or isinstance(ask.request, Shutdown)
-        return _answer(ask, Answer(bytes(reply.ok)))
+        return answer_to(ask, Answer(bytes(reply.ok)))
 
     def _hold(self, ask: AskSpawn, spawned: Spawned, fds: tuple[int, ...]) -> None:
         request = ask.request
@@ -224,11 +222,7 @@ class KeeperService:
                 await self._send(Ask(stop))
         await self._refuse_started()
         for number in unanswered:
-            if (pending := self.table.pending.pop(number, None)) is None:
-                continue
-            if isinstance(pending.ask.request, Write | Interrupt):  # twice would be worse than never
-                _answer(pending.ask, Answer(error=KeeperError("the keeper died; nobody knows whether it arrived")))
-            else:
+            if (pending := self.table.pending.pop(number, None)) is not None:
                 await self._send(pending.ask)  # it is pending again before anything else happens
 
     async def _reap(self, held: Held) -> None:
@@ -243,7 +237,7 @@ class KeeperService:
             await trio.to_thread.run_sync(end_marked, self.fleet, set(started.values()))
         for number in started:
             del self.table.pending[number]
-            _answer(asks[number], Answer(error=KeeperError("the keeper died while it started this command")))
+            answer_to(asks[number], Answer(error=KeeperError("the keeper died while it started this command")))
 
     async def _end_strays(self) -> None:
         """What came to us from a lost keeper and belongs to no worker ends with the fleet."""
@@ -253,12 +247,3 @@ class KeeperService:
 
     def _not_stray(self) -> set[int]:
         return {self.link.pid, *(held.pid for held in self.table.held.values())}
-
-
-def _answer(ask: KeeperAsk, answer: Answer) -> None:
-    if ask.answer is None:
-        return
-    try:
-        ask.answer.send_nowait(answer)
-    except trio.BrokenResourceError:
-        logger.warning("nobody waits for the answer to %s", type(ask.request).__name__)

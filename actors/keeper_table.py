@@ -1,15 +1,23 @@
 """What is known of a fleet's workers and requests while keepers come and go."""
 
+import logging
 import math
 from dataclasses import dataclass, field
 
+import trio
+
 from actors.adoption import Held
-from actors.orders import KeeperAsk
+from actors.orders import Answer, KeeperAsk
+from protocols.errors import KeeperError
 from protocols.ids import AttemptId
-from protocols.keeper import Adopt, Ping, Report
+from protocols.keeper import Adopt, Interrupt, Ping, Report, Write
 from protocols.resumption import Resumption
 
-__all__ = ["Pending", "Table"]
+__all__ = ["Pending", "Table", "answer_to"]
+
+logger = logging.getLogger(__name__)
+
+_DOUBT = "the keeper died; nobody knows whether it arrived"
 
 
 @dataclass(slots=True)
@@ -40,6 +48,8 @@ class Table:
         for number, pending in list(self.pending.items()):
             if isinstance(pending.ask.request, Adopt | Ping):
                 del self.pending[number]
+            elif isinstance(pending.ask.request, Write | Interrupt):  # twice would be worse than never
+                answer_to(self.pending.pop(number).ask, Answer(error=KeeperError(_DOUBT)))
             else:
                 pending.asked_at = math.inf
         return list(self.pending)
@@ -47,3 +57,12 @@ class Table:
     def close(self) -> None:
         for held in self.held.values():
             held.close()
+
+
+def answer_to(ask: KeeperAsk, answer: Answer) -> None:
+    if ask.answer is None:
+        return
+    try:
+        ask.answer.send_nowait(answer)
+    except trio.BrokenResourceError:
+        logger.warning("nobody waits for the answer to %s", type(ask.request).__name__)

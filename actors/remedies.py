@@ -62,7 +62,8 @@ class Deed:
 class Remedies:
     """One for all workers of a run. What was done about a worker is remembered over its attempts."""
 
-    cares: Mapping[WorkerId, Care]
+    care: Callable[[WorkerId], Care]
+    """Asked for those alone that stand still."""
     orders: trio.MemorySendChannel[Order]
     decisions: trio.MemorySendChannel[Decision]
     now: Callable[[], float] = time.time
@@ -85,7 +86,7 @@ class Remedies:
         before = self._climbs.get(worker)
         if verdict is None or pulse.stopping or (before is None and verdict.state != "stalled"):
             return []
-        care, before = self.cares[worker], before or Climb()
+        care, before = self.care(worker), before or Climb()
         after = self._climbs[worker] = climb(care.ladder, before, verdict, care.possible)
         deeds = [
             Deed(worker, pulse.attempt, action, after.reason, "it has no input")
@@ -111,7 +112,7 @@ class Remedies:
 
     async def _reach(self, deed: Deed) -> str:
         """Why it did not arrive; empty where it did, or need not."""
-        care = self.cares[deed.worker]
+        care = self.care(deed.worker)
         match deed.action:
             case "nudge":
                 text = care.nudge.encode()

@@ -233,7 +233,7 @@ class Run:
             inspect=partial(Inspector, folder, choose_markers(tasks)),
             policies={WorkerId(task.id): policies[task.quiet_after, task.stalled_after] for task in tasks},
             remedies=Remedies(
-                cares={WorkerId(task.id): Care.of(task) for task in tasks},
+                care=lambda worker: Care.of(next(task for task in tasks if WorkerId(task.id) == worker)),
                 orders=channels.orders,
                 decisions=channels.decisions,
             ),

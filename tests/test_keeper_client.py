@@ -31,6 +31,7 @@ from protocols.keeper import (
     Ended,
     Finished,
     Forget,
+    Interrupt,
     Message,
     Reaped,
     Refusal,
@@ -41,6 +42,7 @@ from protocols.keeper import (
     Spawned,
     Stdin,
     Stop,
+    Write,
 )
 from protocols.keeper_codec import to_os
 from protocols.layout import FleetFolder
@@ -405,3 +407,18 @@ async def test_a_keeper_that_cannot_start_is_an_error_that_tells_where_to_look(t
             pass
 
     assert str(tmp_path / "keeper.log") in str(caught.value.exceptions)
+
+
+@pytest.mark.parametrize("request_", [Write(attempt=AttemptId("a"), data="y\n"), Interrupt(attempt=AttemptId("a"))])
+async def test_what_a_lost_keeper_may_have_done_to_a_worker_is_not_done_again(
+    autojump_clock: MockClock, desk: Desk, request_: Write | Interrupt
+) -> None:
+    answer = desk.ask(request_)
+    second = ScriptedLink(_done)
+
+    await desk.serve(ScriptedLink(lasts=0))
+    with trio.move_on_after(0.5):
+        await desk.serve(second, resumed=True)
+
+    assert second.ops() == []
+    assert str(answer.receive_nowait().error) == "the keeper died; nobody knows whether it arrived"

@@ -47,7 +47,7 @@ class Stage:
         orders, to_roster = trio.open_memory_channel[Order](4)
         decisions, to_orchestrator = trio.open_memory_channel[Decision](4)
         outbox, to_journal = trio.open_memory_channel[Append](4)
-        remedies = Remedies(cares={A: self.care}, orders=orders, decisions=decisions, now=lambda: 1000.0)
+        remedies = Remedies(care=lambda _: self.care, orders=orders, decisions=decisions, now=lambda: 1000.0)
         for action in before:
             remedies.remember(action)
         async with trio.open_nursery() as nursery:
@@ -151,7 +151,7 @@ async def test_who_has_decided_already_is_not_waited_for(autojump_clock: MockClo
     outbox, records = trio.open_memory_channel[Append](1)
     inbox.close()
 
-    remedies = Remedies(cares={A: care()}, orders=orders, decisions=decisions)
+    remedies = Remedies(care=lambda _: care(), orders=orders, decisions=decisions)
     await remedies.do(Deed(A, 1, "fail", "silent"), outbox)
 
     assert records.receive_nowait()
