@@ -59,7 +59,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         stdout=spools.get("stdout", ""),
         stderr=spools.get("stderr", ""),
         terminal=spools.get("terminal", ""),
-        window=task.window if task.source == "pty" else None,
+        window=task.window if "terminal" in spools else None,
         status=_os(around.folder.status(order.id)),
         attached=not task.durable,
         timeout=task.timeout,

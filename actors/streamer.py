@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, assert_never, get_args
+from typing import Any, Literal, TypeAlias, assert_never, get_args
 
+import msgspec
 import trio
 
 from actors.messages import Append, Follow, FollowRequest, Grown, Unfollow
@@ -17,14 +18,16 @@ from protocols.events import (
     SpoolBlocked,
     SpoolResumed,
     Stream,
+    WorkerGap,
     WorkerHeartbeat,
     WorkerMismatch,
     WorkerOutput,
+    WorkerPane,
     WorkerProgress,
     WorkerStopping,
 )
 from protocols.ids import WorkerId
-from protocols.keeper import Blocked, Ended, Exited, Report, Resumed, Stopping
+from protocols.keeper import Blocked, Ended, Exited, Gap, Pane, Report, Resumed, Stopping
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
 
 __all__ = ["Notice", "Streamer"]
@@ -228,7 +231,7 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed) -> Event:
+    def _told(self, report: Stopping | Blocked | Resumed | Gap | Pane) -> Event:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
@@ -239,6 +242,10 @@ class Streamer:
                 return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=stream, error=error, retried=retried)
             case Resumed():
                 return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
+            case Gap():
+                return WorkerGap(at=at, worker=worker, attempt=attempt, **_fields(report))
+            case Pane():
+                return WorkerPane(at=at, worker=worker, attempt=attempt, **_fields(report))
             case _:
                 assert_never(report)
 
@@ -255,6 +262,11 @@ class Streamer:
                     done = trio.Event()
                     await self.follower.send(Unfollow(key, done))
                     await done.wait()
+
+
+def _fields(report: Gap | Pane) -> dict[str, Any]:
+    """What the event says with the same words."""
+    return {name: value for name, value in msgspec.structs.asdict(report).items() if name != "attempt"}
 
 
 @contextmanager

@@ -243,7 +243,7 @@ class Worker:
             stderr_bytes=ended.stderr_bytes,
             terminal_bytes=ended.terminal_bytes,
             swept=ended.swept,
-            error=ended.detail or self.order.task.limits.describe(ended.reason) if known else _LOST,
+            error=ended.detail or (self.order.task.limits.describe(ended.reason) if known else _LOST),
         )
 
     def _not_started(self, error: str, reason: EndReason = "not-started") -> WorkerExited:

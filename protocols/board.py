@@ -12,6 +12,7 @@ from protocols.events import (
     RunStopping,
     Stream,
     WorkerExited,
+    WorkerGap,
     WorkerMismatch,
     WorkerOutput,
 )
@@ -158,7 +159,7 @@ class Board:
         return self.activities.setdefault(task, Activity())
 
     def _notice(self, event: Event) -> None:
-        text = worker_text(event) if isinstance(event, WorkerExited | WorkerMismatch) else fleet_text(event)
+        text = worker_text(event) if isinstance(event, WorkerExited | WorkerMismatch | WorkerGap) else fleet_text(event)
         if text is not None:
             self.notices.append(Notice(event.at, text))
 

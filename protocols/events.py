@@ -10,8 +10,8 @@ from protocols.liveness_states import Action, State
 __all__ = ["Event", "Record"]
 
 Stream: TypeAlias = Literal["stdout", "stderr", "terminal"]
-Source: TypeAlias = Literal["pipe", "pty"]
-"""Where a worker's bytes come from: two pipes, its stdout and stderr, or one terminal."""
+Source: TypeAlias = Literal["pipe", "pty", "tmux"]
+"""Where a worker's bytes come from: two pipes, its stdout and stderr; one terminal, which may be a pane of tmux."""
 TaskStatus: TypeAlias = Literal[
     "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
 ]
@@ -197,6 +197,30 @@ class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismat
     recorded: int
 
 
+class WorkerGap(_WorkerEvent, frozen=True, kw_only=True, tag="worker.gap"):
+    """Bytes of a stream are lost: they are missing in front of the one at ``offset`` of its spool file."""
+
+    stream: Stream
+    offset: int
+    lost: int | None
+    """How many bytes, at least; None where nobody can know."""
+    why: str
+
+
+class WorkerPane(_WorkerEvent, frozen=True, kw_only=True, tag="worker.pane"):
+    """The pane of tmux that a worker has, and how its output is read from now on."""
+
+    socket: str
+    session: str
+    """Its id, such as ``$3``."""
+    pane: str
+    adopted: bool
+    """It was there before, and is somebody else's."""
+    reading: Literal["control", "polling"]
+    """By a control client, byte for byte; or as a picture that is taken now and then, for the reason ``why``."""
+    why: str = ""
+
+
 class SpoolBlocked(_WorkerEvent, frozen=True, kw_only=True, tag="spool.blocked"):
     """The disk takes no more, or the worker has printed what it may: it waits in its write, nothing is lost."""
 
@@ -268,6 +292,8 @@ Event: TypeAlias = (
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch
+    | WorkerGap
+    | WorkerPane
     | SpoolBlocked
     | SpoolResumed
     | JournalResumed

@@ -64,6 +64,8 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     """Paths of the spool files, either two or one; their folders exist."""
     window: tuple[int, int] | None = None
     """Of a terminal: columns and rows."""
+    tty: str = ""
+    """In place of all these: a terminal that is there and that somebody else reads. No descriptors come then."""
     status: str
     """The path of the status file."""
     attached: bool
@@ -89,6 +91,7 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     stdout: str = ""
     stderr: str = ""
     terminal: str = ""
+    tty: str = ""
     status: str
     attached: bool
     timeout: float | None
@@ -235,7 +238,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     terminal_bytes: int = 0
     swept: tuple[str, ...]
     detail: str = ""
-    """Over which limit it went, with figures."""
+    """What there is to say of the reason: over which limit it went, with figures; or why nobody knows how it ended."""
 
 
 class Stopping(_AttemptReport, frozen=True, kw_only=True, tag="stopping"):
@@ -257,13 +260,33 @@ class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):
     stream: Stream
 
 
+class Gap(_AttemptReport, frozen=True, kw_only=True, tag="gap"):
+    """Of a source that cannot know all bytes; see `protocols.events.WorkerGap`."""
+
+    stream: Stream
+    offset: int
+    lost: int | None
+    why: str
+
+
+class Pane(_AttemptReport, frozen=True, kw_only=True, tag="pane"):
+    """Of the source tmux; see `protocols.events.WorkerPane`."""
+
+    socket: str
+    session: str
+    pane: str
+    adopted: bool
+    reading: Literal["control", "polling"]
+    why: str = ""
+
+
 class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unattributed"):
     pid: int
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed
-"""What the keeper says of one attempt."""
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Gap | Pane
+"""What a source says of one attempt; the keeper says no `Gap` and no `Pane`."""
 Message: TypeAlias = Reply | Report | Unattributed
 
 _encoder = msgspec.json.Encoder()

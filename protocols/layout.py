@@ -8,7 +8,7 @@ from protocols.ids import AttemptId, WorkerId
 
 __all__ = ["FleetFolder", "streams_of"]
 
-_STREAMS: dict[Source, tuple[Stream, ...]] = {"pipe": ("stdout", "stderr"), "pty": ("terminal",)}
+_STREAMS: dict[Source, tuple[Stream, ...]] = {"pipe": ("stdout", "stderr"), "pty": ("terminal",), "tmux": ("terminal",)}
 
 
 def streams_of(source: Source) -> tuple[Stream, ...]:
@@ -53,6 +53,11 @@ class FleetFolder:
     def log(self) -> Path:
         """What a developer of callboard wants to see; what a user wants is in the journal."""
         return self.root / "supervisor.log"
+
+    @property
+    def tmux(self) -> Path:
+        """The folder of the tmux server of this fleet: its configuration, its output, and mostly its socket."""
+        return self.root / "tmux"
 
     @property
     def control_socket(self) -> Path:

@@ -23,8 +23,10 @@ from protocols.events import (
     WorkerAction,
     WorkerAdopted,
     WorkerExited,
+    WorkerGap,
     WorkerLate,
     WorkerMismatch,
+    WorkerPane,
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
@@ -147,6 +149,18 @@ def worker_text(event: Event) -> str | None:
         case WorkerMismatch():
             sizes = f"{event.written} bytes copied, {event.spooled} in the spool, {event.recorded} recorded"
             return f"{event.worker}: MISMATCH in {event.stream}: {sizes}"
+        case _:
+            return _output_text(event)
+
+
+def _output_text(event: Event) -> str | None:
+    """What happened on the way of its output."""
+    match event:
+        case WorkerGap():
+            count = "some bytes" if event.lost is None else f"{event.lost} bytes"
+            return f"{event.worker}: {count} of {event.stream} are lost: {event.why}"
+        case WorkerPane() if event.adopted or event.why:
+            return f"{event.worker}: {_pane(event)}"
         case SpoolBlocked():
             why = f", its spool cannot be written: {event.error}; tried each second"
             return f"{event.worker}: {event.stream} waits{why if event.retried else f': {event.error}'}"
@@ -177,6 +191,13 @@ def fleet_text(event: Event) -> str | None:
             return f"the journal could not be written for {format_elapsed(event.seconds)}: {event.error}"
         case _:
             return None
+
+
+def _pane(event: WorkerPane) -> str:
+    where = f"pane {event.pane} of the tmux server at {event.socket}"
+    if event.reading == "polling":
+        return f"its {where} is read as a picture now and then: {event.why}"
+    return f"its {where} is read byte for byte{': ' if event.why else ''}{event.why}"
 
 
 def _how(grace: float) -> str:

@@ -12,7 +12,7 @@ from protocols.restarts import RestartPolicy
 from protocols.silence import Policy
 from protocols.worker_limits import WorkerLimits
 
-__all__ = ["Plan", "Stdin", "Task", "Window"]
+__all__ = ["Plan", "Stdin", "Task", "Tmux", "Window"]
 
 
 class Stdin(msgspec.Struct, frozen=True):
@@ -28,6 +28,19 @@ class Window(NamedTuple):
 
     columns: int
     rows: int
+
+
+class Tmux(msgspec.Struct, frozen=True, kw_only=True):
+    """The session of somebody else that a task is about. Without it: one of its own, in a server of callboard's."""
+
+    socket: str = "default"
+    """The name of a server, as ``tmux -L`` takes it, or the path of its socket."""
+    adopt: str
+    """The name of a session, or a pattern such as ``agent-*``."""
+    own: bool = False
+    """Its end is the end of what runs in the session. Else that goes on."""
+    appear_within: float = 5.0
+    """Seconds that may pass until there is such a session."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +80,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = "pipe"
     window: Window = Window(120, 40)
     """Of the terminal, where the source is one."""
+    tmux: Tmux | None = None
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
     durable: bool = False

@@ -7,7 +7,7 @@ import msgspec
 from protocols.events import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
-from protocols.plan import Stdin, Window
+from protocols.plan import Stdin, Tmux, Window
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
 from protocols.wording import quote
@@ -34,6 +34,7 @@ COMMON_KEYS = (
     "nudge",
     "source",
     "window",
+    "tmux",
     "stdin",
     "durable",
     "allow_failure",
@@ -58,7 +59,8 @@ LATER_KEYS = {
 _LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
 _LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
-_SOURCES = ("pipe", "pty")
+_WRITE = 'write "pipe", "pty" or "tmux"'
+_SOURCES = ("pipe", "pty", "tmux")
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     nudge: str | None = None
     source: Source | None = None
     window: Window | None = None
+    tmux: Tmux | None = None
     stdin: Stdin | None = None
     durable: bool | None = None
     allow_failure: bool | None = None
@@ -128,6 +131,7 @@ def read_level(section: Section) -> Level:
         nudge=_read_nudge(section),
         source=_read_source(section),
         window=_read_window(section),
+        tmux=_read_tmux(section),
         stdin=_read_stdin(section),
         durable=section.flag("durable"),
         allow_failure=section.flag("allow_failure"),
@@ -194,12 +198,12 @@ def _check_length(section: Section, key: str, text: str) -> None:
 
 def _read_source(section: Section) -> Source | None:
     match section.text("source"):
-        case None | "pipe" | "pty" as source:
+        case None | "pipe" | "pty" | "tmux" as source:
             return source
-        case "logfile" | "tmux" as later:
-            section.reject("source", f'{quote(later)} is not supported by this version; write "pipe" or "pty"')
+        case "logfile" as later:
+            section.reject("source", f"{quote(later)} is not supported by this version; {_WRITE}")
         case unknown:
-            guess = section.guess(unknown, _SOURCES) or '; write "pipe" or "pty"'
+            guess = section.guess(unknown, _SOURCES) or f"; {_WRITE}"
             section.reject("source", f"{quote(unknown)} is no source{guess}")
     return None
 
@@ -213,6 +217,27 @@ def _read_window(section: Section) -> Window | None:
         section.reject("window", f'{quote(text)} is not COLUMNSxROWS; write it like "120x40"')
         return None
     return Window(int(found[1]), int(found[2]))
+
+
+def _read_tmux(section: Section) -> Tmux | None:
+    table = section.table("tmux")
+    if table is None:
+        return None
+    table.check_keys(("socket", "adopt", "own", "appear_within"), {})
+    adopt = table.text("adopt")
+    if "adopt" not in table:
+        table.reject("adopt", 'missing; name a session or a pattern such as "agent-*", or leave tmux out')
+    if adopt is None:
+        return None
+    if any(character in adopt for character in ":."):
+        table.reject("adopt", f'{quote(adopt)}: no session of tmux has ":" or "." in its name; write another one')
+    within = table.duration("appear_within", zero=True)
+    return Tmux(
+        adopt=adopt,
+        socket=table.text("socket") or "default",
+        own=bool(table.flag("own")),
+        appear_within=5.0 if within is None else within,
+    )
 
 
 def _read_stdin(section: Section) -> Stdin | None:

@@ -27,10 +27,12 @@ from protocols.events import (
     WorkerAction,
     WorkerAdopted,
     WorkerExited,
+    WorkerGap,
     WorkerHeartbeat,
     WorkerLate,
     WorkerMismatch,
     WorkerOutput,
+    WorkerPane,
     WorkerProgress,
     WorkerStarted,
     WorkerStopping,
@@ -51,6 +53,8 @@ _OfAttempt: TypeAlias = (
     | WorkerAction
     | WorkerStopping
     | WorkerExited
+    | WorkerGap
+    | WorkerPane
     | SpoolBlocked
     | SpoolResumed
 )
@@ -80,6 +84,9 @@ class AttemptView:
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
     """Why no more of a stream is taken, for each of which that is so."""
+    gaps: list[WorkerGap] = field(default_factory=list)
+    pane: WorkerPane | None = None
+    """Where it is to be seen, if that is tmux."""
     verdict: WorkerVerdict | None = None
     """The last one. Behind its end: what it was until then."""
     actions: tuple[WorkerAction, ...] = ()
@@ -108,10 +115,21 @@ class AttemptView:
             case WorkerExited():
                 self.exited = event
                 self.blocked.clear()
+            case SpoolBlocked() | SpoolResumed() | WorkerGap() | WorkerPane():
+                self._apply_to_source(event)
+            case _:
+                assert_never(event)
+
+    def _apply_to_source(self, event: SpoolBlocked | SpoolResumed | WorkerGap | WorkerPane) -> None:
+        match event:
             case SpoolBlocked():
                 self.blocked[event.stream] = event.error
             case SpoolResumed():
                 self.blocked.pop(event.stream, None)
+            case WorkerGap():
+                self.gaps.append(event)
+            case WorkerPane():
+                self.pane = event
             case _:
                 assert_never(event)
 

@@ -62,6 +62,8 @@ class _Channels:
     to_keeper: trio.MemoryReceiveChannel[KeeperAsk]
     follows: trio.MemorySendChannel[FollowRequest]
     to_follower: trio.MemoryReceiveChannel[FollowRequest]
+    tmux_asks: trio.MemorySendChannel[KeeperAsk]
+    to_tmux: trio.MemoryReceiveChannel[KeeperAsk]
     orders: trio.MemorySendChannel[Order]
     to_roster: trio.MemoryReceiveChannel[Order]
     decisions: trio.MemorySendChannel[Decision]
@@ -75,6 +77,7 @@ def _open_channels() -> _Channels:
         *trio.open_memory_channel[Append](1024),
         *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[FollowRequest](256),
+        *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[Order](64),
         *trio.open_memory_channel[Decision](64),
     )
@@ -164,9 +167,25 @@ class Run:
         async with layer(channels.events, drain=_DRAIN) as hosting:
             await self._start(hosting, Child("keeper", keeper.run, limit=0))
             await self._start(hosting, Child("follower", follower.run))
-            async with layer(channels.asks, channels.follows, drain=_DRAIN + self._longest_grace()) as working:
-                await self._start(working, Child("roster", roster.run, limit=0))
-                return await self._decide()
+            async with layer(channels.asks, channels.follows, drain=_DRAIN) as sourcing:
+                await self._start_sources(sourcing)
+                async with layer(channels.tmux_asks, drain=_DRAIN + self._longest_grace()) as working:
+                    await self._start(working, Child("roster", roster.run, limit=0))
+                    return await self._decide()
+
+    async def _start_sources(self, nursery: trio.Nursery) -> None:
+        """The sources that some task has, besides the keeper."""
+        if any(task.source == "tmux" for task in self.loaded.plan.tasks):
+            from actors.sources.tmux import TmuxSource  # noqa: PLC0415 - most runs need none
+
+            tmux = TmuxSource(
+                fleet=self.fleet.identity.fleet,
+                folder=self.fleet.folder,
+                environ=os.environ,
+                asks=self._channels.to_tmux,
+                keeper=self._channels.asks,
+            )
+            await self._start(nursery, Child("tmux", tmux.run, limit=0))
 
     async def _decide(self) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
@@ -240,7 +259,7 @@ class Run:
             pid_namespace=identity.pid_namespace,
             environ=os.environ,
             executables=self.loaded.executables,
-            sources=Sources(channels.asks),
+            sources=Sources(channels.asks, {"tmux": channels.tmux_asks}),
             follower=channels.follows,
             outbox=channels.events,
             linger=self.settings.stop.linger,

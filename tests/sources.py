@@ -6,7 +6,7 @@ from protocols.events import Source, Stream, WorkerOutput
 from tests.running import RunningPlan, python, task
 from tests.writers import writer
 
-__all__ = ["KINDS", "PIPE", "PTY", "Kind"]
+__all__ = ["KINDS", "PIPE", "PTY", "TMUX", "Kind"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class Kind:
     """So many bytes at most are with the kernel: written, and not yet in the spool."""
     pile: int = 32 * 1024
     """So many bytes of a worker are with the kernel at least when its disk is full; a pipe holds twice as much."""
+
+    much: int = 16 * 2**20
+    """Bytes that take it a second or two."""
+    kept: bool = True
+    """What a worker writes while callboard is dead is kept. Not in tmux: callboard writes that spool, and tmux reads
+    on."""
 
     def python(self, name: str, script: str, **keys: object) -> str:
         return python(name, f"{self.exact}\n{script}", source=self.source, **keys)
@@ -51,4 +57,5 @@ class Kind:
 
 PIPE = Kind("pipe", "stdout")
 PTY = Kind("pty", "terminal", exact="import tty; tty.setraw(1)", holds=160 * 1024, pile=8 * 1024)
-KINDS = [PIPE, PTY]
+TMUX = Kind("tmux", "terminal", exact="import tty; tty.setraw(1)", much=4 * 2**20, kept=False)
+KINDS = [PIPE, PTY, TMUX]

@@ -12,8 +12,8 @@ __all__: list[str] = []
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "actors", "supervisor", "tests")
 KEEPER = "actors/keeper_process"
-# Who may spawn: the keeper its workers, its client the keeper, a terminal its guard.
-SPAWNERS = {"actors/keeper_link.py", "actors/live/guard.py"}
+# Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients.
+SPAWNERS = {"actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_client.py"}
 # Who may catch everything: the restarts, and the guard around each connection.
 GUARDS = {"supervisor/children.py", "actors/control_port.py"}
 # What does I/O, waits or counts on a loop. (Files are opened by builtins and `os`: that is left to the eye.)

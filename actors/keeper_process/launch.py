@@ -32,7 +32,7 @@ class Launched:
         self.attempt = attempt
         self.streams = list(zip(attempt.streams, ends, spools, strict=True))
         self.allowance = Allowance(attempt.limits.spool_limit)
-        self.outlets = frozenset(map(_outlet, ends))
+        self.outlets = frozenset([*map(_outlet, ends), *attempt.outlets])
         _box(attempt)
         attempt.ends = {stream: tuple(map(os.dup, each)) for stream, each, _ in self.streams}
         self.for_supervisor = [os.dup(fd) for fd in (*chain(*ends), *stdin_of(attempt))]
@@ -45,7 +45,7 @@ def stdin_of(attempt: Attempt) -> list[int]:
 
 def ends_of(terms: Terms) -> int:
     """How many descriptors come with the output of an attempt."""
-    return 3 if "terminal" in terms.spools else 2
+    return 3 if "terminal" in terms.spools else len(terms.spools)
 
 
 def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:

@@ -40,6 +40,7 @@ class Terms(NamedTuple):
     grace: float
     linger: float
     limits: Limits = Limits()
+    tty: bytes = b""  # a terminal that is there and that somebody else reads: there is no spool then
 
 
 class Spawn(NamedTuple):
@@ -168,11 +169,13 @@ def _terms(fields: Fields) -> Terms:
         grace=fields.seconds("grace"),
         linger=fields.seconds("linger"),
         limits=parse_limits(fields.get("limits")),
+        tty=b"" if fields.get("tty") is None else fields.path("tty"),
     )
 
 
 def _streams(fields: Fields) -> tuple[str, ...]:
-    return ("terminal",) if fields.get("terminal") is not None else ("stdout", "stderr")
+    pipes = ("stdout", "stderr") if fields.get("tty") is None else ()
+    return ("terminal",) if fields.get("terminal") is not None else pipes
 
 
 def _spawn(fields: Fields) -> Spawn:
