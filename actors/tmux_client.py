@@ -13,7 +13,8 @@ import trio
 
 from actors.limits import users_open_files
 from protocols.errors import TmuxError
-from protocols.tmux import ControlParser, Message, Notice, Output, Reply, kind_of, quote
+from protocols.tmux import ControlParser, Message, Notice, Output, Reply, quote
+from protocols.tmux_panes import kind_of
 
 __all__ = ["ControlClient", "Server", "open_client", "run_tmux"]
 
@@ -99,11 +100,12 @@ class ControlClient:
                         case Output(where, data) if where == wanted:
                             printed += data
                         case Reply(ours=True) if self._waiting:
+                            await take(bytes(printed))  # who hears the reply knows that this is done
+                            printed.clear()
                             self._answer(message)
                         case _:
                             pass
-                if printed:
-                    await take(bytes(printed))
+                await take(bytes(printed))
         except TmuxError:
             self.reason = self.reason or _GONE
         finally:

@@ -14,9 +14,15 @@ from actors.spool_writer import SpoolWriter
 from actors.tmux_client import ControlClient, Server, open_client, run_tmux
 from protocols.errors import TmuxError
 from protocols.keeper import Gap, Pane, Report
-from protocols.tmux import Until, new_lines
+from protocols.tmux_panes import Until, new_lines
 
-__all__ = ["PaneReader", "Place", "marker"]
+__all__ = ["ATTACH", "OPTION", "PaneReader", "Place", "marker"]
+
+ATTACH = ("attach-session", "-E", "-f", "ignore-size", "-t")
+"""The command of a client that only reads, before the id of a session: it changes neither size nor variables."""
+
+OPTION = "@callboard-attempt"
+"""Of a pane: the attempt that has it."""
 
 _POLL_EVERY = 1.0
 _HISTORY = "-200"  # lines above the screen: what scrolled away since the last look
@@ -107,7 +113,7 @@ class PaneReader:
             with trio.move_on_after(_PATIENCE) as patience:
                 await self._ended.wait()
             if patience.cancelled_caught and self.spool.size == before and not self.spool.blocked:
-                await self._miss("the last bytes of its pane did not come")
+                await self.miss("the last bytes of its pane did not come")
                 break
             before = self.spool.size
         scope.cancel(reason="the pane is at its end")
@@ -121,7 +127,7 @@ class PaneReader:
         finally:
             self.client = None
         if self._end is not None and not self._ended.is_set():
-            await self._miss(f"its control client was gone before its last bytes ({client.reason})")
+            await self.miss(f"its control client was gone before its last bytes ({client.reason})")
             self._ended.set()
         healthy = trio.current_time() - started > _HEALTHY
         return 0.0 if healthy else pause, client.reason
@@ -129,16 +135,16 @@ class PaneReader:
     async def _attach(self, place: Place, pause: float, why: str) -> tuple[float, str]:
         pause = min(max(2 * pause, _POLL_EVERY), _LONGEST_PAUSE)
         try:
-            async with open_client(self.server, "attach-session", "-E", "-f", "ignore-size", "-t", place.session) as it:
+            async with open_client(self.server, *ATTACH, place.session) as it:
                 await it.start()
-                await self._miss("between the last look at its pane and the new control client")
+                await self.miss("between the last look at its pane and the new control client")
                 await self.tell_place("control", "a new control client is there")
                 return await self._follow(it, place, pause)
         except TmuxError as error:
             return pause, str(error)
 
     async def _fall_back(self, place: Place, why: str) -> None:
-        await self._miss(f"its control client is gone ({why})")
+        await self.miss(f"its control client is gone ({why})")
         await self.tell_place("polling", f"its control client is gone ({why})")
         self._seen = await self._picture(place) or self._seen
 
@@ -179,6 +185,8 @@ class PaneReader:
         return False
 
     async def _take(self, data: bytes) -> None:
+        if not data:
+            return
         if self.begin is not None:
             _, behind = self.begin.feed(data)
             if behind is None:
@@ -195,9 +203,10 @@ class PaneReader:
                 return
         await self.spool.write(data)
 
-    async def _miss(self, why: str) -> None:
+    async def miss(self, why: str, lost: int | None = None) -> None:
+        """Tell that bytes are lost here, so many at least."""
         spool = self.spool
-        await self.tell(Gap(attempt=spool.attempt, stream=spool.stream, offset=spool.size, lost=None, why=why))
+        await self.tell(Gap(attempt=spool.attempt, stream=spool.stream, offset=spool.size, lost=lost, why=why))
 
     async def tell_place(self, reading: Literal["control", "polling"], why: str = "") -> None:
         """Where it is, and how it is read from now on."""

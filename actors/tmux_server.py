@@ -68,29 +68,31 @@ class OwnServer:
     def server(self) -> Server:
         return Server(_flags(self.folder, self.fleet), client_environment(self.environ))
 
-    async def ensure(self, nursery: trio.Nursery) -> tuple[Server, str]:
-        """The server, which answers, and the path of its socket. Raise TmuxError or KeeperError with what to do.
+    async def ensure(self, nursery: trio.Nursery) -> Server:
+        """The server, which answers. Raise TmuxError or KeeperError with what to do.
 
         Its watcher lives in the nursery.
         """
         async with self._lock:
             try:
-                return self.server, await self._path()
+                return await self.find()
             except TmuxError as error:
                 if error.kind != "server":
                     raise
             await self._start(nursery)
-            return self.server, await self._wait()
+            await self._wait()
+            return self.server
+
+    async def find(self) -> Server:
+        """The server, which answers. Raise TmuxError where there is none."""
+        await run_tmux(self.server, "show-options", "-s", "exit-empty")
+        return self.server
 
     async def stop(self) -> None:
         """Return when it is gone, with all that ran in it."""
         if self._attempt is not None:
             await self.keeper.send(Ask(Stop(attempt=self._attempt, grace=_GRACE, reason="stop")))
             await self._ended.wait()
-
-    async def _path(self) -> str:
-        (path,) = await run_tmux(self.server, "display-message", "-p", "#{socket_path}")
-        return path
 
     async def _start(self, nursery: trio.Nursery) -> None:
         attempt = AttemptId(secrets.token_hex(16))
@@ -115,16 +117,18 @@ class OwnServer:
         if self._attempt == attempt:
             self._attempt = None
 
-    async def _wait(self) -> str:
+    async def _wait(self) -> None:
         """Until it answers."""
         ended = self._ended
         with trio.move_on_after(_START):
             while not ended.is_set():
                 try:
-                    return await self._path()
+                    await self.find()
                 except TmuxError as error:
-                    if error.kind not in {"server", "target"}:
+                    if error.kind != "server":
                         raise
+                else:
+                    return
                 await trio.sleep(_LOOK)
         said = await trio.to_thread.run_sync(_read, self.folder.tmux / "stderr")
         raise TmuxError(

@@ -17,13 +17,13 @@ from actors.keeper_process.procfs import Process, read_process
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.spool_writer import SpoolWriter
 from actors.tmux_client import Server, run_tmux
-from actors.tmux_reader import PaneReader, Place, marker
+from actors.tmux_reader import ATTACH, OPTION, PaneReader, Place, marker
 from actors.tmux_server import OwnServer
 from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.keeper import Ended, Gap, Report, Request, Resize, Stop, from_os, to_os
-from protocols.tmux import Until
+from protocols.tmux_panes import Until
 
-__all__ = ["TmuxWorker", "open_spool"]
+__all__ = ["TmuxWorker", "answer_once", "open_spool", "spawn_error"]
 
 # tmux closes a terminal when the process that it started there ends, whoever else still writes to it, and whatever it
 # has not read yet. So that is a process that only holds the place, and gives up the terminal for the worker to take.
@@ -32,8 +32,6 @@ _HOLD = (
     "fcntl.ioctl(0, termios.TIOCNOTTY); os.write(1, os.fsencode(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
 )
 _WHERE = "#{session_id} #{pane_id} #{pane_pid} #{pane_tty} #{pid} #{socket_path}"
-_OPTION = "@callboard-attempt"
-"""Of a pane: the attempt whose pane it is."""
 _START = 10.0  # for an interpreter in the pane, on a busy machine; usually 30 ms
 _INBOX = 64
 
@@ -81,7 +79,7 @@ class TmuxWorker:
         except* (TmuxError, KeeperError) as group:
             if self.answered is not None:
                 raise
-            self._answer(Answer(error=_spawn_error(group)))
+            self.answered = answer_once(self.ask, Answer(error=spawn_error(group)))
 
     async def take(self, request: Request) -> None:
         """A request for this attempt that came after its spawn."""
@@ -95,18 +93,20 @@ class TmuxWorker:
 
     async def _live(self, spool: SpoolWriter, nursery: trio.Nursery, servers: trio.Nursery) -> None:
         request = self.ask.request
-        server, _ = await self.own.ensure(servers)
-        begin = Until(marker(request.attempt, "begin"))
-        reader = PaneReader(server=server, spool=spool, tell=self.ask.reports.send, begin=begin)
-        seat = await self._open_seat(server, reader, nursery)
+        server = await (self.own.find() if request.resume else self.own.ensure(servers))
+        reader = PaneReader(server=server, spool=spool, tell=self.ask.reports.send)
+        if not request.resume:
+            reader.begin = Until(marker(request.attempt, "begin"))
+        seat = await (self._find_seat if request.resume else self._open_seat)(server, reader, nursery)
         slave = _open_terminal(seat.tty)
         try:
-            await self._begin(reader)
+            if not request.resume:
+                await self._begin(reader)
             reports, inbox = trio.open_memory_channel[Report](_INBOX)
             self._reader = reader
-            self._answer(await self._spawn(seat, reports))
-            if self.answered is not None and self.answered.error is None:
-                await reader.tell_place("control")
+            self.answered = answer_once(self.ask, await self._spawn(seat, reports))
+            if self.answered.error is None:
+                await reader.tell_place("control", "taken up again" if request.resume else "")
                 await self._relay(reader, inbox, slave, nursery)
         finally:
             os.close(slave)
@@ -124,7 +124,19 @@ class TmuxWorker:
         )
         (line,) = await nursery.start(reader.run, first, lambda lines: _Seat.parse(lines[0]).place)
         seat = _Seat.parse(line)
-        await run_tmux(server, "set-option", "-p", "-t", seat.place.pane, _OPTION, request.attempt)
+        await run_tmux(server, "set-option", "-p", "-t", seat.place.pane, OPTION, request.attempt)
+        return seat
+
+    async def _find_seat(self, server: Server, reader: PaneReader, nursery: trio.Nursery) -> _Seat:
+        """That of an attempt whose callboard is gone. What was printed since then, nobody has read."""
+        attempt = self.ask.request.attempt
+        lines = await run_tmux(server, "list-panes", "-a", "-F", f"#{{{OPTION}}} {_WHERE}")
+        found = [line.partition(" ")[2] for line in lines if line.startswith(f"{attempt} ")]
+        if not found:
+            raise SpawnError(f"{server}: has no pane of attempt {attempt}", "unknown-attempt")
+        seat = _Seat.parse(found[0])
+        await nursery.start(reader.run, (*ATTACH, seat.place.session), lambda _: seat.place)
+        await reader.miss("nobody read its pane while callboard was gone")
         return seat
 
     async def _begin(self, reader: PaneReader) -> None:
@@ -187,14 +199,12 @@ class TmuxWorker:
         except TmuxError:
             return  # it has ended
 
-    def _answer(self, answer: Answer) -> None:
-        if self.answered is not None:
-            return
-        self.answered = answer
-        try:
-            self.ask.answer.send_nowait(answer)
-        except trio.BrokenResourceError:
-            return  # who asked is gone
+
+def answer_once(ask: AskSpawn, answer: Answer) -> Answer:
+    """To who asked, if that one still waits."""
+    with suppress(trio.BrokenResourceError):
+        ask.answer.send_nowait(answer)
+    return answer
 
 
 @asynccontextmanager
@@ -228,7 +238,7 @@ def _code(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, "EIO")
 
 
-def _spawn_error(group: BaseExceptionGroup[TmuxError | KeeperError]) -> KeeperError:
+def spawn_error(group: BaseExceptionGroup[TmuxError | KeeperError]) -> KeeperError:
     """The first of them, as the error of a spawn."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

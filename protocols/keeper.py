@@ -237,6 +237,8 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stderr_bytes: int
     terminal_bytes: int = 0
     swept: tuple[str, ...]
+    released: bool = False
+    """It goes on without us: it was somebody else's."""
     detail: str = ""
     """What there is to say of the reason: over which limit it went, with figures; or why nobody knows how it ended."""
 

@@ -157,8 +157,10 @@ def _output_text(event: Event) -> str | None:
     """What happened on the way of its output."""
     match event:
         case WorkerGap():
-            count = "some bytes" if event.lost is None else f"{event.lost} bytes"
-            return f"{event.worker}: {count} of {event.stream} are lost: {event.why}"
+            lost = (
+                "some bytes are" if event.lost is None else f"{event.lost} bytes are" if event.lost else "some may be"
+            )
+            return f"{event.worker}: {event.stream}: {lost} lost: {event.why}"
         case WorkerPane() if event.adopted or event.why:
             return f"{event.worker}: {_pane(event)}"
         case SpoolBlocked():

@@ -7,7 +7,7 @@ commands, between ``%begin`` and ``%end`` or ``%error``; and outside of them not
 import re
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["ControlParser", "Notice", "Output", "Reply", "Until", "escape", "kind_of", "new_lines", "quote", "unescape"]
+__all__ = ["ControlParser", "Message", "Notice", "Output", "Reply", "escape", "quote", "unescape"]
 
 _LONGEST_LINE = 4 * 1024 * 1024  # tmux's own are some 100 KiB at most; whatever else comes is cut there
 _ESCAPED = re.compile(rb"\\([0-3][0-7]{2})")
@@ -84,33 +84,6 @@ class ControlParser:
         return Reply(end == b"%end", tuple(self._lines), block.split(b" ")[-1] == b"1")
 
 
-class Until:
-    """Finds the first of some bytes in a stream, however it is cut."""
-
-    def __init__(self, wanted: bytes) -> None:
-        self._wanted = wanted
-        self._held = b""
-
-    def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """What surely comes before; and once it was found, what comes behind it."""
-        data = self._held + data
-        before, found, behind = data.partition(self._wanted)
-        if found:
-            self._held = b""
-            return before, behind
-        most = min(len(self._wanted) - 1, len(data))
-        keep = next((count for count in range(most, 0, -1) if data.endswith(self._wanted[:count])), 0)
-        self._held = data[len(data) - keep :]
-        return data[: len(data) - keep], None
-
-
-def kind_of(error: str) -> str:
-    """The kind of a `TmuxError`, by what tmux says. (Its texts are the same in all versions from 3.0 on.)"""
-    if error.startswith(("no server running", "error connecting", "lost server", "server exited")):
-        return "server"
-    return "target" if error.startswith(("can't find", "no sessions", "no current")) else "refused"
-
-
 def unescape(data: bytes) -> bytes:
     """The bytes behind ``%output``. Each backslash there begins three octal digits; another one stays as it is."""
     data = data.replace(rb"\015\012", b"\r\n")  # most of them, and this is ten times as fast
@@ -128,16 +101,6 @@ def quote(argument: str | bytes) -> bytes:
     if b"\0" in raw:
         raise ValueError("an argument of a tmux command cannot hold a NUL")
     return raw if _SAFE.fullmatch(raw) else b'"' + _UNSAFE.sub(_octal, raw) + b'"'
-
-
-def new_lines(before: list[bytes], after: list[bytes]) -> list[bytes]:
-    """What a later picture of a pane shows that an earlier one did not. Lines may have been added below, lost above,
-    and the last one may have grown; it then comes once more. Of a screen that was painted anew that is all of it."""
-    for lost in range(len(before)):
-        kept = before[lost:-1]
-        if after[: len(kept)] == kept:
-            return after[len(kept) + (after[len(kept) : len(kept) + 1] == before[-1:]) :]
-    return after
 
 
 def _octal(found: re.Match[bytes]) -> bytes:

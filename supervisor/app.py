@@ -175,7 +175,8 @@ class Run:
 
     async def _start_sources(self, nursery: trio.Nursery) -> None:
         """The sources that some task has, besides the keeper."""
-        if any(task.source == "tmux" for task in self.loaded.plan.tasks):
+        tasks = [task for task in self.loaded.plan.tasks if task.source == "tmux"]
+        if tasks:
             from actors.sources.tmux import TmuxSource  # noqa: PLC0415 - most runs need none
 
             tmux = TmuxSource(
@@ -184,6 +185,7 @@ class Run:
                 environ=os.environ,
                 asks=self._channels.to_tmux,
                 keeper=self._channels.asks,
+                attached=not any(task.durable for task in tasks),
             )
             await self._start(nursery, Child("tmux", tmux.run, limit=0))
 

@@ -7,6 +7,7 @@ from functools import partial
 import trio
 
 from actors.orders import Ask, AskSpawn, KeeperAsk
+from actors.tmux_adoption import TmuxAdoption
 from actors.tmux_server import OwnServer
 from actors.tmux_worker import TmuxWorker
 from protocols.ids import AttemptId, FleetId
@@ -45,7 +46,8 @@ class TmuxSource:
         async with trio.open_nursery() as servers:
             task_status.started()
             async with trio.open_nursery() as workers:
-                await _Desk(own=own, keeper=self.keeper, servers=servers).serve(self.asks, workers)
+                desk = _Desk(own=own, keeper=self.keeper, servers=servers, environ=self.environ)
+                await desk.serve(self.asks, workers)
             with trio.move_on_after(_STOP):
                 await own.stop()
             servers.cancel_scope.cancel(reason="nobody needs a tmux server any more")
@@ -56,7 +58,9 @@ class _Desk:
     own: OwnServer
     keeper: trio.MemorySendChannel[KeeperAsk]
     servers: trio.Nursery
-    workers: dict[AttemptId, TmuxWorker] = field(default_factory=dict)
+    environ: Mapping[str, str]
+    taken: set[tuple[str, str]] = field(default_factory=set)
+    workers: dict[AttemptId, TmuxWorker | TmuxAdoption] = field(default_factory=dict)
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, _THREADS))
 
     async def serve(self, asks: trio.MemoryReceiveChannel[KeeperAsk], nursery: trio.Nursery) -> None:
@@ -71,9 +75,14 @@ class _Desk:
         if known is not None and known.answered is not None and known.answered.error is None:
             ask.answer.send_nowait(known.answered)
             return
-        worker = TmuxWorker(ask=ask, own=self.own, keeper=self.keeper, limiter=self.limiter)
-        self.workers[ask.request.attempt] = worker
+        worker = self.workers[ask.request.attempt] = self._worker(ask)
         nursery.start_soon(worker.run, self.servers)
+
+    def _worker(self, ask: AskSpawn) -> TmuxWorker | TmuxAdoption:
+        tmux = ask.order.task.tmux
+        if tmux is None:
+            return TmuxWorker(ask=ask, own=self.own, keeper=self.keeper, limiter=self.limiter)
+        return TmuxAdoption(ask=ask, tmux=tmux, environ=self.environ, taken=self.taken, limiter=self.limiter)
 
     async def _pass(self, ask: Ask) -> None:
         worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
