@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from typing import Literal, TypeAlias
 import trio
 
 from actors.keeper_process.attempt import signal_name
+from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, read_process
 from actors.keeper_process.status import Status, StatusFile
 from actors.orders import AskSpawn
@@ -26,7 +28,7 @@ from protocols.tmux_panes import Death, parse_death
 
 __all__ = ["AdoptedPane", "open_pane", "write_status"]
 
-_WHERE = "#{session_id} #{pane_id} #{pane_pid} #{socket_path}"
+_WHERE = "#{session_id} #{pane_id} #{pane_pid} #{pid} #{socket_path}"
 _DEATH = "#{pane_id} #{pane_dead} #{pane_dead_status} #{pane_dead_signal}"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _DEATH_WAIT = 5.0  # until tmux knows how its child ended; usually at once
@@ -47,6 +49,8 @@ class AdoptedPane:
     server: Server
     place: Place
     leader: Process
+    host: Process | None
+    """The tmux server, where we can see it."""
     spawned: Spawned
     reader: PaneReader
     pidfd: int
@@ -110,7 +114,14 @@ class AdoptedPane:
                 if death is not None:
                     return _named(death), ""
                 await trio.sleep(_PAUSE)
+                self._remind()
         return Death(), "nobody knows how it ended: tmux does not tell"
+
+    def _remind(self) -> None:
+        """tmux now and then misses the signal that its child has ended, and then waits for the end of another one."""
+        if self.host is not None:
+            with suppress(PermissionError):
+                send_signal(self.host, signal.SIGCHLD)
 
     async def _ask(self, *arguments: str) -> list[str]:
         """By the client that reads, where there is one: its reply then comes behind the last bytes."""
@@ -148,7 +159,7 @@ async def open_pane(
 ) -> AsyncIterator[AdoptedPane]:
     """The active pane of a session, read by ``reader`` in the nursery. At the end it is as it was. Raise TmuxError."""
     line = _line_of(await run_tmux(server, "list-panes", "-t", session, "-F", f"#{{pane_active}} {_WHERE}"), "1")
-    name, pane, pid, socket = line.split(" ", 3)
+    name, pane, pid, host, socket = line.split(" ", 4)
     place = Place(socket, name, pane, adopted=True)
     leader = read_process(int(pid))
     if leader is None:
@@ -159,7 +170,14 @@ async def open_pane(
         async with _marked(server, pane, ask.request.attempt):
             spawned = Spawned(leader.pid, leader.start_ticks, time.time())
             yield AdoptedPane(
-                ask=ask, server=server, place=place, leader=leader, spawned=spawned, reader=reader, pidfd=pidfd
+                ask=ask,
+                server=server,
+                place=place,
+                leader=leader,
+                host=read_process(int(host)),
+                spawned=spawned,
+                reader=reader,
+                pidfd=pidfd,
             )
     finally:
         os.close(pidfd)

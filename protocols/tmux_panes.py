@@ -14,8 +14,10 @@ class Death(NamedTuple):
 
 
 def parse_death(line: str) -> Death | None:
-    """``#{pane_dead} #{pane_dead_status} #{pane_dead_signal}``; None while that is not known. (For a moment the terminal
-    is closed and the child not reaped. And tmux before 3.3 knows no signals.)"""
+    """``#{pane_dead} #{pane_dead_status} #{pane_dead_signal}``; None while that is not known.
+
+    (For a moment the terminal is closed and the child not reaped. And tmux before 3.3 tells no signals.)
+    """
     dead, code, signal = (*line.split(" "), "", "", "")[:3]
     if dead != "1":
         return None
