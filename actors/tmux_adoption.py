@@ -3,6 +3,7 @@
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 import msgspec
@@ -13,7 +14,7 @@ from actors.tmux_client import Server, run_tmux
 from actors.tmux_pane import AdoptedPane, open_pane, write_status
 from actors.tmux_reader import OPTION, PaneReader
 from actors.tmux_server import client_environment
-from actors.tmux_worker import answer_once, open_spool, spawn_error
+from actors.tmux_worker import answer_once, open_spool, spawn_error, tell
 from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.events import EndReason
 from protocols.keeper import Ended, Request, Stop, Stopping
@@ -64,7 +65,7 @@ class TmuxAdoption:
             session = await self._find(server)
             try:
                 async with trio.open_nursery() as nursery:
-                    reader = PaneReader(server=server, spool=spool, tell=self.ask.reports.send)
+                    reader = PaneReader(server=server, spool=spool, tell=partial(tell, self.ask))
                     ended = await self._live(server, session, reader, nursery)
                     nursery.cancel_scope.cancel(reason="the session is let go")
             finally:

@@ -67,6 +67,8 @@ class PaneReader:
     _finishing: trio.Event = field(default_factory=trio.Event)
     _ended: trio.Event = field(default_factory=trio.Event)
     _seen: list[bytes] = field(default_factory=list)
+    _seen_at: int = 0
+    """The size of the spool when the pane was looked at."""
 
     async def run(
         self,
@@ -99,8 +101,10 @@ class PaneReader:
         ``slave``: of its terminal, if the pane still has one.
         """
         self._end = Until(marker(self.spool.attempt, "end"))
-        if slave is None or self.client is None or self.gone.is_set():
+        if slave is None or self.client is None:
             self._finishing.set()
+            with trio.move_on_after(_PATIENCE):  # it looks once more
+                await self.gone.wait()
             return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write_marker, slave, marker(self.spool.attempt, "end"))
@@ -137,6 +141,8 @@ class PaneReader:
         try:
             async with open_client(self.server, *ATTACH, place.session) as it:
                 await it.start()
+                if self._is_over():
+                    return pause, why
                 await self.miss("between the last look at its pane and the new control client")
                 await self.tell_place("control", "a new control client is there")
                 return await self._follow(it, place, pause)
@@ -146,7 +152,8 @@ class PaneReader:
     async def _fall_back(self, place: Place, why: str) -> None:
         await self.miss(f"its control client is gone ({why})")
         await self.tell_place("polling", f"its control client is gone ({why})")
-        self._seen = await self._picture(place) or self._seen
+        if not self._seen or self.spool.size != self._seen_at:  # what was printed since then is in the spool
+            self._seen, self._seen_at = await self._picture(place) or self._seen, self.spool.size
 
     async def _look_until(self, place: Place, pause: float) -> None:
         """Look at the pane now and then, for so long."""
@@ -162,8 +169,8 @@ class PaneReader:
         if picture is None:
             return
         lines, self._seen = new_lines(self._seen, picture), picture
-        if lines:
-            await self.spool.write(b"".join(line + b"\r\n" for line in lines))
+        await self.spool.write(b"".join(line + b"\r\n" for line in lines))
+        self._seen_at = self.spool.size
 
     async def _picture(self, place: Place) -> list[bytes] | None:
         try:

@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -113,6 +114,10 @@ class OwnServer:
         async for report in inbox:
             if isinstance(report, Ended):
                 break
+        if self.server.flags[0] == "-L":  # it is in no folder of ours, which would be pruned
+            folder = self.environ.get("TMUX_TMPDIR", "/tmp")  # noqa: S108 - where tmux makes one of its own
+            name = Path(folder, f"tmux-{os.geteuid()}", self.server.flags[1])
+            await trio.to_thread.run_sync(partial(name.unlink, missing_ok=True))
         ended.set()
         if self._attempt == attempt:
             self._attempt = None

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import trio
@@ -23,7 +24,7 @@ from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.keeper import Ended, Gap, Report, Request, Resize, Stop, from_os, to_os
 from protocols.tmux_panes import Until
 
-__all__ = ["TmuxWorker", "answer_once", "open_spool", "spawn_error"]
+__all__ = ["TmuxWorker", "answer_once", "open_spool", "spawn_error", "tell"]
 
 # tmux closes a terminal when the process that it started there ends, whoever else still writes to it, and whatever it
 # has not read yet. So that is a process that only holds the place, and gives up the terminal for the worker to take.
@@ -94,7 +95,7 @@ class TmuxWorker:
     async def _live(self, spool: SpoolWriter, nursery: trio.Nursery, servers: trio.Nursery) -> None:
         request = self.ask.request
         server = await (self.own.find() if request.resume else self.own.ensure(servers))
-        reader = PaneReader(server=server, spool=spool, tell=self.ask.reports.send)
+        reader = PaneReader(server=server, spool=spool, tell=partial(tell, self.ask))
         if not request.resume:
             reader.begin = Until(marker(request.attempt, "begin"))
         seat = await (self._find_seat if request.resume else self._open_seat)(server, reader, nursery)
@@ -184,7 +185,7 @@ class TmuxWorker:
         if reader.lost:
             request = self.ask.request
             gap = Gap(attempt=request.attempt, stream="terminal", offset=reader.spool.size, lost=None, why=reader.lost)
-            await self.ask.reports.send(gap)
+            await tell(self.ask, gap)
             await self.keeper.send(Ask(Stop(attempt=request.attempt, grace=request.grace, reason="lost")))
 
     async def _resize(self, request: Resize) -> None:
@@ -198,6 +199,12 @@ class TmuxWorker:
             )
         except TmuxError:
             return  # it has ended
+
+
+async def tell(ask: AskSpawn, report: Report) -> None:
+    """What comes after the last word of an attempt, nobody wants to hear."""
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        await ask.reports.send(report)
 
 
 def answer_once(ask: AskSpawn, answer: Answer) -> Answer:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.plan import Plan, Stdin, Task
@@ -56,8 +57,11 @@ def _place(task: Task, start: Path) -> Task:
     stdin = task.stdin
     if stdin.kind == "file":
         stdin = msgspec.structs.replace(stdin, text=str(start / stdin.text))
+    tmux = task.tmux
+    if tmux is not None and "/" in tmux.socket:
+        tmux = msgspec.structs.replace(tmux, socket=str(start / tmux.socket))
     progress = None if task.progress_file is None else str(start / task.progress_file)
-    return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, progress_file=progress)
+    return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, tmux=tmux, progress_file=progress)
 
 
 def _look_up(
@@ -66,7 +70,7 @@ def _look_up(
     """The executable of each task; and what is missing, each thing once, but for the tasks to leave."""
     executables = {}
     missing: dict[tuple[str, str], list[int]] = {}
-    find = cache(_find_command)
+    find, tmux = cache(_find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
         name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
         executable, command = find(name, task.cwd, path)
@@ -76,7 +80,12 @@ def _look_up(
         folder = _folder_problem(task.cwd)
         if folder and "/" in name and not name.startswith("/"):
             command = ""  # it is missing because the folder is
-        for key, problem in (("cwd", folder), ("command", command), ("stdin", _stdin_problem(task.stdin))):
+        source = ""
+        if task.source == "tmux":
+            source = tmux(base.get("PATH", os.defpath))
+            command = command if task.tmux is None else ""  # it starts nothing
+        stdin = _stdin_problem(task.stdin)
+        for key, problem in (("cwd", folder), ("source", source), ("command", command), ("stdin", stdin)):
             if problem:
                 missing.setdefault((key, problem), []).append(index)
     return executables, [_describe(key, problem, where) for (key, problem), where in missing.items()]
