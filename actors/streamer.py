@@ -22,12 +22,12 @@ from protocols.events import (
     WorkerHeartbeat,
     WorkerMismatch,
     WorkerOutput,
-    WorkerPane,
     WorkerProgress,
     WorkerStopping,
 )
 from protocols.ids import WorkerId
-from protocols.keeper import Blocked, Ended, Exited, Gap, Pane, Report, Resumed, Stopping
+from protocols.keeper import Blocked, Ended, Exited, Missed, Report, Resumed, Stopping
+from protocols.pane import Pane, WorkerPane
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
 
 __all__ = ["Notice", "Streamer"]
@@ -231,7 +231,7 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed | Gap | Pane) -> Event:
+    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane) -> Event:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
@@ -242,7 +242,7 @@ class Streamer:
                 return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=stream, error=error, retried=retried)
             case Resumed():
                 return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
-            case Gap():
+            case Missed():
                 return WorkerGap(at=at, worker=worker, attempt=attempt, **_fields(report))
             case Pane():
                 return WorkerPane(at=at, worker=worker, attempt=attempt, **_fields(report))
@@ -264,7 +264,7 @@ class Streamer:
                     await done.wait()
 
 
-def _fields(report: Gap | Pane) -> dict[str, Any]:
+def _fields(report: Missed | Pane) -> dict[str, Any]:
     """What the event says with the same words."""
     return {name: value for name, value in msgspec.structs.asdict(report).items() if name != "attempt"}
 

@@ -9,15 +9,16 @@ from math import inf
 import msgspec
 import trio
 
-from actors.orders import Answer, AskSpawn
+from actors.orders import Answer, Ask, AskSpawn
 from actors.tmux_client import Server, run_tmux
+from actors.tmux_keys import answer_keys
 from actors.tmux_pane import AdoptedPane, open_pane, write_status
 from actors.tmux_reader import OPTION, PaneReader
 from actors.tmux_server import client_environment
 from actors.tmux_worker import answer_once, open_spool, spawn_error, tell
 from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.events import EndReason
-from protocols.keeper import Ended, Request, Stop, Stopping
+from protocols.keeper import Ended, Interrupt, Stop, Stopping, Write
 from protocols.plan import Tmux
 from protocols.wording import quote
 
@@ -38,6 +39,7 @@ class TmuxAdoption:
     """Servers and sessions that other attempts of this fleet have: one attempt has each."""
     limiter: trio.CapacityLimiter
     answered: Answer | None = None
+    _reader: PaneReader | None = None
     _stop: Stop | None = None
     _kill_at: float = inf
     """On trio's clock, once there is a stop."""
@@ -53,19 +55,26 @@ class TmuxAdoption:
                 raise
             self.answered = answer_once(self.ask, Answer(error=spawn_error(group)))
 
-    async def take(self, request: Request) -> None:
-        """Of all requests only a stop means something here: the size of a pane is its owner's."""
-        if isinstance(request, Stop):
-            self._stop = self._stop or request
-            self._kill_at = min(self._kill_at, trio.current_time() + request.grace)
-            self._stopped.set()
+    async def take(self, ask: Ask) -> None:
+        """A request for this attempt that came after its spawn. The size of a pane is its owner's."""
+        match ask.request:
+            case Stop() as stop:
+                self._stop = self._stop or stop
+                self._kill_at = min(self._kill_at, trio.current_time() + stop.grace)
+                self._stopped.set()
+            case Write() as write:
+                await answer_keys(ask, write, self._reader)
+            case Interrupt() as interrupt:
+                await answer_keys(ask, Write(attempt=interrupt.attempt, data="\x03"), self._reader)
+            case _:
+                pass
 
     async def _serve(self, server: Server) -> None:
         async with open_spool(self.ask, self.limiter) as spool:
             session = await self._find(server)
             try:
                 async with trio.open_nursery() as nursery:
-                    reader = PaneReader(server=server, spool=spool, tell=partial(tell, self.ask))
+                    reader = self._reader = PaneReader(server=server, spool=spool, tell=partial(tell, self.ask))
                     ended = await self._live(server, session, reader, nursery)
                     nursery.cancel_scope.cancel(reason="the session is let go")
             finally:

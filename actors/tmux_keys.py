@@ -4,17 +4,36 @@ import fcntl
 import os
 import struct
 import termios
+from contextlib import suppress
 
+import msgspec
 import trio
 
+from actors.orders import Answer, Ask
 from actors.tmux_client import ControlClient
-from protocols.errors import TmuxError
+from actors.tmux_reader import PaneReader
+from protocols.errors import SpawnError, TmuxError
+from protocols.keeper import Write, Written, from_os
 
-__all__ = ["type_keys"]
+__all__ = ["answer_keys", "type_keys"]
 
 _PATIENCE = 1.5  # for a program that is busy; one that waits for keys takes them in a millisecond
 _LOOK = 0.02
 _AT_ONCE = 256  # keys of one command
+
+
+async def answer_keys(ask: Ask, write: Write, reader: PaneReader | None) -> None:
+    """Type what is asked for, and answer: with `protocols.keeper.Written`, or why nobody took it."""
+    data = from_os(write.data)
+    failed, code = "its pane is not there", "ESRCH"
+    if reader is not None and reader.place is not None and not reader.gone.is_set():
+        failed, code = "its control client is just gone; try again", "EAGAIN"
+        if reader.client is not None:
+            failed = await type_keys(reader.client, reader.place.pane, reader.place.tty, data)
+    answer = Answer(error=SpawnError(failed, code)) if failed else Answer(msgspec.json.encode(Written(len(data))))
+    if ask.answer is not None:
+        with suppress(trio.BrokenResourceError):  # nobody waits for it any more
+            ask.answer.send_nowait(answer)
 
 
 async def type_keys(

@@ -28,7 +28,7 @@ from protocols.tmux_panes import Death, parse_death
 
 __all__ = ["AdoptedPane", "open_pane", "write_status"]
 
-_WHERE = "#{session_id} #{pane_id} #{pane_pid} #{pid} #{socket_path}"
+_WHERE = "#{session_id} #{pane_id} #{pane_pid} #{pane_tty} #{pid} #{socket_path}"
 _DEATH = "#{pane_id} #{pane_dead} #{pane_dead_status} #{pane_dead_signal}"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _DEATH_WAIT = 5.0  # until tmux knows how its child ended; usually at once
@@ -159,8 +159,8 @@ async def open_pane(
 ) -> AsyncIterator[AdoptedPane]:
     """The active pane of a session, read by ``reader`` in the nursery. At the end it is as it was. Raise TmuxError."""
     line = _line_of(await run_tmux(server, "list-panes", "-t", session, "-F", f"#{{pane_active}} {_WHERE}"), "1")
-    name, pane, pid, host, socket = line.split(" ", 4)
-    place = Place(socket, name, pane, adopted=True)
+    name, pane, pid, tty, host, socket = line.split(" ", 5)
+    place = Place(socket, name, pane, tty, adopted=True)
     leader = read_process(int(pid))
     if leader is None:
         raise TmuxError(f"{server}: what ran in {session} has just ended", "target")

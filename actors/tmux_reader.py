@@ -13,7 +13,8 @@ import trio
 from actors.spool_writer import SpoolWriter
 from actors.tmux_client import ControlClient, Server, open_client, run_tmux
 from protocols.errors import TmuxError
-from protocols.keeper import Gap, Pane, Report
+from protocols.keeper import Missed, Report
+from protocols.pane import Pane
 from protocols.tmux_panes import Until, new_lines
 
 __all__ = ["ATTACH", "OPTION", "PaneReader", "Place", "marker"]
@@ -38,6 +39,7 @@ class Place:
     socket: str
     session: str
     pane: str
+    tty: str
     adopted: bool = False
 
 
@@ -213,7 +215,7 @@ class PaneReader:
     async def miss(self, why: str, lost: int | None = None) -> None:
         """Tell that bytes are lost here, so many at least."""
         spool = self.spool
-        await self.tell(Gap(attempt=spool.attempt, stream=spool.stream, offset=spool.size, lost=lost, why=why))
+        await self.tell(Missed(attempt=spool.attempt, stream=spool.stream, offset=spool.size, lost=lost, why=why))
 
     async def tell_place(self, reading: Literal["control", "polling"], why: str = "") -> None:
         """Where it is, and how it is read from now on."""

@@ -18,10 +18,11 @@ from actors.keeper_process.procfs import Process, read_process
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.spool_writer import SpoolWriter
 from actors.tmux_client import Server, run_tmux
+from actors.tmux_keys import answer_keys
 from actors.tmux_reader import ATTACH, OPTION, PaneReader, Place, marker
 from actors.tmux_server import OwnServer
 from protocols.errors import KeeperError, SpawnError, TmuxError
-from protocols.keeper import Ended, Gap, Report, Request, Resize, Stop, from_os, to_os
+from protocols.keeper import Ended, Report, Resize, Stop, Write, from_os, to_os
 from protocols.tmux_panes import Until
 
 __all__ = ["TmuxWorker", "answer_once", "open_spool", "spawn_error", "tell"]
@@ -44,7 +45,6 @@ class _Seat:
     place: Place
     holder: Process
     """What holds it."""
-    tty: str
     variables: tuple[str, str]
     """What a program finds in a pane of tmux."""
 
@@ -56,7 +56,7 @@ class _Seat:
         if holder is None:
             raise TmuxError("what was to hold its pane has ended at once")
         variables = (f"TMUX={socket},{server},{session[1:]}", f"TMUX_PANE={pane}")
-        return cls(Place(socket, session, pane), holder, tty, variables)
+        return cls(Place(socket, session, pane, tty), holder, variables)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,15 +82,17 @@ class TmuxWorker:
                 raise
             self.answered = answer_once(self.ask, Answer(error=spawn_error(group)))
 
-    async def take(self, request: Request) -> None:
+    async def take(self, ask: Ask) -> None:
         """A request for this attempt that came after its spawn."""
-        match request:
+        match ask.request:
             case Stop() if self.answered is None:
-                self._stop = request  # the keeper may not know it yet
+                self._stop = ask.request  # the keeper may not know it yet
             case Resize():
-                await self._resize(request)
+                await self._resize(ask.request)
+            case Write():
+                await answer_keys(ask, ask.request, self._reader)
             case _:
-                await self.keeper.send(Ask(request))
+                await self.keeper.send(ask)
 
     async def _live(self, spool: SpoolWriter, nursery: trio.Nursery, servers: trio.Nursery) -> None:
         request = self.ask.request
@@ -99,7 +101,7 @@ class TmuxWorker:
         if not request.resume:
             reader.begin = Until(marker(request.attempt, "begin"))
         seat = await (self._find_seat if request.resume else self._open_seat)(server, reader, nursery)
-        slave = _open_terminal(seat.tty)
+        slave = _open_terminal(seat.place.tty)
         try:
             if not request.resume:
                 await self._begin(reader)
@@ -155,7 +157,7 @@ class TmuxWorker:
         names = {variable.partition("=")[0] for variable in request.env}
         more = [to_os(os.fsencode(each)) for each in seat.variables if each.partition("=")[0] not in names]
         request = msgspec.structs.replace(
-            request, terminal="", window=None, tty=to_os(os.fsencode(seat.tty)), env=(*request.env, *more)
+            request, terminal="", window=None, tty=to_os(os.fsencode(seat.place.tty)), env=(*request.env, *more)
         )
         send, answer = trio.open_memory_channel[Answer](1)
         with send, answer:
@@ -184,8 +186,7 @@ class TmuxWorker:
         await reader.gone.wait()
         if reader.lost:
             request = self.ask.request
-            gap = Gap(attempt=request.attempt, stream="terminal", offset=reader.spool.size, lost=None, why=reader.lost)
-            await tell(self.ask, gap)
+            await reader.miss(reader.lost)
             await self.keeper.send(Ask(Stop(attempt=request.attempt, grace=request.grace, reason="lost")))
 
     async def _resize(self, request: Resize) -> None:

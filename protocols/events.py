@@ -4,8 +4,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.bases import BaseEvent as _Event
+from protocols.bases import WorkerEvent as _WorkerEvent
+from protocols.ids import AttemptId, RunId, TaskId
 from protocols.liveness_states import Action, State
+from protocols.pane import WorkerPane
 
 __all__ = ["Event", "Record"]
 
@@ -23,26 +26,15 @@ EndReason: TypeAlias = Literal[
 """The last three: it went over that limit."""
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    at: float
-    """Unix time of the fact."""
-
-
-class _WorkerEvent(_Event, frozen=True, kw_only=True):
-    worker: WorkerId
-    attempt: int
-    """Counts from 1."""
-
-
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     run: RunId
     plan: str
     tasks: tuple[TaskId, ...]
     pid: int
     version: str
-    roles: dict[TaskId, str] = {}
+    roles: dict[TaskId, str] = {}  # noqa: RUF012 - msgspec copies it
     """Of the tasks that have one."""
-    timeouts: dict[TaskId, float] = {}
+    timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
 
 
@@ -198,27 +190,14 @@ class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismat
 
 
 class WorkerGap(_WorkerEvent, frozen=True, kw_only=True, tag="worker.gap"):
-    """Bytes of a stream are lost: they are missing in front of the one at ``offset`` of its spool file."""
+    """Bytes of a stream are lost: they are missing in front of the one at ``offset`` in its spool file, which goes on
+    there."""
 
     stream: Stream
     offset: int
     lost: int | None
     """How many bytes, at least; None where nobody can know."""
     why: str
-
-
-class WorkerPane(_WorkerEvent, frozen=True, kw_only=True, tag="worker.pane"):
-    """The pane of tmux that a worker has, and how its output is read from now on."""
-
-    socket: str
-    session: str
-    """Its id, such as ``$3``."""
-    pane: str
-    adopted: bool
-    """It was there before, and is somebody else's."""
-    reading: Literal["control", "polling"]
-    """By a control client, byte for byte; or as a picture that is taken now and then, for the reason ``why``."""
-    why: str = ""
 
 
 class SpoolBlocked(_WorkerEvent, frozen=True, kw_only=True, tag="spool.blocked"):

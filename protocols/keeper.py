@@ -13,8 +13,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from protocols.bases import AttemptReport as _AttemptReport
 from protocols.events import EndReason, Stream
 from protocols.ids import AttemptId, FleetId
+from protocols.pane import Pane
 from protocols.worker_limits import WorkerLimits
 
 __all__ = ["VERSION", "Message", "Report", "Request", "decode_message", "encode_request", "from_os", "to_os"]
@@ -64,8 +66,7 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     """Paths of the spool files, either two or one; their folders exist."""
     window: tuple[int, int] | None = None
     """Of a terminal: columns and rows."""
-    tty: str = ""
-    """In place of all these: a terminal that is there and that somebody else reads. No descriptors come then."""
+    tty: str = ""  # in place of all these, a terminal that is there and that somebody else reads: no descriptors come
     status: str
     """The path of the status file."""
     attached: bool
@@ -212,10 +213,6 @@ class Reply(msgspec.Struct, frozen=True, tag_field="type", tag="reply"):
     fds: int = 0
 
 
-class _AttemptReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    attempt: AttemptId
-
-
 class Exited(_AttemptReport, frozen=True, kw_only=True, tag="exited"):
     """The leader is gone. Its tree and its output may not be."""
 
@@ -237,8 +234,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stderr_bytes: int
     terminal_bytes: int = 0
     swept: tuple[str, ...]
-    released: bool = False
-    """It goes on without us: it was somebody else's."""
+    released: bool = False  # it goes on: it was somebody else's
     detail: str = ""
     """What there is to say of the reason: over which limit it went, with figures; or why nobody knows how it ended."""
 
@@ -262,8 +258,8 @@ class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):
     stream: Stream
 
 
-class Gap(_AttemptReport, frozen=True, kw_only=True, tag="gap"):
-    """Of a source that cannot know all bytes; see `protocols.events.WorkerGap`."""
+class Missed(_AttemptReport, frozen=True, kw_only=True, tag="missed"):
+    """No keeper says this: a source that cannot know all bytes. They are missing in front of ``offset``."""
 
     stream: Stream
     offset: int
@@ -271,24 +267,13 @@ class Gap(_AttemptReport, frozen=True, kw_only=True, tag="gap"):
     why: str
 
 
-class Pane(_AttemptReport, frozen=True, kw_only=True, tag="pane"):
-    """Of the source tmux; see `protocols.events.WorkerPane`."""
-
-    socket: str
-    session: str
-    pane: str
-    adopted: bool
-    reading: Literal["control", "polling"]
-    why: str = ""
-
-
 class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="unattributed"):
     pid: int
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Gap | Pane
-"""What a source says of one attempt; the keeper says no `Gap` and no `Pane`."""
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed | Pane
+"""What a source says of one attempt."""
 Message: TypeAlias = Reply | Report | Unattributed
 
 _encoder = msgspec.json.Encoder()

@@ -26,7 +26,6 @@ from protocols.events import (
     WorkerGap,
     WorkerLate,
     WorkerMismatch,
-    WorkerPane,
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
@@ -34,6 +33,7 @@ from protocols.events import (
 from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.liveness_states import State
+from protocols.pane import WorkerPane
 from protocols.states import RunView
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "worker_text"]

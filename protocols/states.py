@@ -32,13 +32,13 @@ from protocols.events import (
     WorkerLate,
     WorkerMismatch,
     WorkerOutput,
-    WorkerPane,
     WorkerProgress,
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
 )
 from protocols.ids import AttemptId, RunId, TaskId
+from protocols.pane import WorkerPane
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 

@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from protocols.errors import InputError
-from protocols.events import WorkerPane
 from protocols.ids import TaskId
+from protocols.pane import WorkerPane
 from protocols.states import AttemptView
 from protocols.wording import quote
 from supervisor.fleets import Fleet

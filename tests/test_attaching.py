@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import InputError
-from protocols.events import WorkerPane
 from protocols.ids import WorkerId
+from protocols.pane import WorkerPane
 from supervisor.attaching import attach_command
 from tests.process_trees import wait_until
 from tests.require import needs

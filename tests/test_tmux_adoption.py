@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import AttemptStarting, WorkerExited, WorkerGap, WorkerPane, WorkerStarted
+from protocols.events import AttemptStarting, WorkerExited, WorkerGap, WorkerStarted
+from protocols.pane import WorkerPane
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
 from tests.running import RunningPlan, callboard, running

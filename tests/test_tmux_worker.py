@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from actors.keeper_process.ancestry import descendants
-from protocols.events import AttemptStarting, Source, WorkerAdopted, WorkerExited, WorkerGap, WorkerPane, WorkerStarted
+from protocols.events import AttemptStarting, Source, WorkerAdopted, WorkerExited, WorkerGap, WorkerStarted
+from protocols.pane import WorkerPane
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
 from tests.require import needs

@@ -6,12 +6,13 @@ from functools import partial
 
 import trio
 
-from actors.orders import Ask, AskSpawn, KeeperAsk
+from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.tmux_adoption import TmuxAdoption
 from actors.tmux_server import OwnServer
 from actors.tmux_worker import TmuxWorker
+from protocols.errors import SpawnError
 from protocols.ids import AttemptId, FleetId
-from protocols.keeper import Forget
+from protocols.keeper import Forget, Interrupt, Write
 from protocols.layout import FleetFolder
 
 __all__ = ["TmuxSource"]
@@ -68,7 +69,7 @@ class _Desk:
             if isinstance(ask, AskSpawn):
                 self._spawn(ask, nursery)
             else:
-                await self._pass(ask)
+                await self._pass(ask, nursery)
 
     def _spawn(self, ask: AskSpawn, nursery: trio.Nursery) -> None:
         known = self.workers.get(ask.request.attempt)
@@ -84,9 +85,14 @@ class _Desk:
             return TmuxWorker(ask=ask, own=self.own, keeper=self.keeper, limiter=self.limiter)
         return TmuxAdoption(ask=ask, tmux=tmux, environ=self.environ, taken=self.taken, limiter=self.limiter)
 
-    async def _pass(self, ask: Ask) -> None:
+    async def _pass(self, ask: Ask, nursery: trio.Nursery) -> None:
         worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
-        if worker is not None:
-            await worker.take(ask.request)
+        if worker is None:
+            if ask.answer is not None:
+                ask.answer.send_nowait(Answer(error=SpawnError("it has ended", "ESRCH")))
+        elif isinstance(ask.request, Write | Interrupt):  # who types waits for the proof
+            nursery.start_soon(worker.take, ask)
+        else:
+            await worker.take(ask)
         if isinstance(ask.request, Forget):
             self.workers.pop(ask.request.attempt, None)
