@@ -84,6 +84,7 @@ class Held:
             stderr=spawn.stderr,
             terminal=spawn.terminal,
             direct=spawn.direct,
+            tty=spawn.tty,
             status=spawn.status,
             attached=spawn.attached,
             timeout=None if self.not_after is None else max(0.0, self.not_after - boottime()),
@@ -116,7 +117,7 @@ class Held:
 
     def close_stdin(self) -> None:
         """The keeper closes its own: only both together are an end of input for the worker."""
-        outputs = 0 if self.spawn.direct else 3 if self.spawn.terminal else 2
+        outputs = 0 if self.spawn.tty or self.spawn.direct else 3 if self.spawn.terminal else 2
         for fd in self.fds[outputs:]:
             os.close(fd)
         self.fds = self.fds[:outputs]

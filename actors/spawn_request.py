@@ -61,7 +61,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         stderr=spools.get("stderr", ""),
         terminal=spools.get("terminal", ""),
         direct=task.source == "logfile" and task.logfile is None,
-        window=task.window if task.source == "pty" else None,
+        window=task.window if "terminal" in spools else None,
         status=_os(around.folder.status(order.id)),
         attached=not task.durable,
         timeout=task.timeout,

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, assert_never, get_args
+from typing import Any, Literal, TypeAlias, assert_never, get_args
 
+import msgspec
 import trio
 
 from actors.anchor import Anchor
@@ -27,6 +28,7 @@ from protocols.events import (
 from protocols.ids import WorkerId
 from protocols.keeper import Blocked, Ended, Exited, Missed, Report, Resumed, Stopping
 from protocols.kinds import Stream
+from protocols.pane import Pane, WorkerPane
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
 
 __all__ = ["Notice", "Streamer"]
@@ -254,7 +256,7 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed | Missed) -> Event:
+    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane) -> Event:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
@@ -267,6 +269,8 @@ class Streamer:
                 return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
             case Missed(stream=stream, offset=offset, lost=lost, why=why):
                 return self._gap(stream, offset, lost, why)
+            case Pane():
+                return WorkerPane(at=at, worker=worker, attempt=attempt, **_fields(report))
             case _:
                 assert_never(report)
 
@@ -283,3 +287,8 @@ class Streamer:
                     done = trio.Event()
                     await self.follower.send(Unfollow(key, done))
                     await done.wait()
+
+
+def _fields(report: Pane) -> dict[str, Any]:
+    """What the event says with the same words."""
+    return {name: value for name, value in msgspec.structs.asdict(report).items() if name != "attempt"}

@@ -82,7 +82,8 @@ class Worker:
         """It could not be started, or nobody has it any more: then its files tell how it ended."""
         left = self.order.open
         if left is None:
-            return self._not_started(str(error))
+            stopped = isinstance(error, SpawnError) and error.code == "stopped"
+            return self._not_started(str(error), "stop" if stopped else "not-started")
         found = await trio.to_thread.run_sync(self._examine, left)
         if found is None:
             return self._not_started("callboard was killed before it could be started", "orphaned")
@@ -136,7 +137,17 @@ class Worker:
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
             await self._source.send(AskSpawn(spawn_request(self.order, self.around), send, notices, self.order))
-            return await receive.receive()
+            return await self._wait_for(receive)
+
+    async def _wait_for(self, answer: trio.MemoryReceiveChannel[Answer]) -> Answer:
+        """What a task adopts may take its time to appear: a stop does not wait for it."""
+        if self.order.task.tmux is None:
+            return await answer.receive()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._obey)
+            found = await answer.receive()
+            nursery.cancel_scope.cancel(reason="it was answered")
+        return found
 
     def _make_folders(self) -> None:
         attempt = self.around.folder.attempt(self._worker, self.order.attempt)
@@ -229,7 +240,7 @@ class Worker:
         )
 
     def _exited(self, started: WorkerStarted | None, ended: wire.Ended) -> WorkerExited:
-        known = ended.code is not None or ended.signal is not None or not self.order.task.command
+        known = ended.code is not None or ended.signal is not None or ended.released or not self.order.task.command
         return WorkerExited(
             at=ended.at,
             worker=self._worker,
@@ -244,7 +255,7 @@ class Worker:
             terminal_bytes=ended.terminal_bytes,
             log_bytes=ended.log_bytes,
             swept=ended.swept,
-            error=ended.detail or self.order.task.limits.describe(ended.reason) if known else _LOST,
+            error=ended.detail or (self.order.task.limits.describe(ended.reason) if known else _LOST),
         )
 
     def _not_started(self, error: str, reason: EndReason = "not-started") -> WorkerExited:

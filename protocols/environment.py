@@ -13,7 +13,7 @@ _USUAL = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TERM", "TZ", "TMPDIR", "XDG_*"),
     *("SSH_AUTH_SOCK", "*_PROXY", "*_proxy", "SSL_CERT_*", "VIRTUAL_ENV"),
 )
-_TERMINAL = "xterm-256color"
+_TERMINALS = {"pty": "xterm-256color", "tmux": "screen-256color"}
 _OURS = "CALLBOARD_"
 """Settings, mark and tokens of this callboard are nothing for the callboard that a worker may be."""
 
@@ -25,8 +25,9 @@ def worker_environment(task: Task, base: Mapping[str, str]) -> dict[str, str]:
     """
     passes = _pattern(task.pass_env).fullmatch
     passed = {name: value for name, value in base.items() if passes(name) and not name.startswith(_OURS)}
-    if task.source == "pty" and not ("TERM" in task.pass_env and "TERM" in passed):
-        passed["TERM"] = _TERMINAL  # it describes the worker's terminal, not that of who started us
+    terminal = _TERMINALS.get(task.source)
+    if terminal is not None and not ("TERM" in task.pass_env and "TERM" in passed):
+        passed["TERM"] = terminal  # it describes the worker's terminal, not that of who started us
     return passed | task.env
 
 

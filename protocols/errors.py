@@ -8,6 +8,7 @@ FleetError
 ├── UnreachableError    no supervisor answers (exit code 3)
 ├── KeeperError         the keeper refused or is gone
 │   └── SpawnError      one command could not be started
+├── TmuxError           tmux refused a command, or its server is gone
 ├── JournalError        the journal cannot be opened or written
 ├── WatchError          the kernel does not tell that a file changes (inotify's limits)
 └── RestartLimitError   an actor failed too often
@@ -23,6 +24,7 @@ __all__ = [
     "SettingsError",
     "SpawnError",
     "StateError",
+    "TmuxError",
     "UnreachableError",
     "WatchError",
 ]
@@ -66,6 +68,18 @@ class SpawnError(KeeperError):
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+class TmuxError(FleetError):
+    """tmux does not do what it was asked.
+
+    ``kind``: ``server`` there is none, or it is gone; ``target`` no such session or pane; ``late`` no answer in time;
+    ``client`` our client is gone; else ``refused``.
+    """
+
+    def __init__(self, message: str, kind: str = "refused") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class JournalError(FleetError):

@@ -4,22 +4,14 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from protocols.ids import AttemptId, RunId, TaskId, WorkerId
+from protocols.bases import BaseEvent as _Event
+from protocols.bases import WorkerEvent as _WorkerEvent
+from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
+from protocols.pane import WorkerPane
 
 __all__ = ["Event", "Record"]
-
-
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    at: float
-    """Unix time of the fact."""
-
-
-class _WorkerEvent(_Event, frozen=True, kw_only=True):
-    worker: WorkerId
-    attempt: int
-    """Counts from 1."""
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
@@ -28,9 +20,9 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     tasks: tuple[TaskId, ...]
     pid: int
     version: str
-    roles: dict[TaskId, str] = {}
+    roles: dict[TaskId, str] = {}  # noqa: RUF012 - msgspec copies it
     """Of the tasks that have one."""
-    timeouts: dict[TaskId, float] = {}
+    timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
 
 
@@ -275,6 +267,7 @@ Event: TypeAlias = (
     | WorkerExited
     | WorkerMismatch
     | WorkerGap
+    | WorkerPane
     | SpoolBlocked
     | SpoolResumed
     | JournalResumed

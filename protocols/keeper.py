@@ -13,8 +13,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from protocols.bases import AttemptReport as _AttemptReport
 from protocols.ids import AttemptId, FleetId
 from protocols.kinds import EndReason, Stream
+from protocols.pane import Pane
 from protocols.worker_limits import WorkerLimits
 
 __all__ = ["VERSION", "Message", "Report", "Request"]
@@ -66,6 +68,7 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     """The files of stdout and stderr are the worker's own: it appends to them, nobody copies, and no ends come back."""
     window: tuple[int, int] | None = None
     """Of a terminal: columns and rows."""
+    tty: str = ""  # in place of all these, a terminal that is there and that somebody else reads: no descriptors come
     status: str
     """The path of the status file."""
     attached: bool
@@ -92,6 +95,7 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     stderr: str = ""
     terminal: str = ""
     direct: bool = False
+    tty: str = ""
     status: str
     attached: bool
     timeout: float | None
@@ -212,10 +216,6 @@ class Reply(msgspec.Struct, frozen=True, tag_field="type", tag="reply"):
     fds: int = 0
 
 
-class _AttemptReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    attempt: AttemptId
-
-
 class Exited(_AttemptReport, frozen=True, kw_only=True, tag="exited"):
     """The leader is gone. Its tree and its output may not be."""
 
@@ -238,8 +238,9 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     terminal_bytes: int = 0
     log_bytes: int = 0
     swept: tuple[str, ...]
+    released: bool = False  # it goes on: it was somebody else's
     detail: str = ""
-    """Over which limit it went, with figures."""
+    """What there is to say of the reason: over which limit it went, with figures; or why nobody knows how it ended."""
 
 
 class Stopping(_AttemptReport, frozen=True, kw_only=True, tag="stopping"):
@@ -262,7 +263,7 @@ class Resumed(_AttemptReport, frozen=True, kw_only=True, tag="resumed"):
 
 
 class Missed(_AttemptReport, frozen=True, kw_only=True, tag="missed"):
-    """No keeper says this: a source that follows a file. Bytes are missing in front of ``offset`` in the spool."""
+    """No keeper says this: a source that cannot know all bytes. They are missing in front of ``offset``."""
 
     stream: Stream
     offset: int
@@ -275,6 +276,6 @@ class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed | Pane
 """What a source says of one attempt."""
 Message: TypeAlias = Reply | Report | Unattributed

@@ -6,8 +6,9 @@ __all__ = ["EndReason", "Outcome", "Source", "Stream", "TaskStatus"]
 
 Stream: TypeAlias = Literal["stdout", "stderr", "terminal", "log"]
 """``log``: what a file holds that somebody writes and callboard follows."""
-Source: TypeAlias = Literal["pipe", "pty", "logfile"]
-"""Where its bytes come from: two pipes; one terminal; files that it writes itself, or one that is somebody else's."""
+Source: TypeAlias = Literal["pipe", "pty", "logfile", "tmux"]
+"""Where its bytes come from: two pipes; one terminal, which may be a pane of tmux; files that it writes itself, or one
+that is somebody else's."""
 TaskStatus: TypeAlias = Literal[
     "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
 ]

@@ -12,6 +12,7 @@ _STREAMS: dict[Source, tuple[Stream, ...]] = {
     "pipe": ("stdout", "stderr"),
     "pty": ("terminal",),
     "logfile": ("stdout", "stderr"),
+    "tmux": ("terminal",),
 }
 
 
@@ -60,6 +61,11 @@ class FleetFolder:
     def log(self) -> Path:
         """What a developer of callboard wants to see; what a user wants is in the journal."""
         return self.root / "supervisor.log"
+
+    @property
+    def tmux(self) -> Path:
+        """The folder of the tmux server of this fleet: its configuration, its output, and mostly its socket."""
+        return self.root / "tmux"
 
     @property
     def control_socket(self) -> Path:

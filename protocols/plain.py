@@ -33,6 +33,7 @@ from protocols.events import (
 from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.liveness_states import State
+from protocols.pane import WorkerPane
 from protocols.states import RunView
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
@@ -145,13 +146,19 @@ def worker_text(event: Event) -> str | None:
             return f"{event.worker}: {event.detail or event.reason}: {_how(event.grace)}"
         case WorkerMismatch() | WorkerGap():
             return f"{event.worker}: {_mismatch_text(event) if isinstance(event, WorkerMismatch) else gap_text(event)}"
-        case SpoolBlocked():
-            why = f", its spool cannot be written: {event.error}; tried each second"
-            return f"{event.worker}: {event.stream} waits{why if event.retried else f': {event.error}'}"
-        case SpoolResumed():
-            return f"{event.worker}: {event.stream} goes on"
+        case WorkerPane() if event.adopted or event.why:
+            return f"{event.worker}: {_pane(event)}"
+        case SpoolBlocked() | SpoolResumed():
+            return f"{event.worker}: {event.stream} {_spool_text(event)}"
         case _:
             return None
+
+
+def _spool_text(event: SpoolBlocked | SpoolResumed) -> str:
+    if isinstance(event, SpoolResumed):
+        return "goes on"
+    why = f", its spool cannot be written: {event.error}; tried each second"
+    return f"waits{why if event.retried else f': {event.error}'}"
 
 
 def _mismatch_text(event: WorkerMismatch) -> str:
@@ -188,6 +195,13 @@ def fleet_text(event: Event) -> str | None:
             return f"the journal could not be written for {format_elapsed(event.seconds)}: {event.error}"
         case _:
             return None
+
+
+def _pane(event: WorkerPane) -> str:
+    where = f"pane {event.pane} of the tmux server at {event.socket}"
+    if event.reading == "polling":
+        return f"its {where} is read as a picture now and then: {event.why}"
+    return f"its {where} is read byte for byte{': ' if event.why else ''}{event.why}"
 
 
 def _how(grace: float) -> str:

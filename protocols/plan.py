@@ -12,7 +12,7 @@ from protocols.restarts import RestartPolicy
 from protocols.silence import Policy
 from protocols.worker_limits import WorkerLimits
 
-__all__ = ["Logfile", "Plan", "Stdin", "Task", "Window"]
+__all__ = ["Logfile", "Plan", "Stdin", "Task", "Tmux", "Window"]
 
 
 class Stdin(msgspec.Struct, frozen=True):
@@ -38,6 +38,19 @@ class Logfile(msgspec.Struct, frozen=True):
     """Seconds that are waited for it."""
     until: str = ""
     """The line that ends the task with success; empty where there is none."""
+
+
+class Tmux(msgspec.Struct, frozen=True, kw_only=True):
+    """The session of somebody else that a task is about. Without it: one of its own, in a server of callboard's."""
+
+    socket: str = "default"
+    """The name of a server, as ``tmux -L`` takes it, or the path of its socket."""
+    adopt: str
+    """The name of a session, or a pattern such as ``agent-*``."""
+    own: bool = False
+    """Its end is the end of what runs in the session. Else that goes on."""
+    appear_within: float = 5.0
+    """Seconds that may pass until there is such a session."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +93,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Of the terminal, where the source is one."""
     logfile: Logfile | None = None
     """Where the source is one: what is followed. None: the command writes its spool files itself."""
+    tmux: Tmux | None = None
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
     durable: bool = False

@@ -7,7 +7,7 @@ import msgspec
 from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
-from protocols.plan import Logfile, Stdin, Window
+from protocols.plan import Logfile, Stdin, Tmux, Window
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
 from protocols.wording import quote
@@ -35,6 +35,7 @@ COMMON_KEYS = (
     "source",
     "window",
     "logfile",
+    "tmux",
     "stdin",
     "durable",
     "allow_failure",
@@ -59,8 +60,8 @@ LATER_KEYS = {
 _LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
 _LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
-_SOURCES = ("pipe", "pty", "logfile")
-_WRITE_SOURCE = 'write "pipe", "pty" or "logfile"'
+_SOURCES = ("pipe", "pty", "logfile", "tmux")
+_WRITE_SOURCE = 'write "pipe", "pty", "logfile" or "tmux"'
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -96,6 +97,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None = None
     window: Window | None = None
     logfile: Logfile | None = None
+    tmux: Tmux | None = None
     stdin: Stdin | None = None
     durable: bool | None = None
     allow_failure: bool | None = None
@@ -132,6 +134,7 @@ def read_level(section: Section) -> Level:
         source=_read_source(section),
         window=_read_window(section),
         logfile=_read_logfile(section),
+        tmux=_read_tmux(section),
         stdin=_read_stdin(section),
         durable=section.flag("durable"),
         allow_failure=section.flag("allow_failure"),
@@ -198,10 +201,8 @@ def _check_length(section: Section, key: str, text: str) -> None:
 
 def _read_source(section: Section) -> Source | None:
     match section.text("source"):
-        case None | "pipe" | "pty" | "logfile" as source:
+        case None | "pipe" | "pty" | "logfile" | "tmux" as source:
             return source
-        case "tmux" as later:
-            section.reject("source", f"{quote(later)} is not supported by this version; {_WRITE_SOURCE}")
         case unknown:
             guess = section.guess(unknown, _SOURCES) or f"; {_WRITE_SOURCE}"
             section.reject("source", f"{quote(unknown)} is no source{guess}")
@@ -232,6 +233,27 @@ def _read_logfile(section: Section) -> Logfile | None:
     patience = table.duration("appear_within", zero=True)
     usual = Logfile("")
     return Logfile(path or "", usual.appear_within if patience is None else patience, until or "")
+
+
+def _read_tmux(section: Section) -> Tmux | None:
+    table = section.table("tmux")
+    if table is None:
+        return None
+    table.check_keys(("socket", "adopt", "own", "appear_within"), {})
+    adopt = table.text("adopt")
+    if "adopt" not in table:
+        table.reject("adopt", 'missing; name a session or a pattern such as "agent-*", or leave tmux out')
+    if adopt is None:
+        return None
+    if any(character in adopt for character in ":."):
+        table.reject("adopt", f'{quote(adopt)}: no session of tmux has ":" or "." in its name; write another one')
+    within = table.duration("appear_within", zero=True)
+    return Tmux(
+        adopt=adopt,
+        socket=table.text("socket") or "default",
+        own=bool(table.flag("own")),
+        appear_within=5.0 if within is None else within,
+    )
 
 
 def _read_stdin(section: Section) -> Stdin | None:

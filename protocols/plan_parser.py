@@ -158,6 +158,7 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
     level = level.over(base)
     _check_terminal(draft, level)
     _check_logfile(draft, level)
+    _check_tmux(draft, level)
     _check_silence(draft.section, draft.level, level)
     _check_restart(draft, level)
     if level.source != "logfile":
@@ -202,13 +203,12 @@ def _check_services(drafts: Sequence[_Draft], services: set[TaskId]) -> None:
 
 
 def _check_terminal(draft: _Draft, level: Level) -> None:
-    if level.source != "pty":
+    if level.source not in {"pty", "tmux"}:
         if draft.level.window is not None:
             draft.section.reject("window", 'only a terminal has a size; add source = "pty", or remove this key')
     elif level.stdin is not None and level.stdin.kind == "pipe":
-        rule = (
-            'a task with source = "pty" reads from its terminal; write "none", { text = "TEXT" } or { file = "PATH" }'
-        )
+        rule = 'reads from its terminal; write "none", { text = "TEXT" } or { file = "PATH" }'
+        rule = f'a task with source = "{level.source}" {rule}'
         draft.section.reject("stdin", f'"pipe": {rule}')
 
 
@@ -223,10 +223,26 @@ def _check_logfile(draft: _Draft, level: Level) -> None:
         draft.section.reject("logfile", 'only source = "logfile" follows a file; add that, or remove this key')
 
 
+def _check_tmux(draft: _Draft, level: Level) -> None:
+    """A task that adopts starts nothing, so it has nothing to say about that."""
+    said = draft.level
+    if level.source != "tmux":
+        if said.tmux is not None:
+            draft.section.reject("tmux", 'this key needs source = "tmux"; add that, or remove this key')
+        return
+    if level.tmux is None:
+        return
+    for key, value in (("command", said.command), ("stdin", said.stdin), ("window", said.window)):
+        if value is not None:
+            draft.section.reject(key, "a session that is adopted has its own; remove this key, or tmux.adopt")
+
+
 def _resolve_command(draft: _Draft, level: Level) -> tuple[str, ...]:
     command = level.command
     if command is None and level.source == "logfile" and level.logfile is not None:
         return ()
+    if level.source == "tmux" and level.tmux is not None:
+        return ("tmux", "attach-session", "-t", level.tmux.adopt)  # what a person would type
     if command is None:
         draft.section.reject("command", 'missing; write what to run, such as ["make", "test"]')
     elif isinstance(command.words, str):

@@ -35,6 +35,7 @@ from protocols.events import (
 )
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import Outcome, Source, Stream, TaskStatus
+from protocols.pane import WorkerPane
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
@@ -50,6 +51,7 @@ _OfAttempt: TypeAlias = (
     | WorkerStopping
     | WorkerExited
     | WorkerGap
+    | WorkerPane
     | SpoolBlocked
     | SpoolResumed
 )
@@ -88,6 +90,8 @@ class AttemptView:
     last_output_at: float | None = None
     blocked: dict[str, str] = field(default_factory=dict)
     """Why no more of a stream is taken, for each of which that is so."""
+    pane: WorkerPane | None = None
+    """Where it is to be seen, if that is tmux."""
     verdict: WorkerVerdict | None = None
     """The last one. Behind its end: what it was until then."""
     actions: tuple[WorkerAction, ...] = ()
@@ -101,8 +105,8 @@ class AttemptView:
             case WorkerOutput():
                 self.output[event.stream] = max(self.output[event.stream], event.offset + event.length)
                 self.last_output_at = event.at
-            case WorkerAdopted():
-                self.epoch = event.epoch
+            case WorkerAdopted() | WorkerPane():
+                self._take(event)
             case WorkerProgress():
                 self.progress = event
             case WorkerHeartbeat():
@@ -122,6 +126,12 @@ class AttemptView:
                 self._tell_blocked(event)
             case _:
                 assert_never(event)
+
+    def _take(self, event: WorkerAdopted | WorkerPane) -> None:
+        if isinstance(event, WorkerAdopted):
+            self.epoch = event.epoch
+        else:
+            self.pane = event
 
     def _judge(self, verdict: WorkerVerdict) -> None:
         if self.exited is None:  # its end is the last word

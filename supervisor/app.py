@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,7 +31,7 @@ from protocols.board import SIGNAL
 from protocols.events import ActorFailed, Record
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
-from protocols.kinds import Outcome
+from protocols.kinds import Outcome, Source
 from protocols.resumption import Resumption
 from protocols.silence import Policy
 from supervisor.children import Child, supervise
@@ -42,7 +43,7 @@ from supervisor.plans import LoadedPlan
 from supervisor.run_log import Sayer
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
-from supervisor.sources import logfile_child
+from supervisor.sources import logfile_child, tmux_child
 
 __all__ = ["Run"]
 
@@ -66,6 +67,8 @@ class _Channels:
     to_logfiles: trio.MemoryReceiveChannel[KeeperAsk]
     follows: trio.MemorySendChannel[FollowRequest]
     to_follower: trio.MemoryReceiveChannel[FollowRequest]
+    tmux_asks: trio.MemorySendChannel[KeeperAsk]
+    to_tmux: trio.MemoryReceiveChannel[KeeperAsk]
     orders: trio.MemorySendChannel[Order]
     to_roster: trio.MemoryReceiveChannel[Order]
     decisions: trio.MemorySendChannel[Decision]
@@ -80,6 +83,7 @@ def _open_channels() -> _Channels:
         *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[KeeperAsk](64),
         *trio.open_memory_channel[FollowRequest](256),
+        *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[Order](64),
         *trio.open_memory_channel[Decision](64),
     )
@@ -169,13 +173,27 @@ class Run:
         async with layer(channels.events, drain=_DRAIN) as hosting:
             await self._start(hosting, Child("keeper", keeper.run, limit=0))
             await self._start(hosting, Child("follower", follower.run))
-            if self._follows_files():
-                await self._start(hosting, logfile_child(self.fleet.folder, channels.to_logfiles, channels.asks))
-            async with layer(
-                channels.asks, channels.log_asks, channels.follows, drain=_DRAIN + self._longest_grace()
-            ) as working:
-                await self._start(working, Child("roster", roster.run, limit=0))
-                return await self._decide()
+            async with layer(channels.asks, channels.follows, drain=_DRAIN) as sourcing:
+                for child in self._source_children():
+                    await self._start(sourcing, child)
+                patience = _DRAIN + self._longest_grace()
+                async with layer(channels.log_asks, channels.tmux_asks, drain=patience) as working:
+                    await self._start(working, Child("roster", roster.run, limit=0))
+                    return await self._decide()
+
+    def _source_children(self) -> Iterator[Child]:
+        """The sources that some task has, besides the keeper."""
+        channels, tasks = self._channels, self.loaded.plan.tasks
+        if self._follows_files():
+            yield logfile_child(self.fleet.folder, channels.to_logfiles, channels.asks)
+        in_tmux = [task for task in tasks if task.source == "tmux"]
+        if in_tmux:
+            durable = any(task.durable for task in in_tmux)
+            yield tmux_child(self.fleet, channels.to_tmux, channels.asks, durable=durable)
+
+    def _other_sources(self) -> dict[Source, trio.MemorySendChannel[KeeperAsk]]:
+        logfiles: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {"logfile": self._channels.log_asks}
+        return {"tmux": self._channels.tmux_asks, **(logfiles if self._follows_files() else {})}
 
     async def _decide(self) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
@@ -249,7 +267,7 @@ class Run:
             pid_namespace=identity.pid_namespace,
             environ=os.environ,
             executables=self.loaded.executables,
-            sources=Sources(channels.asks, {"logfile": channels.log_asks} if self._follows_files() else {}),
+            sources=Sources(channels.asks, self._other_sources()),
             follower=channels.follows,
             outbox=channels.events,
             linger=self.settings.stop.linger,

@@ -19,6 +19,7 @@ from actors.journal_file import open_journal, read_records
 from actors.keeper_process.cgroups import our_place
 from actors.keeper_process.procfs import read_process
 from actors.screens import can_read_screens
+from actors.tmux_program import find_tmux, tmux_problem
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.events import FleetSwept
 from protocols.pressure import Machine
@@ -69,6 +70,7 @@ def examine(state: Path) -> list[Finding]:
         _inotify(Path("/proc/sys/fs/inotify")),
         _terminals(),
         _screens(),
+        _tmux(os.environ.get("PATH", os.defpath)),
         _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
         _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
         _memory_limits(our_place()),
@@ -142,6 +144,14 @@ def _screens() -> Finding:
         return Finding("screens", "ok", "what terminals show can be read")
     found = "what terminals show is not read, so nobody sees what is asked there; everything else works"
     return Finding("screens", "ok", found, f"for that, {INSTALL_TERM}")
+
+
+def _tmux(path: str) -> Finding:
+    program, version = find_tmux(path)
+    found, _, advice = tmux_problem(path).partition("; ")
+    if advice:
+        return Finding("tmux", "warn", found, f'{advice} for source = "tmux"')
+    return Finding("tmux", "ok", f"{version} at {program}")
 
 
 def _pipes(path: Path, *, privileged: bool) -> Finding:

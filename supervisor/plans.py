@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.plan import Logfile, Plan, Stdin, Task
@@ -56,11 +57,15 @@ def _place(task: Task, start: Path) -> Task:
     stdin = task.stdin
     if stdin.kind == "file":
         stdin = msgspec.structs.replace(stdin, text=str(start / stdin.text))
+    tmux = task.tmux
+    if tmux is not None and "/" in tmux.socket:
+        tmux = msgspec.structs.replace(tmux, socket=str(start / tmux.socket))
     progress = None if task.progress_file is None else str(start / task.progress_file)
     log = task.logfile
     if log is not None:
         log = msgspec.structs.replace(log, path=str(start / log.path))
-    return msgspec.structs.replace(task, cwd=str(start / task.cwd), stdin=stdin, logfile=log, progress_file=progress)
+    cwd = str(start / task.cwd)
+    return msgspec.structs.replace(task, cwd=cwd, stdin=stdin, logfile=log, tmux=tmux, progress_file=progress)
 
 
 def _look_up(
@@ -69,7 +74,7 @@ def _look_up(
     """The executable of each task; and what is missing, each thing once, but for the tasks to leave."""
     executables = {}
     missing: dict[tuple[str, str], list[int]] = {}
-    find = cache(_find_command)
+    find, tmux = cache(_find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
         if (problem := _logfile_problem(task.logfile)) != "":
             missing.setdefault(("logfile.path", problem), []).append(index)
@@ -83,7 +88,12 @@ def _look_up(
         folder = _folder_problem(task.cwd)
         if folder and "/" in name and not name.startswith("/"):
             command = ""  # it is missing because the folder is
-        for key, problem in (("cwd", folder), ("command", command), ("stdin", _stdin_problem(task.stdin))):
+        source = ""
+        if task.source == "tmux":
+            source = tmux(base.get("PATH", os.defpath))
+            command = command if task.tmux is None else ""  # it starts nothing
+        stdin = _stdin_problem(task.stdin)
+        for key, problem in (("cwd", folder), ("source", source), ("command", command), ("stdin", stdin)):
             if problem:
                 missing.setdefault((key, problem), []).append(index)
     return executables, [_describe(key, problem, where) for (key, problem), where in missing.items()]

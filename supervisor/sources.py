@@ -1,12 +1,15 @@
 """Which actors serve the tasks that are not the keeper's, imported only where there are such tasks."""
 
+import os
+
 import trio
 
 from actors.orders import KeeperAsk
 from protocols.layout import FleetFolder
 from supervisor.children import Child
+from supervisor.fleets import NewFleet
 
-__all__ = ["logfile_child"]
+__all__ = ["logfile_child", "tmux_child"]
 
 
 def logfile_child(
@@ -16,3 +19,24 @@ def logfile_child(
     from actors.sources.logfile import LogfileSource  # noqa: PLC0415 - who follows none need not have it in memory
 
     return Child("log files", LogfileSource(folder=folder, asks=asks, keeper=keeper).run, limit=0)
+
+
+def tmux_child(
+    fleet: NewFleet,
+    asks: trio.MemoryReceiveChannel[KeeperAsk],
+    keeper: trio.MemorySendChannel[KeeperAsk],
+    *,
+    durable: bool,
+) -> Child:
+    """For the tasks in panes of tmux, ``durable`` if one of them is. Its failure ends the run, as the keeper's does."""
+    from actors.sources.tmux import TmuxSource  # noqa: PLC0415 - as above
+
+    source = TmuxSource(
+        fleet=fleet.identity.fleet,
+        folder=fleet.folder,
+        environ=os.environ,
+        asks=asks,
+        keeper=keeper,
+        attached=not durable,
+    )
+    return Child("tmux", source.run, limit=0)

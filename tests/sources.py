@@ -8,7 +8,7 @@ from protocols.kinds import Source, Stream
 from tests.running import RunningPlan, python, task
 from tests.writers import writer
 
-__all__ = ["KINDS", "LOGFILE", "PIPE", "PTY", "Kind"]
+__all__ = ["KINDS", "LOGFILE", "PIPE", "PTY", "TMUX", "Kind"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Kind:
 
     copied_by_us: bool = False
     """Callboard itself copies it: when that is killed, what comes later is not in the spool."""
+    much: int = 16 * 2**20
+    """Bytes that take it a second or two."""
+    kept: bool = True
+    """What a worker writes while callboard is dead is kept. Not in tmux: callboard writes that spool, and tmux reads
+    on."""
 
     @property
     def name(self) -> str:
@@ -72,4 +77,5 @@ PIPE = Kind("pipe", "stdout")
 PTY = Kind("pty", "terminal", exact="import tty; tty.setraw(1)", holds=160 * 1024, pile=8 * 1024)
 LOGFILE = Kind("logfile", "stdout", holds=0, pile=0)
 LOG = Kind("logfile", "log", holds=2**62, pile=0, copied_by_us=True)
-KINDS = [PIPE, PTY, LOGFILE, LOG]
+TMUX = Kind("tmux", "terminal", exact="import tty; tty.setraw(1)", much=4 * 2**20, kept=False)
+KINDS = [PIPE, PTY, LOGFILE, LOG, TMUX]

@@ -12,8 +12,10 @@ __all__: list[str] = []
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "actors", "supervisor", "tests")
 KEEPER = "actors/keeper_process"
-# Who may spawn: the keeper its workers, its client the keeper, a terminal its guard.
-SPAWNERS = {"actors/keeper_link.py", "actors/live/guard.py"}
+# Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients.
+SPAWNERS = {"actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_client.py", "actors/tmux_program.py"}
+# Who may become another program: nothing of ours runs then.
+BECOMES = {"supervisor/cli/attach.py"}
 # Who may catch everything: the restarts, and the guard around each connection.
 GUARDS = {"supervisor/children.py", "actors/control_port.py"}
 # What does I/O, waits or counts on a loop. (Files are opened by builtins and `os`: that is left to the eye.)
@@ -85,6 +87,8 @@ def _spawns(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         for module, name in _uses(node):
             if spawner and (module, name) == ("os", "posix_spawn"):
+                continue
+            if path in BECOMES and (module, name) == ("os", "execv"):
                 continue
             if "*" in SPAWNING[module] or name in SPAWNING[module]:
                 yield getattr(node, "lineno", 0), f"{module}.{name}: only the keeper spawns, by os.posix_spawn"

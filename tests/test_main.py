@@ -21,6 +21,7 @@ COMMANDS = (
     "stop",
     "runs",
     "report",
+    "attach",
     "logs",
     "events",
     "prune",

@@ -3,10 +3,11 @@
 import pytest
 
 from protocols.errors import PlanError
-from protocols.plan import Stdin
+from protocols.plan import Stdin, Tmux
 from protocols.plan_parser import parse_plan
 
 NUL = "holds a NUL character, which no command, path or variable can; remove it"
+ADOPTED = "a session that is adopted has its own; remove this key, or tmux.adopt"
 STDIN_OF_TERMINAL = 'write "none", { text = "TEXT" } or { file = "PATH" }'
 WINDOW = 'window: "{}" is not COLUMNSxROWS; write it like "120x40"'
 STDIN = 'stdin: write "none", "pipe", { text = "TEXT" } or { file = "PATH" }'
@@ -37,6 +38,16 @@ def problems(line: str) -> list[str]:
         ),
         ('command = ["make"]\nshell = true', "command: a list with shell = true; write one string, or shell = false"),
         ('shell = "yes"', "shell: expected true or false, got a string"),
+        ('tmux = { adopt = "a" }', 'tmux: this key needs source = "tmux"; add that, or remove this key'),
+        ("tmux = 5", "tmux: expected a table, got a number"),
+        (
+            'source = "tmux"\ntmux = {}',
+            'tmux.adopt: missing; name a session or a pattern such as "agent-*", or leave tmux out',
+        ),
+        (
+            'source = "tmux"\nstdin = "pipe"',
+            f'stdin: "pipe": a task with source = "tmux" reads from its terminal; {STDIN_OF_TERMINAL}',
+        ),
         ("cwd = 5", 'cwd: expected a string, got a number; write "5"'),
         ('cwd = ""', "cwd: empty; write something, or leave the key out"),
         ('cwd = "a\\u0000"', f"cwd: {NUL}"),
@@ -76,12 +87,8 @@ def problems(line: str) -> list[str]:
         ('stdin = { file = "" }', "stdin.file: empty; write something, or leave the key out"),
         ("stdin = { file = 5 }", 'stdin.file: expected a string, got a number; write "5"'),
         ("allow_failure = 1", "allow_failure: expected true or false, got a number"),
-        (
-            'source = "tmux"',
-            'source: "tmux" is not supported by this version; write "pipe", "pty" or "logfile"',
-        ),
         ('source = "ptty"', 'source: "ptty" is no source; did you mean "pty"?'),
-        ('source = "terminal"', 'source: "terminal" is no source; write "pipe", "pty" or "logfile"'),
+        ('source = "terminal"', 'source: "terminal" is no source; write "pipe", "pty", "logfile" or "tmux"'),
         ("source = true", 'source: expected a string, got true or false; write "true"'),
         ('window = "120x40"', 'window: only a terminal has a size; add source = "pty", or remove this key'),
         (
@@ -115,6 +122,36 @@ def problems(line: str) -> list[str]:
 )
 def test_what_a_key_does_not_accept_is_told_with_what_it_does(line: str, expected: str) -> None:
     assert problems(line) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            'tmux = { adopt = "a:1" }',
+            ['tmux.adopt: "a:1": no session of tmux has ":" or "." in its name; write another one'],
+        ),
+        ('tmux = { adopt = "a", sockt = "x" }', ['tmux.sockt: no such key; did you mean "socket"?']),
+        ('tmux = { adopt = "a", own = "yes" }', ["tmux.own: expected true or false, got a string"]),
+        ('tmux = { adopt = "a" }\ncommand = ["b"]', [f"command: {ADOPTED}"]),
+        (
+            'tmux = { adopt = "a" }\nstdin = "none"\nwindow = "80x24"',
+            [f"stdin: {ADOPTED}", f"window: {ADOPTED}"],
+        ),
+    ],
+)
+def test_a_task_that_adopts_a_session_has_nothing_to_say_about_its_start(line: str, expected: list[str]) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_plan(f'[[tasks]]\nid = "a"\nsource = "tmux"\n{line}', "x.toml")
+
+    assert list(caught.value.problems) == [f"x.toml: tasks[0].{each}" for each in expected]
+
+
+def test_a_session_is_adopted_by_name_or_pattern_of_the_default_server() -> None:
+    plan = parse_plan('[[tasks]]\nid = "a"\nsource = "tmux"\ntmux = { adopt = "agent-*" }', "x.toml")
+
+    assert plan.tasks[0].tmux == Tmux(socket="default", adopt="agent-*", own=False, appear_within=5.0)
+    assert plan.tasks[0].command == ("tmux", "attach-session", "-t", "agent-*")
 
 
 def test_what_linux_takes_in_no_single_argument_is_refused_before_the_start() -> None:

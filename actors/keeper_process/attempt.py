@@ -37,6 +37,8 @@ class Attempt:
     ) -> None:
         self.id = terms.attempt
         self.streams = tuple(terms.spools)
+        self.outlets = (os.fsdecode(terms.tty),) if terms.tty else ()
+        """What it writes to besides its streams."""
         self.attached = terms.attached
         self.grace = terms.grace
         self.limits = terms.limits

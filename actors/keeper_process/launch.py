@@ -33,7 +33,7 @@ class Launched:
         self.attempt = attempt
         self.streams = list(zip(() if attempt.outfiles else attempt.streams, ends, spools, strict=True))
         self.allowance = Allowance(attempt.limits.spool_limit)
-        self.outlets = frozenset([*map(_outlet, ends), *map(_target, attempt.outfiles.values())])
+        self.outlets = frozenset([*map(_outlet, ends), *attempt.outlets, *map(_target, attempt.outfiles.values())])
         _box(attempt)
         attempt.ends = {stream: tuple(map(os.dup, each)) for stream, each, _ in self.streams}
         self.for_supervisor = [os.dup(fd) for fd in (*chain(*ends), *stdin_of(attempt))]
@@ -48,7 +48,7 @@ def ends_of(terms: Terms) -> int:
     """How many descriptors come with the output of an attempt."""
     if terms.direct:
         return 0
-    return 3 if "terminal" in terms.spools else 2
+    return 3 if "terminal" in terms.spools else len(terms.spools)
 
 
 def launch(request: Spawn, limit: FileLimit, now: float) -> Launched:

@@ -43,6 +43,7 @@ class Terms(NamedTuple):
     limits: Limits = Limits()
     direct: bool = False
     """The worker has the spool files themselves as its stdout and stderr."""
+    tty: bytes = b""  # a terminal that is there and that somebody else reads: there is no spool then
 
 
 class Spawn(NamedTuple):
@@ -172,11 +173,13 @@ def _terms(fields: Fields) -> Terms:
         linger=fields.seconds("linger"),
         limits=parse_limits(fields.get("limits")),
         direct=fields.get("direct") is not None and fields.flag("direct"),
+        tty=b"" if fields.get("tty") is None else fields.path("tty"),
     )
 
 
 def _streams(fields: Fields) -> tuple[str, ...]:
-    return ("terminal",) if fields.get("terminal") is not None else ("stdout", "stderr")
+    pipes = ("stdout", "stderr") if fields.get("tty") is None else ()
+    return ("terminal",) if fields.get("terminal") is not None else pipes
 
 
 def _spawn(fields: Fields) -> Spawn:

@@ -95,6 +95,8 @@ def spawn(request: Spawn, limit: FileLimit, outfiles: Sequence[int] = ()) -> Chi
 
 
 def _start(request: Spawn, limit: FileLimit, outfiles: Sequence[int], opened: list[int]) -> Child:
+    if request.terms.tty:
+        return _start_on_foreign_terminal(request, limit, opened)
     if request.window is not None:
         return _start_on_terminal(request, request.window, limit, opened)
     stdin, writer = _open_stdin(request.stdin, opened)
@@ -109,13 +111,23 @@ def _start(request: Spawn, limit: FileLimit, outfiles: Sequence[int], opened: li
 def _start_on_terminal(request: Spawn, window: Window, limit: FileLimit, opened: list[int]) -> Child:
     """As a shell there would: where stdin is something else, that is redirected and the rest is the terminal."""
     ends, slave = _terminal(window, opened)
+    pid, writer = _execute_on(name_of(ends[0]), request, limit, opened)
+    return Child(pid, writer, [ends], slave)
+
+
+def _start_on_foreign_terminal(request: Spawn, limit: FileLimit, opened: list[int]) -> Child:
+    """Who gave us its name holds it open, so that nobody else gets that name meanwhile."""
+    pid, writer = _execute_on(os.fsdecode(request.terms.tty), request, limit, opened)
+    return Child(pid, writer, [], None)
+
+
+def _execute_on(terminal: str, request: Spawn, limit: FileLimit, opened: list[int]) -> tuple[int, int | None]:
     stdin, writer = (None, None) if request.stdin.kind == "none" else _open_stdin(request.stdin, opened)
     first = 0 if stdin is None else 1
     # The first terminal that the leader of a session opens controls it.
-    actions: list[_Action] = [(os.POSIX_SPAWN_OPEN, first, name_of(ends[0]), os.O_RDWR, 0)]
+    actions: list[_Action] = [(os.POSIX_SPAWN_OPEN, first, terminal, os.O_RDWR, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, first, number) for number in range(first + 1, 3)]
-    pid = _execute(request, [] if stdin is None else [stdin], actions, limit)
-    return Child(pid, writer, [ends], slave)
+    return _execute(request, [] if stdin is None else [stdin], actions, limit), writer
 
 
 def _execute(request: Spawn, streams: list[int], actions: list[_Action], limit: FileLimit) -> int:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "stop": "Stop a run and wait for its end.",
     "runs": "List the runs of this folder.",
     "report": "Show what came out of a run.",
+    "attach": "Open the tmux pane in which a task runs.",
     "logs": "Print what a task wrote, byte for byte.",
     "screen": "Print what the terminal of a task shows.",
     "send": "Type a text for a running task, as a person at its terminal would.",

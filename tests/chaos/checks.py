@@ -25,6 +25,7 @@ from protocols.events import (
 )
 from protocols.ids import WorkerId
 from protocols.kinds import Stream
+from protocols.layout import streams_of
 from protocols.states import RunView
 from supervisor.fleets import Fleet
 from supervisor.locks import is_locked
@@ -123,7 +124,7 @@ def _attempt(
         told = getattr(end, f"{stream}_bytes")
         if not covered == len(spooled) == told:
             yield f"{stream}: {len(spooled)} bytes in the spool, records cover {covered}, its end tells {told}"
-        if (stream == "terminal") == (begin.source == "pty"):
+        if stream in streams_of(begin.source):
             seed = begin.argv[begin.argv.index(str(ledgers)) - 1]
             yield from find_lost(seed, stream, spooled, ledger.streams.get(_FDS[stream], Said()), lossy=lossy)
 

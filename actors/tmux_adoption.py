@@ -1,0 +1,152 @@
+"""One attempt that is somebody else's session of tmux: found, read, and let go at its end, or ended if that is said."""
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+
+import msgspec
+import trio
+
+from actors.orders import Answer, Ask, AskSpawn
+from actors.tmux_client import Server, run_tmux
+from actors.tmux_keys import answer_keys
+from actors.tmux_pane import AdoptedPane, open_pane, write_status
+from actors.tmux_reader import OPTION, PaneReader
+from actors.tmux_server import client_environment
+from actors.tmux_worker import answer_once, open_spool, spawn_error, tell
+from protocols.errors import KeeperError, SpawnError, TmuxError
+from protocols.keeper import Ended, Interrupt, Stop, Stopping, Write
+from protocols.kinds import EndReason
+from protocols.plan import Tmux
+from protocols.wording import quote
+
+__all__ = ["TmuxAdoption"]
+
+_LOOK_EVERY = 0.5
+_SHOWN = 8  # sessions that an error names
+
+
+@dataclass(slots=True, kw_only=True)
+class TmuxAdoption:
+    """Serve one `AskSpawn` of a task that adopts. What is asked of it later comes to `take`."""
+
+    ask: AskSpawn
+    tmux: Tmux
+    environ: Mapping[str, str]
+    taken: set[tuple[str, str]]
+    """Servers and sessions that other attempts of this fleet have: one attempt has each."""
+    limiter: trio.CapacityLimiter
+    answered: Answer | None = None
+    _reader: PaneReader | None = None
+    _stop: Stop | None = None
+    _kill_at: float = inf
+    """On trio's clock, once there is a stop."""
+    _stopped: trio.Event = field(default_factory=trio.Event)
+
+    async def run(self, _servers: trio.Nursery) -> None:
+        """Answer, and report until the end."""
+        server = Server(_flags(self.tmux.socket), client_environment(self.environ))
+        try:
+            await self._serve(server)
+        except* (TmuxError, KeeperError) as group:
+            if self.answered is not None:
+                raise
+            self.answered = answer_once(self.ask, Answer(error=spawn_error(group)))
+
+    async def take(self, ask: Ask) -> None:
+        """A request for this attempt that came after its spawn. The size of a pane is its owner's."""
+        match ask.request:
+            case Stop() as stop:
+                self._stop = self._stop or stop
+                self._kill_at = min(self._kill_at, trio.current_time() + stop.grace)
+                self._stopped.set()
+            case Write() as write:
+                await answer_keys(ask, write, self._reader)
+            case Interrupt() as interrupt:
+                await answer_keys(ask, Write(attempt=interrupt.attempt, data="\x03"), self._reader)
+            case _:
+                pass
+
+    async def _serve(self, server: Server) -> None:
+        async with open_spool(self.ask, self.limiter) as spool:
+            session = await self._find(server)
+            try:
+                async with trio.open_nursery() as nursery:
+                    reader = self._reader = PaneReader(server=server, spool=spool, tell=partial(tell, self.ask))
+                    ended = await self._live(server, session, reader, nursery)
+                    nursery.cancel_scope.cancel(reason="the session is let go")
+            finally:
+                self.taken.discard((server.flags[1], session))
+        await self.ask.reports.send(ended)
+
+    async def _find(self, server: Server) -> str:
+        """The first session that matches and is nobody's yet, as soon as there is one. Raise SpawnError."""
+        until = trio.current_time() + self.tmux.appear_within
+        while True:
+            try:
+                found, missing = await self._look(server)
+            except TmuxError as error:
+                if self.ask.request.resume:
+                    raise
+                found, missing = None, f"{error}; start it, or correct tmux.socket"
+            if found is not None:
+                self.taken.add((server.flags[1], found))
+                return found
+            if trio.current_time() >= until:
+                raise SpawnError(missing)
+            with trio.move_on_after(min(_LOOK_EVERY, until - trio.current_time())):
+                await self._stopped.wait()
+                raise SpawnError("stopped before there was such a session", "stopped")
+
+    async def _look(self, server: Server) -> tuple[str | None, str]:
+        """The id of a session, or what is wrong. Raise TmuxError."""
+        if self.ask.request.resume:
+            return await self._find_again(server), ""
+        lines = await run_tmux(server, "list-sessions", "-F", "#{session_id} #{session_name}")
+        names = dict(line.split(" ", 1) for line in lines)
+        for session, name in names.items():
+            if fnmatch.fnmatchcase(name, self.tmux.adopt) and (server.flags[1], session) not in self.taken:
+                return session, ""
+        there = ", ".join(list(names.values())[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+        what = f"no session {quote(self.tmux.adopt)} that is free on the {server}, which has {there}"
+        return None, f"{what}; start one, correct tmux.adopt, or raise tmux.appear_within"
+
+    async def _find_again(self, server: Server) -> str:
+        """The session that the attempt had when its callboard was killed. Raise SpawnError."""
+        attempt = self.ask.request.attempt
+        for line in await run_tmux(server, "list-panes", "-a", "-F", f"#{{session_id}} #{{{OPTION}}}"):
+            session, _, owner = line.partition(" ")
+            if owner == attempt:
+                return session
+        raise SpawnError(f"{server}: has no pane of attempt {attempt}", "unknown-attempt")
+
+    async def _live(self, server: Server, session: str, reader: PaneReader, nursery: trio.Nursery) -> Ended:
+        async with open_pane(server, session, self.ask, reader, nursery) as pane:
+            await self._record(pane)
+            self.answered = answer_once(self.ask, Answer(msgspec.json.encode(pane.spawned)))
+            if self.ask.request.resume:
+                await reader.miss("nobody read its pane while callboard was gone")
+            await reader.tell_place("control")
+            how = await pane.wait(self._stopped)
+            reason = how if self._stop is None or how != "stop" else self._stop.reason
+            if how != "exit":
+                await self._begin_end(reason)
+            ended = await pane.conclude(how, reason, own=self.tmux.own, kill_at=lambda: self._kill_at)
+            await self._record(pane, ended)
+            return ended
+
+    async def _record(self, pane: AdoptedPane, ended: Ended | None = None) -> None:
+        await trio.to_thread.run_sync(write_status, self.ask, pane, ended, limiter=self.limiter)
+
+    async def _begin_end(self, reason: EndReason) -> None:
+        request = self.ask.request
+        grace = request.grace if self._stop is None else self._stop.grace
+        self._kill_at = min(self._kill_at, trio.current_time() + grace)
+        await self.ask.reports.send(Stopping(attempt=request.attempt, reason=reason, grace=grace))
+
+
+def _flags(socket: str) -> tuple[str, str]:
+    """What is written with a slash is a path; else it is a name, as for ``tmux -L``."""
+    return ("-S", socket) if "/" in socket else ("-L", socket)

@@ -1,0 +1,194 @@
+"""The tmux server of a fleet: its own, a worker of the keeper like others, started when somebody wants it."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
+from actors.strays import BESIDE
+from actors.tmux_client import Server, run_tmux
+from protocols.environment import worker_environment
+from protocols.errors import KeeperError, TmuxError
+from protocols.ids import AttemptId, FleetId, TaskId
+from protocols.keeper import Ended, Report, Spawn, Stdin, Stop
+from protocols.keeper_codec import to_os
+from protocols.layout import FleetFolder
+from protocols.plan import Task
+
+__all__ = ["MARK", "OwnServer", "client_environment"]
+
+MARK = "CALLBOARD_MARK"
+_LONGEST_PATH = 100  # of a socket: the kernel takes 107 bytes, and tmux adds some for its lock
+_START = 5.0  # on a busy machine; usually 10 ms
+_LOOK = 0.01
+_GRACE = 0.5
+_CONFIGURATION = """\
+set -g default-terminal screen-256color
+set -g update-environment ''
+set -g history-limit 2000
+set -g allow-rename off
+set -g automatic-rename off
+set -g set-clipboard off
+set -g status-left '[#S] '
+set -g status-left-length 60
+set -g status-right 'to leave: C-b d'
+set -g window-status-format ''
+set -g window-status-current-format ''
+"""
+_THEIRS = ("TMUX", "TMUX_PANE", MARK)
+
+
+def client_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What our clients of a server run in: as if no tmux were around them, and as processes of no worker."""
+    outer = environ.get(MARK)
+    passed = {name: value for name, value in environ.items() if name not in _THEIRS}
+    return passed | {MARK: f"{outer}:{BESIDE}" if outer else BESIDE}
+
+
+@dataclass(slots=True, kw_only=True)
+class OwnServer:
+    """Nobody else uses it, so it ends with the fleet, or when `stop` is called."""
+
+    fleet: FleetId
+    folder: FleetFolder
+    environ: Mapping[str, str]
+    keeper: trio.MemorySendChannel[KeeperAsk]
+    attached: bool = True
+    """It ends when the supervisor is gone, as its workers do."""
+    _lock: trio.Lock = field(default_factory=trio.Lock)
+    _attempt: AttemptId | None = None
+    """Of the server that runs, as far as the keeper has said."""
+    _ended: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def server(self) -> Server:
+        return Server(_flags(self.folder, self.fleet), client_environment(self.environ))
+
+    async def ensure(self, nursery: trio.Nursery) -> Server:
+        """The server, which answers. Raise TmuxError or KeeperError with what to do.
+
+        Its watcher lives in the nursery.
+        """
+        async with self._lock:
+            try:
+                return await self.find()
+            except TmuxError as error:
+                if error.kind != "server":
+                    raise
+            await self._start(nursery)
+            await self._wait()
+            return self.server
+
+    async def find(self) -> Server:
+        """The server, which answers. Raise TmuxError where there is none."""
+        await run_tmux(self.server, "show-options", "-s", "exit-empty")
+        return self.server
+
+    async def stop(self) -> None:
+        """Return when it is gone, with all that ran in it."""
+        if self._attempt is not None:
+            await self.keeper.send(Ask(Stop(attempt=self._attempt, grace=_GRACE, reason="stop")))
+            await self._ended.wait()
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        attempt = AttemptId(secrets.token_hex(16))
+        ended = trio.Event()
+        request = await trio.to_thread.run_sync(self._request, attempt)
+        send, answer = trio.open_memory_channel[Answer](1)
+        reports, inbox = trio.open_memory_channel[Report](16)
+        order = StartWorker(_task(), 1, attempt)
+        with send, answer:
+            await self.keeper.send(AskSpawn(request, send, reports, order))
+            error = (await answer.receive()).error
+        if error is not None:
+            raise error
+        self._attempt, self._ended = attempt, ended
+        nursery.start_soon(self._watch, attempt, inbox, ended)
+
+    async def _watch(self, attempt: AttemptId, inbox: trio.MemoryReceiveChannel[Report], ended: trio.Event) -> None:
+        async for report in inbox:
+            if isinstance(report, Ended):
+                break
+        if self.server.flags[0] == "-L":  # it is in no folder of ours, which would be pruned
+            folder = self.environ.get("TMUX_TMPDIR", "/tmp")  # noqa: S108 - where tmux makes one of its own
+            name = Path(folder, f"tmux-{os.geteuid()}", self.server.flags[1])
+            await trio.to_thread.run_sync(partial(name.unlink, missing_ok=True))
+        ended.set()
+        if self._attempt == attempt:
+            self._attempt = None
+
+    async def _wait(self) -> None:
+        """Until it answers."""
+        ended = self._ended
+        with trio.move_on_after(_START):
+            while not ended.is_set():
+                try:
+                    await self.find()
+                except TmuxError as error:
+                    if error.kind != "server":
+                        raise
+                else:
+                    return
+                await trio.sleep(_LOOK)
+        said = await trio.to_thread.run_sync(_read, self.folder.tmux / "stderr")
+        raise TmuxError(
+            f"tmux: its server does not start{': ' if said else ''}{said}; see {self.folder.tmux}", "server"
+        )
+
+    def _request(self, attempt: AttemptId) -> Spawn:
+        """In a thread: it writes files. Raise KeeperError."""
+        program = shutil.which("tmux", path=self.environ.get("PATH", os.defpath))
+        if program is None:
+            raise TmuxError("tmux is not installed; install it, or choose another source")
+        folder = self.folder.tmux
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / "tmux.conf").write_text(_CONFIGURATION)
+        except OSError as error:
+            raise KeeperError(f"{error.filename}: {error.strerror}") from error
+        command = (program, "-D", *_flags(self.folder, self.fleet), "-f", str(folder / "tmux.conf"))
+        outer = self.environ.get(MARK)
+        mark = f"{self.fleet}/{attempt}"
+        environ = worker_environment(_task(), self.environ) | {MARK: f"{outer}:{mark}" if outer else mark}
+        return Spawn(
+            attempt=attempt,
+            executable=_os(program),
+            argv=tuple(map(_os, command)),
+            cwd=_os(folder),
+            env=tuple(_os(f"{name}={value}") for name, value in environ.items()),
+            stdin=Stdin("none"),
+            stdout=_os(folder / "stdout"),
+            stderr=_os(folder / "stderr"),
+            status=_os(folder / "status"),
+            attached=self.attached,
+            timeout=None,
+            grace=_GRACE,
+            linger=_GRACE,
+        )
+
+
+def _task() -> Task:
+    return Task(id=TaskId("tmux"), command=("tmux",), pass_env=("TMUX_TMPDIR",))
+
+
+def _flags(folder: FleetFolder, fleet: FleetId) -> tuple[str, str]:
+    """In the folder of the fleet, where its path is not too long for a socket."""
+    path = str(folder.tmux / "socket")
+    return ("-S", path) if len(os.fsencode(path)) <= _LONGEST_PATH else ("-L", f"callboard-{fleet[:16]}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()[:500]
+    except OSError:
+        return ""
+
+
+def _os(text: str | Path) -> str:
+    return to_os(os.fsencode(text))

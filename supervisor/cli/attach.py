@@ -1,0 +1,35 @@
+"""``callboard attach``: the pane of tmux in which a worker runs, in this terminal."""
+
+from pathlib import Path
+
+__all__ = ["attach"]
+
+
+def attach(run: str, task: str | None = None, /, *, state: Path | None = None, config: Path | None = None) -> None:
+    """Open the pane in which a task runs (source tmux). Leaving it, by C-b d, changes nothing.
+
+    Parameters
+    ----------
+    run
+        The beginning of the run's id; where it is left out, the latest run is meant.
+    task
+        The id of the task.
+    state
+        The folder of all runs (default .callboard).
+    config
+        The settings file (default callboard.toml, where there is one).
+    """
+    import os  # noqa: PLC0415 - `--help` need not wait for these
+
+    from protocols.errors import InputError  # noqa: PLC0415
+    from protocols.ids import TaskId  # noqa: PLC0415
+    from supervisor.attaching import attach_command, find_pane  # noqa: PLC0415
+    from supervisor.fleets import find_fleet  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
+
+    prefix, name = (None, run) if task is None else (run, task)
+    pane = find_pane(find_fleet(open_settings(state, config).state, prefix), TaskId(name))
+    command = attach_command(pane, os.environ)
+    if not (os.isatty(0) and os.isatty(1)):
+        raise InputError(f"attach: this is no terminal; run it in one, or: {' '.join(command)}")
+    os.execv(command[0], command)  # noqa: S606 - for the person who asked
