@@ -207,7 +207,7 @@ class Worker:
             cwd=task.cwd,
             timeout=task.timeout,
             source=task.source,
-            window=None if "terminal" not in self._streams else task.window,
+            window=None if "terminal" not in self._streams or task.tmux is not None else task.window,
         )
 
     def _resumed(self) -> SpoolResumed:
