@@ -206,7 +206,7 @@ class Worker:
             cwd=task.cwd,
             timeout=task.timeout,
             source=task.source,
-            window=None if "terminal" not in self._streams else task.window,
+            window=None if "terminal" not in self._streams or task.tmux is not None else task.window,
             log="" if task.logfile is None else task.logfile.path,
         )
 

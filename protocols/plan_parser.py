@@ -230,6 +230,8 @@ def _check_tmux(draft: _Draft, level: Level) -> None:
         if said.tmux is not None:
             draft.section.reject("tmux", 'this key needs source = "tmux"; add that, or remove this key')
         return
+    if level.limits.spool_limit is not None:
+        draft.section.reject("limits", "what a task prints in tmux has no spool_limit; leave it out, or choose pty")
     if level.tmux is None:
         return
     for key, value in (("command", said.command), ("stdin", said.stdin), ("window", said.window)):

@@ -72,7 +72,7 @@ def read_picture(log: Log, *, clock: Callable[[], float] = time.monotonic) -> Pi
 def _reader(log: Log) -> _Reader:
     attempt = log.attempt()
     if attempt is None or attempt.window is None:
-        rule = 'only a task with source = "pty" has a screen'
+        rule = 'only a task with source = "pty" or "tmux" has a screen'
         raise InputError(f"task {quote(log.task)}: it did not run on a terminal; {rule}; use callboard logs")
     screens: Screens[str] = Screens(far=_READ, spent=lambda: -1.0)  # as long as it takes: nobody waits but who asked
     return _Reader(log, attempt, attempt.window, screens)

@@ -45,6 +45,10 @@ def problems(line: str) -> list[str]:
             'tmux.adopt: missing; name a session or a pattern such as "agent-*", or leave tmux out',
         ),
         (
+            'source = "tmux"\nlimits = { spool_limit = "1 MB" }',
+            "limits: what a task prints in tmux has no spool_limit; leave it out, or choose pty",
+        ),
+        (
             'source = "tmux"\nstdin = "pipe"',
             f'stdin: "pipe": a task with source = "tmux" reads from its terminal; {STDIN_OF_TERMINAL}',
         ),

@@ -197,3 +197,19 @@ def test_a_durable_worker_is_taken_up_again_in_its_pane(tmp_path: Path) -> None:
         assert (_exited(run).code, len(run.events(AttemptStarting))) == (0, 1)
         wait_until_gone(worker)
         callboard(tmp_path, "runs")
+
+
+def test_what_is_sent_is_typed_and_proved_or_told(tmp_path: Path) -> None:
+    reads = "echo up; read line; echo got $line"
+    plan = [task("a", reads, **_TMUX), task("b", "echo up; exec sleep 1000", **_TMUX)]
+    with running(tmp_path, *plan) as run:
+        for name in "ab":
+            run.wait_for_output(name, b"up", "terminal")
+
+        callboard(tmp_path, "send", run.fleet.name, "a", "hello there")
+        refused = callboard(tmp_path, "send", run.fleet.name, "b", "hello", code=1)
+
+        run.wait_for_output("a", b"got hello there\r\n", "terminal")
+        assert "it does not read its terminal: 6 bytes wait there" in refused.stderr
+        run.signal(signal.SIGTERM)
+        run.finish(130)
