@@ -71,7 +71,7 @@ class _Course:
 
     def cut(self, stream: Stream, fd: int) -> int:
         """How many bytes were cut off since the last look. What is there then counts as new, whatever it is."""
-        anchor = self.anchors.get(stream) or Anchor.on(fd, self.covered[stream])
+        anchor = self.anchors.get(stream) or self.anchors.setdefault(stream, Anchor.on(fd, self.covered[stream]))
         if anchor.holds(fd):
             return 0
         lost, self.covered[stream], self.anchors[stream] = self.covered[stream], 0, Anchor()

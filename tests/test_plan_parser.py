@@ -276,3 +276,12 @@ def test_input_for_nobody_is_refused() -> None:
     assert caught.value.problems == (
         "x.toml: tasks[0].stdin: without a command nobody reads it; add a command, or remove this key",
     )
+
+
+def test_a_limit_of_output_that_nobody_could_keep_is_refused() -> None:
+    limits = '{ spool_limit = "1MB" }'
+    with pytest.raises(PlanError) as caught:
+        parse_plan(f'tasks = [{{ id = "a", command = ["true"], source = "logfile", limits = {limits} }}]', "x.toml")
+
+    rule = "who writes its spool itself cannot be held up; remove this limit, or choose another source"
+    assert caught.value.problems == (f"x.toml: tasks[0].limits: spool_limit: {rule}",)

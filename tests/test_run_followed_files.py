@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from protocols.events import WorkerExited, WorkerGap, WorkerMismatch, WorkerOutput, WorkerStarted
-from tests.running import RunningPlan, callboard, running, task
+from protocols.events import WorkerAdopted, WorkerExited, WorkerGap, WorkerMismatch, WorkerOutput, WorkerStarted
+from tests.process_trees import wait_until
+from tests.running import RunningPlan, callboard, resumed, running, task
 from tests.writers import has_line_numbers
 
 _DAEMON = """
@@ -214,6 +215,66 @@ def test_a_run_of_a_file_that_was_killed_says_that_nobody_followed_it_any_more(t
         assert exited.error == "callboard was killed, and nobody followed its file any more"
         assert (gap.offset, gap.lost, gap.cut) == (5, None, False)
         assert gap.why == f"callboard was killed; what {tmp_path}/log got since is only there"
+
+
+def test_a_killed_run_goes_on_with_a_file_that_nothing_but_callboard_follows(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("one\n")
+    with running(tmp_path, _follow(until="DONE")) as run:
+        run.wait_until(lambda: _size(run) == 4)
+        run.wait_for(WorkerOutput, "a")
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        with log.open("a") as file:
+            file.write("two\nDONE\n")
+
+        with resumed(tmp_path) as again:
+            again.finish()
+
+            assert again.spool("a", stream="log") == b"one\ntwo\nDONE\n"
+            assert again.wait_for(WorkerAdopted, "a").pid == 0
+            exited = again.wait_for(WorkerExited, "a")
+            assert (exited.reason, exited.log_bytes) == ("sentinel", 13)
+            assert "a: is followed again\n" in again.stdout.decode()
+            assert not again.events(WorkerGap) and not again.events(WorkerMismatch)
+
+
+def test_what_a_command_logged_and_how_it_ended_while_nobody_followed_it_is_found_out(tmp_path: Path) -> None:
+    script = "echo one >> log; until [ -e go ]; do sleep 0.01; done; echo two >> log; exit 7"
+    plan = task("a", script, source="logfile", logfile={"path": "log"})
+    with running(tmp_path, plan, options=("--durable",)) as run:
+        run.wait_until(lambda: _size(run) == 4)
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        (tmp_path / "go").touch()
+        wait_until(lambda: not run.fleet.keeper_lives())
+
+        with resumed(tmp_path) as again:
+            again.finish(1)
+
+            exited = again.wait_for(WorkerExited, "a")
+            assert (exited.code, exited.reason, exited.log_bytes) == (7, "exit", 8)
+            assert again.spool("a", stream="log") == b"one\ntwo\n"
+            assert sum(event.length for event in again.events(WorkerOutput, "a")) == 8
+            assert not again.events(WorkerGap) and not again.events(WorkerMismatch)
+
+
+def test_what_a_worker_cut_off_its_own_file_while_nobody_followed_it_is_told(tmp_path: Path) -> None:
+    script = "echo a long line; until [ -e go ]; do sleep 0.01; done; : > /dev/stdout; echo b; touch gone; sleep 0.2"
+    with running(tmp_path, task("a", script, source="logfile"), options=("--durable",)) as run:
+        run.wait_for(WorkerOutput, "a")
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        (tmp_path / "go").touch()
+        wait_until((tmp_path / "gone").exists)
+
+        with resumed(tmp_path) as again:
+            again.finish()
+
+            (gap,) = again.events(WorkerGap, "a")
+            assert (gap.offset, gap.lost, gap.cut) == (0, 12, True)
+            assert again.spool("a") == b"b\n"
+            assert not again.events(WorkerMismatch)
 
 
 def test_what_cannot_be_followed_is_told_before_anything_starts(tmp_path: Path) -> None:
