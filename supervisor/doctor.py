@@ -14,12 +14,14 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from actors.door import read_machine
 from actors.journal_file import open_journal, read_records
 from actors.keeper_process.cgroups import our_place
 from actors.keeper_process.procfs import read_process
 from actors.screens import can_read_screens
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.events import FleetSwept
+from protocols.pressure import Machine
 from protocols.sizes import format_bytes
 from supervisor.fleets import Fleet, find_fleets, tell_detached
 from supervisor.locks import lock_owner
@@ -70,6 +72,7 @@ def examine(state: Path) -> list[Finding]:
         _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
         _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
         _memory_limits(our_place()),
+        _room(read_machine()),
         *_state(state),
         *_runs(state),
     ]
@@ -176,6 +179,14 @@ def _memory_limits(place: Path | None) -> Finding:
         return Finding("memory limits", "ok", f"the kernel keeps them, by cgroups in {place}")
     found = "kept by counting, four times a second; no cgroup of version 2 with memory is delegated to us"
     return Finding("memory limits", "ok", found)
+
+
+def _room(machine: Machine) -> Finding:
+    free = "" if machine.free_memory is None else f"{format_bytes(machine.free_memory)} of memory free; "
+    if machine.memory_pressure is None:
+        return Finding("room for starts", "ok", f"{free}the kernel tells no pressure, so starts do not wait for it")
+    waits = f"programs wait for memory {machine.memory_pressure:.0f}% of the time"
+    return Finding("room for starts", "ok", f"{free}{waits}; see [admission]")
 
 
 def _state(state: Path) -> Iterator[Finding]:

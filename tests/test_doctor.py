@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.pressure import Machine
 from supervisor import doctor
 from supervisor.doctor import Finding, examine
 
@@ -118,6 +119,13 @@ print(msgspec.json.encode(examine(Path("{tmp_path}/s"))).decode())'
 
     [finding] = [each for each in json.loads(done.stdout) if each["subject"] == "disk space"]
     assert finding["level"] == ("fail" if size == "100k" else "warn")
+
+
+def test_what_starts_wait_for_is_told() -> None:
+    pressed = doctor._room(Machine(free_memory=5_000_000_000, memory_pressure=12.4))
+
+    assert pressed.found == "5.0 GB of memory free; programs wait for memory 12% of the time; see [admission]"
+    assert "tells no pressure" in doctor._room(Machine()).found
 
 
 def test_a_cgroup_is_a_convenience(tmp_path: Path) -> None:
