@@ -7,11 +7,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trio
+
 from actors.journal_file import last_seq
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, read_process
+from protocols.control import StopParams
+from protocols.errors import UnreachableError
 from protocols.events import RunResumed, RunStarted
 from protocols.layout import FleetFolder
+from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleets
 from supervisor.locks import lock_owner
 from supervisor.sweep import find_end
@@ -69,8 +74,6 @@ class Round:
         if self._is_open() and (code == -signal.SIGKILL or (code == _INTERRUPTED and not self._has_begun(run))):
             code = self._go_on(script, runs)
         fleets = find_fleets(self.folder / ".callboard")
-        if code == 2 and "its supervisor lives" in run.stderr and not self._is_open():
-            code = 0  # somebody who stopped the run was faster than who resumed it
         faults = [] if code in _CODES or not fleets else [f"exit code {code}: {run.stderr}"]
         for fleet in fleets:
             faults += find_faults(fleet, self._ledgers, self._losses)
@@ -105,10 +108,9 @@ class Round:
                 self._freeze(_keeper(fleet), strike.lasts)
             case "interrupt":
                 run.signal(signal.SIGINT)
-            case "stop" | "force" if fleet is not None and _lives(run):
-                more = ["--force"] if strike.kind == "force" else []
-                with suppress(AssertionError):  # the run may be over before it is told
-                    callboard(self.folder, "stop", "--no-wait", *more, patience=_PATIENCE)
+            case "stop" | "force" if fleet is not None:
+                with suppress(UnreachableError):  # it is dead, or not yet or no longer listening
+                    trio.run(_stop, fleet, 0.0 if strike.kind == "force" else None)
             case "kill worker":
                 self._signal_worker(signal.SIGKILL)
             case "terminate worker":
@@ -173,6 +175,12 @@ class Round:
 
     def _tell(self, what: str) -> None:
         self.story.append(f"{time.monotonic() - self._began:7.3f} s  {what}")
+
+
+async def _stop(fleet: Fleet, grace: float | None) -> None:
+    """What `callboard stop` says: the command itself takes longer to start than most rounds take."""
+    async with open_client(fleet.folder.control_socket) as client:
+        await client.stop(StopParams(grace=grace))
 
 
 def _lives(run: RunningPlan) -> bool:
