@@ -31,7 +31,8 @@ __all__ = ["Round"]
 _PATIENCE = 120.0  # a machine may be busy beyond measure; whoever needs that long on another one hangs
 _PAUSE = 0.005
 _INTERRUPTED = 130
-_CODES = frozenset((0, 1, _INTERRUPTED))
+_CODES = frozenset((0, 1, _INTERRUPTED, -signal.SIGKILL))
+"""Who is killed when all is done, but for its report, has ended as well as any other."""
 
 
 @dataclass
