@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ from actors.orders import AskSpawn
 from protocols.keeper import Blocked, Ended, Exited, Missed, Resumed, Stop, Stopping
 from tests.log_desk import LogDesk, Served, ended, open_log_desk
 from tests.small_disk import enlarge, small_disk
+from tests.users import as_nobody
 
 
 async def _commanded(desk: LogDesk, **keys: object) -> tuple[AskSpawn, Served]:
@@ -132,6 +134,18 @@ async def test_what_appears_and_is_no_file_fails_at_once(tmp_path: Path) -> None
         last = await served.next(Ended)
 
     assert (last.reason, last.detail) == ("no-log", f'logfile "{desk.log}" is a folder; name a file')
+
+
+async def test_a_file_that_may_not_be_read_in_time_fails_with_what_to_do() -> None:
+    with as_nobody(), TemporaryDirectory() as folder:
+        async with open_log_desk(Path(folder)) as desk:
+            desk.log.touch(mode=0)
+            served = await desk.serve(appear_within=0.05)
+            await served.spawned()
+            last = await served.next(Ended)
+
+    assert last.reason == "no-log"
+    assert last.detail == f'logfile "{desk.log}": Permission denied; make it readable for this user'
 
 
 async def test_a_timeout_ends_a_file_without_a_command(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from protocols.sentinel import Sentinel
 __all__ = ["LogfileSource"]
 
 _REPORTS = 16
+_CLOSE_DEADLINE = 5.0  # a disk that hangs; usually microseconds
 
 
 @dataclass(slots=True)
@@ -103,7 +104,8 @@ class LogfileSource:
             _give(ask, Answer(error=error))
         finally:
             state.watch.forget(waker)
-            copy.close()
+            with trio.move_on_after(_CLOSE_DEADLINE, shield=True):  # others may be opening the same file just now
+                await trio.to_thread.run_sync(copy.close, limiter=state.limiter)
 
     async def _follow(
         self, ask: AskSpawn, log: Logfile, state: _State, copy: LogCopy, waker: Waker, gaps: list[Gap]
