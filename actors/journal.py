@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 # While events pour, a commit begins no sooner than this after the one before: it costs as much as fifty events.
 _COMPANY = 0.008
+_GLANCE = 0.002  # between two looks at who came, so that a start does not wait for all of that
 _LAST_COMMIT = 2.0
 
 
@@ -85,9 +86,9 @@ class Journal:
                     await outbox.send(record)
 
     async def _wait_for_company(self, inbox: trio.MemoryReceiveChannel[Append], until: float) -> None:
-        """A lone event, and one that somebody waits for, goes at once."""
-        if trio.current_time() < until and all(append.committed is None for append in self._taken):
-            await trio.sleep_until(until)
+        """A lone event goes at once, and one that somebody waits for as soon as it is seen."""
+        while trio.current_time() < until and all(append.committed is None for append in self._taken):
+            await trio.sleep_until(min(trio.current_time() + _GLANCE, until))
             self._taken.extend(receive_batch_nowait(inbox, self.batch - len(self._taken)))
 
     async def _commit(self, file: JournalFile) -> list[Record]:
