@@ -70,7 +70,10 @@ async def _prove(client: ControlClient, fd: int, patience: float) -> str:
     """Wait until nothing waits to be read; twice, as tmux may not have written all of it when it answers."""
     until, clean, waiting = trio.current_time() + patience, 0, 0
     while trio.current_time() < until:
-        await client.command("display-message", "-p", "")
+        try:
+            await client.command("display-message", "-p", "")
+        except TmuxError as error:
+            return f"typed, and before it was sure that somebody had read it, that was over: {error}"
         waiting = _unread(fd)
         clean = 0 if waiting else clean + 1
         if clean == 2:

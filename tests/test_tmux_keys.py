@@ -87,6 +87,24 @@ async def test_a_pane_in_which_somebody_scrolls_takes_none(tmux: Tmux, server: S
     assert failed == "somebody scrolls in its pane, which takes no keys meanwhile"
 
 
+async def test_where_the_pane_ends_before_the_proof_that_is_told(
+    tmux: Tmux, server: Server, nursery: trio.Nursery
+) -> None:
+    tmux.run("read line; exec sleep 1000")
+    async with open_client(server, "attach-session") as client:
+        await _attach(client, nursery)
+
+        async def end() -> None:
+            await trio.to_thread.run_sync(tmux.wait_for, "x")  # the terminal shows it, and nobody reads what follows
+            await trio.to_thread.run_sync(tmux.command, "kill-server")
+
+        async with trio.open_nursery() as ending:
+            ending.start_soon(end)
+            failed = await type_keys(client, "%0", tmux.told("pane_tty"), b"x\ry\r", patience=60)
+
+    assert failed.startswith("typed, and before it was sure that somebody had read it, that was over: tmux server ")
+
+
 async def test_a_pane_that_is_gone_is_told(tmux: Tmux, server: Server, nursery: trio.Nursery) -> None:
     terminal = tmux.told("pane_tty")
     async with open_client(server, "attach-session") as client:

@@ -200,7 +200,7 @@ def test_a_durable_worker_is_taken_up_again_in_its_pane(tmp_path: Path) -> None:
 
 
 def test_what_is_sent_is_typed_and_proved_or_told(tmp_path: Path) -> None:
-    reads = "echo up; read line; echo got $line"
+    reads = f"echo up; read line; echo got $line; {_UNTIL_GO}"
     plan = [task("a", reads, **_TMUX), task("b", "echo up; exec sleep 1000", **_TMUX)]
     with running(tmp_path, *plan) as run:
         for name in "ab":
