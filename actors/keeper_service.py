@@ -130,7 +130,8 @@ class KeeperService:
         try:
             await self.link.send(data, fds)
         except OSError:
-            await trio.sleep_forever()  # the reader sees the end of the connection and cancels us
+            if not self.table.finished:
+                await trio.sleep_forever()  # the reader sees the end of the connection and cancels us
 
     def _reply(self, reply: Reply, fds: tuple[int, ...]) -> None:
         pending = self.table.pending.pop(reply.re, None)
