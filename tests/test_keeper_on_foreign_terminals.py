@@ -12,6 +12,7 @@ import pytest
 
 from actors.keeper_process.procfs import read_process
 from actors.keeper_process.status import read_status
+from actors.keeper_process.terminal import name_of
 from tests.keeper_client import Client, is_alive, running_keeper
 from tests.test_keeper_on_terminals import CONTROLLED
 
@@ -33,7 +34,7 @@ def terminal() -> Iterator[int]:
 
 
 def _start(client: Client, terminal: int, *argv: str, **changes: object) -> str:
-    request = client.spawn_request(*argv, tty=os.ttyname(terminal + 1), **changes)
+    request = client.spawn_request(*argv, tty=name_of(terminal), **changes)
     del request["stdout"], request["stderr"]
     client.ask(request)
     return str(request["attempt"])
@@ -88,7 +89,7 @@ def test_a_stop_ends_it(client: Client, terminal: int) -> None:
 
 
 def test_a_keeper_takes_it_over_from_another_one_without_descriptors(client: Client, terminal: int) -> None:
-    request = client.spawn_request("/bin/true", tty=os.ttyname(terminal + 1))
+    request = client.spawn_request("/bin/true", tty=name_of(terminal))
     for name in ("stdout", "stderr", "executable", "argv", "cwd", "env", "stdin"):
         del request[name]
 
