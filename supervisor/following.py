@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from actors.anchor import Anchor
 from actors.journal_file import read_records
 from protocols.errors import InputError, JournalError
 from protocols.events import Record, RunEnded
@@ -14,7 +15,7 @@ from protocols.states import AttemptView, RunView
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import Fleet, tell_detached
 from supervisor.run_log import warn
-from supervisor.salvage import read_part
+from supervisor.salvage import read_behind
 from supervisor.sweep import conclude, find_end
 from supervisor.views import update_view
 
@@ -147,33 +148,29 @@ class Log:
     def read(self, start: int = 0, length: int | None = None, *, follow: bool = False) -> Iterator[bytes]:
         """The bytes from ``start`` on, as they are in the spool; to follow, until the attempt has ended.
 
+        Where its worker cuts that meanwhile, what is there then comes from its beginning on.
+
         Raise `InputError` where there is no such stream.
         """
-        offset, end = start, None if length is None else start + length
-        more, cuts = True, None
-        while more and offset != end:
+        place, end = Anchor(start), None if length is None else start + length
+        more = True
+        while more and place.at != end:
             running = self.refresh()
             attempt = self.attempt()
             more = follow and running and (attempt is None or attempt.exited is None)
-            if attempt is not None:
-                before, cuts = cuts, attempt.cuts.get(self._stream(attempt), 0)
-                offset = offset if before in (None, cuts) else self._begin_anew(attempt, offset)
-            for chunk in self._read_to_end(attempt, offset, end):
+            for chunk, behind in self._read_to_end(attempt, place, end):
                 yield chunk
-                offset += len(chunk)
+                place = behind
             if more:
                 time.sleep(_PAUSE)
 
-    def _begin_anew(self, attempt: AttemptView, offset: int) -> int:
-        """Where to read on in a file that was cut since we looked last."""
-        gap = attempt.gap
-        return min(offset, gap.offset) if gap is not None and gap.stream == self._stream(attempt) else 0
-
-    def _read_to_end(self, attempt: AttemptView | None, offset: int, end: int | None) -> Iterator[bytes]:
+    def _read_to_end(
+        self, attempt: AttemptView | None, place: Anchor, end: int | None
+    ) -> Iterator[tuple[bytes, Anchor]]:
         if attempt is None:
             return
         path = self.fleet.folder.spool(WorkerId(self.task), attempt.number, self._stream(attempt))
-        yield from read_part(path, offset, None if end is None else end - offset)
+        yield from read_behind(path, place, end)
 
 
 def _list(names: Sequence[str]) -> str:

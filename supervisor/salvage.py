@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from actors.anchor import Anchor
 from protocols.errors import InputError
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.wording import did_you_mean, escaped, quote
 
-__all__ = ["find_output", "read_part"]
+__all__ = ["find_output", "read_behind", "read_part"]
 
 _CHUNK = 1024 * 1024
 
@@ -48,6 +49,30 @@ def read_part(path: Path, start: int = 0, length: int | None = None) -> Iterator
         while chunk := os.pread(fd, _CHUNK if end is None else min(_CHUNK, end - start), start):
             yield chunk
             start += len(chunk)
+    finally:
+        os.close(fd)
+
+
+def read_behind(path: Path, place: Anchor, end: int | None = None) -> Iterator[tuple[bytes, Anchor]]:
+    """The bytes behind this place, each piece with the place behind it; none where there is no such file.
+
+    Of a file that was cut since that place was reached, all from its beginning on. Raise ``OSError``.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        while True:
+            length = _CHUNK if end is None else min(_CHUNK, max(end - place.at, 0))
+            chunk = os.pread(fd, length, place.at)
+            if place.before and not place.holds(fd):  # after the reading: else the new text might pass for the old
+                place = Anchor()
+                continue
+            if not chunk:
+                return
+            place = place.behind(chunk)
+            yield chunk, place
     finally:
         os.close(fd)
 

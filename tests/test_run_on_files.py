@@ -37,7 +37,7 @@ def _covered(run: RunningPlan, name: str = "a") -> list[tuple[int, int] | Worker
 def test_what_a_worker_cuts_off_is_told_at_once_and_everywhere(tmp_path: Path) -> None:
     script = f"{_SAY}say(b'first line\\nhalf')\nwait('go')\n{_CUT}wait('on')\nsay(b'second\\n')\n"
     with running(tmp_path, python("a", script, source="logfile"), options=("--show-output",)) as run:
-        run.wait_for(WorkerOutput, "a")
+        run.wait_until(lambda: b"a | first line\n" in run.stdout)
         (tmp_path / "go").touch()
         gap = run.wait_for(WorkerGap, "a")
         status = callboard(tmp_path, "status").stdout

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from actors.anchor import Anchor
 from protocols.errors import InputError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
-from supervisor.salvage import find_output, read_part
+from supervisor.salvage import find_output, read_behind, read_part
 
 A = TaskId("a")
 
@@ -66,3 +67,28 @@ def test_a_part_is_read_as_far_as_the_file_goes(tmp_path: Path) -> None:
     assert b"".join(read_part(tmp_path / "x", 8, 100)) == b"89"
     assert b"".join(read_part(tmp_path / "x", 20)) == b""
     assert b"".join(read_part(tmp_path / "none")) == b""
+
+
+def test_what_is_behind_a_place_is_read_in_pieces_each_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "stdout"
+    path.write_bytes(b"0123456789")
+
+    ((text, place),) = read_behind(path, Anchor(4), 8)
+
+    assert (text, place.at) == (b"4567", 8)
+    assert list(read_behind(path, place, 8)) == []
+    assert [text for text, _ in read_behind(path, place)] == [b"89"]
+    assert list(read_behind(path, Anchor(40))) == []
+    assert list(read_behind(tmp_path / "none", Anchor())) == []
+
+
+@pytest.mark.parametrize("text", [b"new", b"new and longer than the old one"])
+def test_a_file_that_was_cut_behind_a_place_is_read_from_its_beginning(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "stdout"
+    path.write_bytes(b"0123456789")
+    ((_, place),) = read_behind(path, Anchor())
+
+    path.write_bytes(text)
+
+    ((found, after),) = read_behind(path, place)
+    assert (found, after.at) == (text, len(text))
