@@ -87,6 +87,7 @@ class Held:
             tty=spawn.tty,
             status=spawn.status,
             attached=spawn.attached,
+            host=spawn.host,
             timeout=None if self.not_after is None else max(0.0, self.not_after - boottime()),
             grace=spawn.grace,
             limits=spawn.limits,

@@ -1,7 +1,6 @@
 """One attempt that is somebody else's session of tmux: found, read, and let go at its end, or ended if that is said."""
 
 import fnmatch
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -10,11 +9,11 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn
-from actors.tmux_client import Server, run_tmux
+from actors.tmux_client import run_tmux
 from actors.tmux_keys import answer_keys
 from actors.tmux_pane import AdoptedPane, open_pane, write_status
+from actors.tmux_process import Server
 from actors.tmux_reader import OPTION, PaneReader
-from actors.tmux_server import client_environment
 from actors.tmux_worker import answer_once, open_spool, spawn_error, tell
 from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.keeper import Ended, Interrupt, Stop, Stopping, Write
@@ -34,7 +33,7 @@ class TmuxAdoption:
 
     ask: AskSpawn
     tmux: Tmux
-    environ: Mapping[str, str]
+    server: Server
     taken: set[tuple[str, str]]
     """Servers and sessions that other attempts of this fleet have: one attempt has each."""
     limiter: trio.CapacityLimiter
@@ -47,9 +46,8 @@ class TmuxAdoption:
 
     async def run(self, _servers: trio.Nursery) -> None:
         """Answer, and report until the end."""
-        server = Server(_flags(self.tmux.socket), client_environment(self.environ))
         try:
-            await self._serve(server)
+            await self._serve(self.server)
         except* (TmuxError, KeeperError) as group:
             if self.answered is not None:
                 raise
@@ -145,8 +143,3 @@ class TmuxAdoption:
         grace = request.grace if self._stop is None else self._stop.grace
         self._kill_at = min(self._kill_at, trio.current_time() + grace)
         await self.ask.reports.send(Stopping(attempt=request.attempt, reason=reason, grace=grace))
-
-
-def _flags(socket: str) -> tuple[str, str]:
-    """What is written with a slash is a path; else it is a name, as for ``tmux -L``."""
-    return ("-S", socket) if "/" in socket else ("-L", socket)

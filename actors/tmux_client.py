@@ -1,42 +1,24 @@
 """Clients of a tmux server: one that stays, in control mode, and one for a single command."""
 
 import os
-import shutil
-import signal
-import sys
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
 
-from actors.limits import users_open_files
+from actors.tmux_process import Server, end_process, start_process, take_turn
 from protocols.errors import TmuxError
 from protocols.tmux import ControlParser, Message, Notice, Output, Reply, quote
 from protocols.tmux_panes import kind_of
 
-__all__ = ["ControlClient", "Server", "open_client", "run_tmux"]
+__all__ = ["ControlClient", "open_client", "run_tmux"]
 
-# A control client outlives whoever commanded it, and then its server cannot end either: it has to go when we do.
-_BOOT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
 _RECEIVE = 64 * 1024
 _DEADLINE = 5.0  # for an answer; usually 0.1 ms
-_PARTING = 1.0  # between the end of its input and KILL
 _GONE = "the control client is gone"
 _MOST = 4 * 1024 * 1024  # bytes of what one command prints
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a tmux server is to be found, and the environment in which its clients run."""
-
-    flags: tuple[str, ...]
-    """``-S PATH`` or ``-L NAME``."""
-    environ: Mapping[str, str]
-
-    def __str__(self) -> str:
-        return f"tmux server {self.flags[1]}"
 
 
 @dataclass(slots=True)
@@ -74,7 +56,7 @@ class ControlClient:
             raise self._gone() from exc
 
     async def start(self, deadline: float = _DEADLINE) -> list[str]:
-        """The lines that its first command, that with which it was started, gives; to be called before `run`.
+        """The lines that its first command, that with which it was started, gives. `open_client` calls it.
 
         Raise `TmuxError`. What a pane printed until then is for `run`.
         """
@@ -162,12 +144,24 @@ class ControlClient:
 
 
 @asynccontextmanager
-async def open_client(server: Server, *arguments: str) -> AsyncIterator[ControlClient]:
-    """Start a control client with its first command. It is gone at the end, at which its session is not touched."""
+async def open_client(server: Server, *arguments: str) -> AsyncIterator[tuple[ControlClient, list[str]]]:
+    """A control client, and the lines that its first command gave. Raise `TmuxError`.
+
+    It is gone at the end, at which its session is not touched.
+    """
+    async with AsyncExitStack() as stack:
+        async with server.turn:
+            client = await stack.enter_async_context(_spawned(server, arguments))
+            lines = await client.start()
+        yield client, lines
+
+
+@asynccontextmanager
+async def _spawned(server: Server, arguments: Sequence[str]) -> AsyncIterator[ControlClient]:
     theirs_in, ours_in = os.pipe2(os.O_CLOEXEC)
     ours_out, theirs_out = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = _spawn(server, ("-u", "-C", *arguments), (theirs_in, theirs_out), stays=True)
+        pid = start_process(server, ("-u", "-C", *arguments), (theirs_in, theirs_out), stays=True)
         pidfd = os.pidfd_open(pid)
     except OSError:
         os.close(ours_in)
@@ -181,20 +175,26 @@ async def open_client(server: Server, *arguments: str) -> AsyncIterator[ControlC
     try:
         yield client
     finally:
-        with trio.move_on_after(3 * _PARTING, shield=True):
-            await trio.aclose_forcefully(stdin)
-            await _end(pidfd)
+        with trio.CancelScope(shield=True):
+            async with take_turn(server):
+                await trio.aclose_forcefully(stdin)
+                await end_process(pidfd)
             await trio.aclose_forcefully(stdout)
             os.close(pidfd)
 
 
 async def run_tmux(server: Server, *arguments: str, deadline: float = _DEADLINE) -> list[str]:
     """The lines that one command prints, through a client of its own. Starts no server. Raise `TmuxError`."""
+    async with take_turn(server):
+        return await _run(server, arguments, deadline)
+
+
+async def _run(server: Server, arguments: Sequence[str], deadline: float) -> list[str]:
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     stream = trio.lowlevel.FdStream(ours)
     async with stream:
         try:
-            pidfd = os.pidfd_open(_spawn(server, ("-u", *arguments), (None, theirs), stays=False))
+            pidfd = os.pidfd_open(start_process(server, ("-u", *arguments), (None, theirs), stays=False))
         finally:
             os.close(theirs)
         try:
@@ -206,7 +206,7 @@ async def run_tmux(server: Server, *arguments: str, deadline: float = _DEADLINE)
         except trio.TooSlowError as exc:
             raise TmuxError(f"{server}: no answer to {arguments[0]} within {deadline:g} s", "late") from exc
         finally:
-            failed = await _end(pidfd)
+            failed = await end_process(pidfd)
             os.close(pidfd)
     lines = printed.decode(errors="replace").removesuffix("\n").split("\n")
     if failed:
@@ -223,51 +223,3 @@ def _lines(server: Server, reply: Reply) -> list[str]:
 
 def _refused(server: Server, text: str) -> TmuxError:
     return TmuxError(f"{server}: {text}", kind_of(text))
-
-
-async def _end(pidfd: int) -> bool:
-    """Reap it, by force where it does not go by itself. Return whether it failed."""
-    with trio.move_on_after(_PARTING, shield=True) as patience:
-        await trio.lowlevel.wait_readable(pidfd)
-    if patience.cancelled_caught:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        with trio.move_on_after(_PARTING, shield=True):
-            await trio.lowlevel.wait_readable(pidfd)
-    return _reap(pidfd)
-
-
-def _reap(pidfd: int) -> bool:
-    try:
-        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:  # who reaps all that comes to us was faster
-        return False
-    return ended is None or ended.si_status != 0
-
-
-def _spawn(server: Server, arguments: Sequence[str], streams: tuple[int | None, int], *, stays: bool) -> int:
-    """Raise `TmuxError` where there is no tmux."""
-    program = shutil.which("tmux", path=server.environ.get("PATH", os.defpath))
-    if program is None:
-        raise TmuxError("tmux is not installed; install it, or choose another source")
-    command = [program, "-N", *server.flags, *arguments]
-    if stays:
-        command = [sys.executable, "-I", "-S", "-c", _BOOT, *command]
-    stdin, stdout = streams
-    with users_open_files(*([stdout] if stdin is None else [stdin, stdout])) as places:
-        actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
-            (os.POSIX_SPAWN_DUP2, places[-1], 1),
-            (os.POSIX_SPAWN_DUP2, places[-1], 2),
-        ]
-        if stdin is None:
-            actions.insert(0, (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
-        else:
-            actions.insert(0, (os.POSIX_SPAWN_DUP2, places[0], 0))
-        return os.posix_spawn(
-            command[0],
-            command,
-            server.environ,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=[],
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-        )

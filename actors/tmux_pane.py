@@ -18,7 +18,8 @@ from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, read_process
 from actors.keeper_process.status import Status, StatusFile
 from actors.orders import AskSpawn
-from actors.tmux_client import Server, run_tmux
+from actors.tmux_client import run_tmux
+from actors.tmux_process import Server
 from actors.tmux_reader import ATTACH, OPTION, PaneReader, Place
 from actors.tmux_tree import Tree
 from protocols.errors import SpawnError, TmuxError

@@ -11,7 +11,8 @@ from typing import Literal
 import trio
 
 from actors.spool_writer import SpoolWriter
-from actors.tmux_client import ControlClient, Server, open_client, run_tmux
+from actors.tmux_client import ControlClient, open_client, run_tmux
+from actors.tmux_process import Server
 from protocols.errors import TmuxError
 from protocols.keeper import Missed, Report
 from protocols.pane import Pane
@@ -84,8 +85,7 @@ class PaneReader:
         Raise `TmuxError` where that fails. Later errors are told and got over. Ends when the pane is gone.
         """
         try:
-            async with open_client(self.server, *first) as client:
-                lines = await client.start()
+            async with open_client(self.server, *first) as (client, lines):
                 self.place = locate(lines)
                 task_status.started(lines)
                 pause, why = await self._follow(client, self.place, 0.0)
@@ -141,8 +141,7 @@ class PaneReader:
     async def _attach(self, place: Place, pause: float, why: str) -> tuple[float, str]:
         pause = min(max(2 * pause, _POLL_EVERY), _LONGEST_PAUSE)
         try:
-            async with open_client(self.server, *ATTACH, place.session) as it:
-                await it.start()
+            async with open_client(self.server, *ATTACH, place.session) as (it, _):
                 if self._is_over():
                     return pause, why
                 await self.miss("between the last look at its pane and the new control client")

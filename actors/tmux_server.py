@@ -12,7 +12,8 @@ import trio
 
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
 from actors.strays import BESIDE
-from actors.tmux_client import Server, run_tmux
+from actors.tmux_client import run_tmux
+from actors.tmux_process import Server
 from protocols.environment import worker_environment
 from protocols.errors import KeeperError, TmuxError
 from protocols.ids import AttemptId, FleetId, TaskId
@@ -62,13 +63,14 @@ class OwnServer:
     attached: bool = True
     """It ends when the supervisor is gone, as its workers do."""
     _lock: trio.Lock = field(default_factory=trio.Lock)
+    _turn: trio.Lock = field(default_factory=trio.Lock)
     _attempt: AttemptId | None = None
     """Of the server that runs, as far as the keeper has said."""
     _ended: trio.Event = field(default_factory=trio.Event)
 
     @property
     def server(self) -> Server:
-        return Server(_flags(self.folder, self.fleet), client_environment(self.environ))
+        return Server(_flags(self.folder, self.fleet), client_environment(self.environ), self._turn)
 
     async def ensure(self, nursery: trio.Nursery) -> Server:
         """The server, which answers. Raise TmuxError or KeeperError with what to do.
@@ -167,6 +169,7 @@ class OwnServer:
             stderr=_os(folder / "stderr"),
             status=_os(folder / "status"),
             attached=self.attached,
+            host=True,
             timeout=None,
             grace=_GRACE,
             linger=_GRACE,

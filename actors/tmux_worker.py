@@ -17,8 +17,9 @@ from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, read_process
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.spool_writer import SpoolWriter
-from actors.tmux_client import Server, run_tmux
+from actors.tmux_client import run_tmux
 from actors.tmux_keys import answer_keys
+from actors.tmux_process import Server
 from actors.tmux_reader import ATTACH, OPTION, PaneReader, Place, marker
 from actors.tmux_server import OwnServer
 from protocols.errors import KeeperError, SpawnError, TmuxError
@@ -71,13 +72,19 @@ class TmuxWorker:
     answered: Answer | None = None
     _stop: Stop | None = None
     _reader: PaneReader | None = None
+    _sits: tuple[Server, _Seat] | None = None
 
     async def run(self, servers: trio.Nursery) -> None:
         """Answer, and report until the end. A server that has to be started is watched in the nursery ``servers``."""
         try:
-            async with open_spool(self.ask, self.limiter) as spool, trio.open_nursery() as nursery:
-                await self._live(spool, nursery, servers)
-                nursery.cancel_scope.cancel(reason="the attempt has ended")
+            async with open_spool(self.ask, self.limiter) as spool:
+                try:
+                    async with trio.open_nursery() as nursery:
+                        await self._live(spool, nursery, servers)
+                        nursery.cancel_scope.cancel(reason="the attempt has ended")
+                finally:
+                    with trio.move_on_after(_START, shield=True):
+                        await self._leave()
         except* (TmuxError, KeeperError) as group:
             if self.answered is not None:
                 raise
@@ -114,8 +121,6 @@ class TmuxWorker:
                 await self._relay(reader, inbox, slave, nursery)
         finally:
             os.close(slave)
-            with trio.move_on_after(_START, shield=True):
-                await _leave(server, seat)
 
     async def _open_seat(self, server: Server, reader: PaneReader, nursery: trio.Nursery) -> _Seat:
         request = self.ask.request
@@ -128,6 +133,7 @@ class TmuxWorker:
         )
         (line,) = await nursery.start(reader.run, first, lambda lines: _Seat.parse(lines[0]).place)
         seat = _Seat.parse(line)
+        self._sits = server, seat
         await run_tmux(server, "set-option", "-p", "-t", seat.place.pane, OPTION, request.attempt)
         return seat
 
@@ -139,6 +145,7 @@ class TmuxWorker:
         if not found:
             raise SpawnError(f"{server}: has no pane of attempt {attempt}", "unknown-attempt")
         seat = _Seat.parse(found[0])
+        self._sits = server, seat
         await nursery.start(reader.run, (*ATTACH, seat.place.session), lambda _: seat.place)
         await reader.miss("nobody read its pane while callboard was gone")
         return seat
@@ -189,6 +196,14 @@ class TmuxWorker:
             request = self.ask.request
             await reader.miss(reader.lost)
             await self.keeper.send(Ask(Stop(attempt=request.attempt, grace=request.grace, reason="lost")))
+
+    async def _leave(self) -> None:
+        """Close the pane, and end what held it: nobody else does when the terminal is another one's."""
+        if self._sits is not None:
+            server, seat = self._sits
+            with suppress(TmuxError):  # it is gone already, or its server is
+                await run_tmux(server, "kill-session", "-t", seat.place.session)
+            send_signal(seat.holder, signal.SIGKILL)
 
     async def _resize(self, request: Resize) -> None:
         reader = self._reader
@@ -264,10 +279,3 @@ def _name(ask: AskSpawn) -> str:
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel(reason="its pane is gone")
-
-
-async def _leave(server: Server, seat: _Seat) -> None:
-    """Close the pane, and end what held it: nobody else does when the terminal is another one's."""
-    with suppress(TmuxError):  # it is gone already, or its server is
-        await run_tmux(server, "kill-session", "-t", seat.place.session)
-    send_signal(seat.holder, signal.SIGKILL)

@@ -83,6 +83,7 @@ class Worker:
         left = self.order.open
         if left is None:
             stopped = isinstance(error, SpawnError) and error.code == "stopped"
+            stopped = stopped or self.commands.statistics().current_buffer_used > 0
             return self._not_started(str(error), "stop" if stopped else "not-started")
         found = await trio.to_thread.run_sync(self._examine, left)
         if found is None:

@@ -73,6 +73,8 @@ class Spawn(_Request, frozen=True, kw_only=True, tag="spawn"):
     """The path of the status file."""
     attached: bool
     """The tree ends when the supervisor's connection is gone."""
+    host: bool = False
+    """Others live in it, as in a server of terminals: then it ends after them."""
     timeout: float | None
     """Seconds from the start until the keeper runs the ladder on its own."""
     grace: float
@@ -98,6 +100,7 @@ class Adopt(_Request, frozen=True, kw_only=True, tag="adopt"):
     tty: str = ""
     status: str
     attached: bool
+    host: bool = False
     timeout: float | None
     """Seconds that are left."""
     grace: float

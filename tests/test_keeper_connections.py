@@ -90,6 +90,24 @@ def test_a_generation_that_is_gone_does_not_come_back(client: Client) -> None:
     second.close()
 
 
+def test_a_worker_in_which_others_live_ends_after_them(client: Client) -> None:
+    host = client.shell("exec sleep 100", host=True)
+    guest = client.shell("trap 'sleep 0.2; exit 4' TERM; echo ready; while :; do sleep 0.01; done")
+    stays = client.shell("exec sleep 100", attached=False)
+    client.wait_for_output(guest, b"ready")
+    client.close()
+
+    second = client.keeper.connect(generation=2)
+    ended = {name: second.report("ended", name) for name in (guest, host)}
+
+    assert (ended[guest]["code"], ended[host]["signal"]) == (4, "SIGTERM")
+    assert ended[host]["reason"] == ended[guest]["reason"] == "orphaned"
+    assert ended[host]["at"] > ended[guest]["at"]
+    second.stop(stays)
+    second.report("ended", stays)
+    second.close()
+
+
 def test_a_durable_worker_stays_and_its_end_is_told_to_the_next_supervisor(client: Client) -> None:
     gone = client.shell("exit 3", attached=False)
     client.report("ended", gone)

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from actors.strays import BESIDE
-from actors.tmux_client import ControlClient, Server, open_client, run_tmux
+from actors.tmux_client import ControlClient, open_client, run_tmux
+from actors.tmux_process import Server
 from protocols.errors import TmuxError
 from tests.keeper_client import wait_until_gone
 from tests.tmux import Tmux, open_tmux
@@ -52,8 +53,29 @@ class _Printed:
 
 
 async def _attach(client: ControlClient, nursery: trio.Nursery, printed: _Printed | None = None) -> None:
-    await client.start()
     nursery.start_soon(client.run, "%0", (printed or _Printed()).take)
+
+
+@pytest.mark.parametrize("staying", [True, False])
+async def test_only_one_of_us_comes_to_a_server_at_a_time(
+    server: Server, nursery: trio.Nursery, *, staying: bool
+) -> None:
+    done = trio.Event()
+
+    async def come() -> None:
+        if staying:
+            async with open_client(server, "attach-session"):
+                pass
+        else:
+            await run_tmux(server, "list-sessions")
+        done.set()
+
+    async with server.turn:
+        nursery.start_soon(come)
+        await trio.sleep(0.1)
+        assert not done.is_set()
+        assert server.turn.statistics().tasks_waiting == 1
+    await done.wait()
 
 
 async def test_a_single_command_gives_its_lines(server: Server) -> None:
@@ -71,9 +93,9 @@ async def test_a_server_that_never_was_and_one_that_is_gone_are_told_apart(tmux:
 
     with pytest.raises(TmuxError, match=r"error connecting to .*never \(No such file or directory\)"):
         await run_tmux(never, "list-sessions")
-    async with open_client(never, "attach-session") as client:
-        with pytest.raises(TmuxError, match=r"error connecting to .*never \(No such file or directory\)"):
-            await client.start()
+    with pytest.raises(TmuxError, match=r"error connecting to .*never \(No such file or directory\)"):
+        async with open_client(never, "attach-session"):
+            pass
     tmux.server.kill()
     tmux.server.wait()
     with pytest.raises(TmuxError, match="no server running"):
@@ -84,7 +106,7 @@ async def test_a_server_that_never_was_and_one_that_is_gone_are_told_apart(tmux:
 async def test_replies_belong_to_their_commands_whoever_asks(server: Server, nursery: trio.Nursery) -> None:
     found: dict[int, list[str]] = {}
 
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery)
 
         async def ask(number: int) -> None:
@@ -101,7 +123,7 @@ async def test_what_a_pane_prints_arrives_byte_for_byte(tmux: Tmux, server: Serv
     printed = _Printed()
     (tmux.cwd / "bytes").write_bytes(bytes(range(256)) * 40 + b"end of it")
 
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery, printed)
         await client.command("send-keys", "-l", "stty raw; clear; cat bytes; stty sane")
         await client.command("send-keys", "Enter")
@@ -113,7 +135,7 @@ async def test_what_a_pane_prints_arrives_byte_for_byte(tmux: Tmux, server: Serv
 async def test_any_text_is_one_argument(server: Server, nursery: trio.Nursery) -> None:
     text = "".join(map(chr, range(1, 300))) + "; kill-server ~ $HOME #{pid} 'a' \"b\" \\ \U0001f600;"
 
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery)
         await client.command("set-buffer", "-b", "text", text)
         await client.command("save-buffer", "-b", "text", f"{server.flags[1]}.text")
@@ -123,7 +145,7 @@ async def test_any_text_is_one_argument(server: Server, nursery: trio.Nursery) -
 
 
 async def test_a_cancelled_command_does_not_take_the_reply_of_the_next(server: Server, nursery: trio.Nursery) -> None:
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery)
         for _ in range(20):
             with trio.move_on_after(0):
@@ -135,7 +157,7 @@ async def test_a_cancelled_command_does_not_take_the_reply_of_the_next(server: S
 async def test_a_server_that_hangs_is_told_and_not_waited_for(
     tmux: Tmux, server: Server, nursery: trio.Nursery
 ) -> None:
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery)
         tmux.server.send_signal(signal.SIGSTOP)
         try:
@@ -159,7 +181,7 @@ async def test_a_server_that_hangs_is_told_and_not_waited_for(
 async def test_the_end_of_a_client_is_noticed_with_its_reason_and_fails_what_waits(
     tmux: Tmux, server: Server, nursery: trio.Nursery, how: str, reason: str
 ) -> None:
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery)
         if how == "KILL":
             tmux.server.kill()
@@ -174,7 +196,7 @@ async def test_the_end_of_a_client_is_noticed_with_its_reason_and_fails_what_wai
 
 
 async def test_leaving_a_client_leaves_its_session(tmux: Tmux, server: Server, nursery: trio.Nursery) -> None:
-    async with open_client(server, "attach-session", "-t", "=0") as client:
+    async with open_client(server, "attach-session", "-t", "=0") as (client, _):
         await _attach(client, nursery)
         assert len(await run_tmux(server, "list-clients")) == 1
 
@@ -185,11 +207,11 @@ async def test_leaving_a_client_leaves_its_session(tmux: Tmux, server: Server, n
 
 def test_a_client_ends_with_its_process_and_does_not_hold_its_server(tmux: Tmux) -> None:
     script = (
-        "import trio; from actors.tmux_client import *\n"
+        "import trio; from actors.tmux_client import *; from actors.tmux_process import *\n"
         "async def main():\n"
         f" async with open_client(Server(('-S', {str(tmux.cwd / 'tmux')!r}), { {'PATH': os.environ['PATH']}!r}),"
-        " 'attach-session') as client:\n"
-        "  await client.start(); print(client.pid, flush=True); await trio.sleep_forever()\n"
+        " 'attach-session') as (client, _):\n"
+        "  print(client.pid, flush=True); await trio.sleep_forever()\n"
         "trio.run(main)\n"
     )
     root = Path(__file__).parent.parent

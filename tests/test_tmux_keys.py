@@ -8,8 +8,9 @@ import pytest
 import trio
 
 from actors.strays import BESIDE
-from actors.tmux_client import ControlClient, Server, open_client
+from actors.tmux_client import ControlClient, open_client
 from actors.tmux_keys import type_keys
+from actors.tmux_process import Server
 from tests.tmux import Tmux, open_tmux
 
 pytestmark = pytest.mark.deadline(60)
@@ -32,12 +33,11 @@ async def _drop(_: bytes) -> None:
 
 
 async def _attach(client: ControlClient, nursery: trio.Nursery) -> None:
-    await client.start()
     nursery.start_soon(client.run, "%0", _drop)
 
 
 async def test_a_text_and_enter_are_taken_by_who_reads(tmux: Tmux, server: Server, nursery: trio.Nursery) -> None:
-    async with open_client(server, "attach-session") as client:
+    async with open_client(server, "attach-session") as (client, _):
         await _attach(client, nursery)
         text = "echo 'ä; $HOME' > got"
 
@@ -53,7 +53,7 @@ async def test_a_pane_that_does_not_read_takes_none_and_that_is_told(
 ) -> None:
     tmux.run(f"stty {mode} -echo; echo up; exec sleep 1000")
     tmux.wait_for("up")
-    async with open_client(server, "attach-session") as client:
+    async with open_client(server, "attach-session") as (client, _):
         await _attach(client, nursery)
         keys = b"hello\r" if mode == "cooked" else b"hello!\r"
 
@@ -67,7 +67,7 @@ async def test_a_program_that_is_slow_to_read_takes_them_in_the_end(
 ) -> None:
     tmux.run("echo up; while [ ! -e go ]; do sleep 0.02; done; read line; echo $line > got")
     tmux.wait_for("up")
-    async with open_client(server, "attach-session") as client:
+    async with open_client(server, "attach-session") as (client, _):
         await _attach(client, nursery)
 
         async with trio.open_nursery() as typing:
@@ -79,7 +79,7 @@ async def test_a_program_that_is_slow_to_read_takes_them_in_the_end(
 
 async def test_a_pane_in_which_somebody_scrolls_takes_none(tmux: Tmux, server: Server, nursery: trio.Nursery) -> None:
     tmux.command("copy-mode")
-    async with open_client(server, "attach-session") as client:
+    async with open_client(server, "attach-session") as (client, _):
         await _attach(client, nursery)
 
         failed = await type_keys(client, "%0", tmux.told("pane_tty"), b"x\r")
@@ -91,7 +91,7 @@ async def test_where_the_pane_ends_before_the_proof_that_is_told(
     tmux: Tmux, server: Server, nursery: trio.Nursery
 ) -> None:
     tmux.run("read line; exec sleep 1000")
-    async with open_client(server, "attach-session") as client:
+    async with open_client(server, "attach-session") as (client, _):
         await _attach(client, nursery)
 
         async def end() -> None:
@@ -107,7 +107,7 @@ async def test_where_the_pane_ends_before_the_proof_that_is_told(
 
 async def test_a_pane_that_is_gone_is_told(tmux: Tmux, server: Server, nursery: trio.Nursery) -> None:
     terminal = tmux.told("pane_tty")
-    async with open_client(server, "attach-session") as client:
+    async with open_client(server, "attach-session") as (client, _):
         await _attach(client, nursery)
         tmux.command("kill-server")
         await client.gone.wait()

@@ -136,6 +136,15 @@ def test_after_a_kill_of_the_server_the_next_worker_gets_another_one(tmp_path: P
         assert run.spool("b", stream="terminal") == b"again\r\n"
 
 
+def test_workers_that_come_and_go_at_once_do_not_crash_their_server(tmp_path: Path) -> None:
+    """tmux 3.3a does, when it has something to tell a control client that has only half connected."""
+    with running(tmp_path, *(task(f"t{number}", "exit 3", **_TMUX) for number in range(40))) as run:
+        run.finish(1)
+
+        assert {exited.code for exited in run.events(WorkerExited)} == {3}
+        assert not run.events(WorkerGap)
+
+
 def test_nothing_of_the_server_is_left_at_the_end_of_the_run(tmp_path: Path) -> None:
     with running(tmp_path, task("a", f"echo up; {_UNTIL_GO}", **_TMUX)) as run:
         run.wait_for_output("a", b"up", "terminal")

@@ -160,6 +160,15 @@ async def test_what_the_keeper_refuses_was_not_started(tmp_path: Path) -> None:
     ]
 
 
+async def test_what_the_keeper_refuses_after_a_stop_was_stopped(tmp_path: Path) -> None:
+    async with living(tmp_path) as life:
+        spawn = await life.stage.next_spawn()
+        await life.stop()
+        await spawn.answer.send(Answer(error=SpawnError("the server is gone", "EIO")))
+
+    assert [(end.reason, end.error) for end in life.result] == [("stop", "the server is gone")]
+
+
 async def test_without_a_folder_for_its_output_nothing_is_started(tmp_path: Path) -> None:
     (tmp_path / "spool").touch()
     async with living(tmp_path) as life:

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import time
+from math import inf
 from typing import NamedTuple
 
 from actors.keeper_process.cgroups import Box
@@ -18,12 +20,23 @@ from actors.keeper_process.worker_limits import size_text
 __all__ = ["Attempt", "Exit", "signal_name"]
 
 
+_LOOK_EVERY = 0.05  # for what nobody tells us: what an adopted worker leaves behind is no child of ours
+_REAP_WAIT = 5.0  # for the word of how an adopted leader ended
+
+
 class Exit(NamedTuple):
     """How the leader ended. Neither code nor signal: nobody could tell."""
 
     code: int | None
     signal: str | None
     at: float
+
+    @classmethod
+    def of(cls, child: os.waitid_result) -> "Exit":
+        """Now."""
+        by_itself = child.si_code == os.CLD_EXITED
+        name = None if by_itself else signal_name(child.si_status)
+        return cls(child.si_status if by_itself else None, name, time.time())
 
 
 _UNKNOWN = Exit(None, None, 0.0)
@@ -40,6 +53,7 @@ class Attempt:
         self.outlets = (os.fsdecode(terms.tty),) if terms.tty else ()
         """What it writes to besides its streams."""
         self.attached = terms.attached
+        self.host = terms.host
         self.grace = terms.grace
         self.limits = terms.limits
         self.watchdog = Watchdog(terms.limits)
@@ -96,6 +110,19 @@ class Attempt:
         """Nobody tells us when it is at its end."""
         orphaned = self.gone_at is not None and self.ladder.phase is not Phase.CLOSING
         return orphaned or (bool(self.outfiles) and self.ladder.leader_gone)
+
+    def due(self, now: float, *, alone: bool) -> float:
+        """When it is to be looked after although nothing happens. ``alone``: nobody supervises the keeper."""
+        if self.ended_at is not None:
+            return inf
+        look_at = now + _LOOK_EVERY if self.needs_looks else inf
+        return min(self.ladder.due, look_at, self.last_word_at(alone=alone))
+
+    def last_word_at(self, *, alone: bool) -> float:
+        """Until when somebody may still say how an adopted leader ended."""
+        if self.gone_at is None or self.exit is not None:
+            return inf
+        return self.gone_at if alone else self.gone_at + _REAP_WAIT
 
     def leader_exited(self, found: Exit) -> None:
         self.exit = found

@@ -23,8 +23,6 @@ from actors.keeper_process.worker_limits import Limits
 
 __all__ = ["Fleet"]
 
-_LOOK_EVERY = 0.05  # for what nobody tells us: what an adopted worker leaves behind is no child of ours
-_REAP_WAIT = 5.0  # for the word of how an adopted leader ended
 _BURST = 16  # looks in a row while new processes keep coming: a chain of forks is outrun, not waited for
 
 
@@ -43,6 +41,7 @@ class Fleet:
         self._living: dict[str, Attempt] = {}
         self._leaders: dict[int, Attempt] = {}
         self._pressing: dict[str, Attempt] = {}
+        self._orphaned_hosts: list[Attempt] = []
         self._timers = Timers()
         self._next_count = inf
         self._limit = FileLimit()
@@ -102,10 +101,19 @@ class Fleet:
         self.supervisor = None
         for attempt in list(self._living.values()):
             self._press(attempt)
-            if attempt.attached:
+            if attempt.attached and not attempt.host:
                 self.stop(attempt, AFTER_LEADER, "orphaned")
+        self._orphaned_hosts = [attempt for attempt in self._living.values() if attempt.attached and attempt.host]
+        self._end_hosts()
         if all(attempt.attached for attempt in self._living.values()):
             self.rest.terminate()
+
+    def _end_hosts(self) -> None:
+        """Once nobody is left who may live in one."""
+        if self._orphaned_hosts and not any(attempt.ladder.reason == "orphaned" for attempt in self._living.values()):
+            hosts, self._orphaned_hosts = self._orphaned_hosts, []
+            for attempt in hosts:
+                self.stop(attempt, AFTER_LEADER, "orphaned")
 
     def forget(self, attempt: Attempt) -> None:
         """One that has not ended is remembered."""
@@ -131,7 +139,7 @@ class Fleet:
         if killing:
             self._kill(killing, look)
         for attempt in pressing:
-            self._timers.set(attempt.id, self._due(attempt, now))
+            self._timers.set(attempt.id, attempt.due(now, alone=self.supervisor is None))
 
     def reap(self) -> None:
         """Take notice of all children that ended: those that came to us from a worker's tree too."""
@@ -174,9 +182,7 @@ class Fleet:
             return None
         attempt = self._leaders.get(info.si_pid)
         if attempt is not None:
-            by_itself = info.si_code == os.CLD_EXITED
-            name = None if by_itself else signal_name(info.si_status)
-            self._record_exit(attempt, Exit(info.si_status if by_itself else None, name, time.time()))
+            self._record_exit(attempt, Exit.of(info))
         return info.si_pid
 
     def _record_exit(self, attempt: Attempt, found: Exit) -> None:
@@ -220,7 +226,7 @@ class Fleet:
         """One step of its ladder. True: it is time for KILL."""
         if attempt.ended_at is not None:
             return False
-        if now >= self._last_word_at(attempt):
+        if now >= attempt.last_word_at(alone=self.supervisor is None):
             self._record_exit(attempt, Exit(None, None, time.time()))
             self._tell(attempt.exited_report())
         ladder = attempt.ladder
@@ -261,18 +267,6 @@ class Fleet:
             self.reap()
             look = self._look()
 
-    def _due(self, attempt: Attempt, now: float) -> float:
-        if attempt.ended_at is not None:
-            return inf
-        look_at = now + _LOOK_EVERY if attempt.needs_looks else inf
-        return min(attempt.ladder.due, look_at, self._last_word_at(attempt))
-
-    def _last_word_at(self, attempt: Attempt) -> float:
-        """Until when somebody may still say how an adopted leader ended."""
-        if attempt.gone_at is None or attempt.exit is not None:
-            return inf
-        return attempt.gone_at if self.supervisor is None else attempt.gone_at + _REAP_WAIT
-
     def _end(self, attempt: Attempt) -> None:
         attempt.measure(last=True)
         attempt.ended_at = time.time()
@@ -281,6 +275,7 @@ class Fleet:
         del self._living[attempt.id]
         attempt.close()
         self._tell(attempt.ended_report())
+        self._end_hosts()
 
     def _copier_reports(self, event: Eof | Blocked | Resumed) -> None:
         """Runs in the copier's thread."""

@@ -44,6 +44,8 @@ class Terms(NamedTuple):
     direct: bool = False
     """The worker has the spool files themselves as its stdout and stderr."""
     tty: bytes = b""  # a terminal that is there and that somebody else reads: there is no spool then
+    host: bool = False
+    """Others live in it: when the supervisor is gone it ends after them."""
 
 
 class Spawn(NamedTuple):
@@ -174,6 +176,7 @@ def _terms(fields: Fields) -> Terms:
         limits=parse_limits(fields.get("limits")),
         direct=fields.get("direct") is not None and fields.flag("direct"),
         tty=b"" if fields.get("tty") is None else fields.path("tty"),
+        host=fields.get("host") is not None and fields.flag("host"),
     )
 
 

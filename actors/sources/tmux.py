@@ -8,7 +8,8 @@ import trio
 
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.tmux_adoption import TmuxAdoption
-from actors.tmux_server import OwnServer
+from actors.tmux_process import Server
+from actors.tmux_server import OwnServer, client_environment
 from actors.tmux_worker import TmuxWorker
 from protocols.errors import SpawnError
 from protocols.ids import AttemptId, FleetId
@@ -61,6 +62,8 @@ class _Desk:
     servers: trio.Nursery
     environ: Mapping[str, str]
     taken: set[tuple[str, str]] = field(default_factory=set)
+    others: dict[str, Server] = field(default_factory=dict)
+    """Somebody else's, by what the plan calls them."""
     workers: dict[AttemptId, TmuxWorker | TmuxAdoption] = field(default_factory=dict)
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, _THREADS))
 
@@ -83,7 +86,11 @@ class _Desk:
         tmux = ask.order.task.tmux
         if tmux is None:
             return TmuxWorker(ask=ask, own=self.own, keeper=self.keeper, limiter=self.limiter)
-        return TmuxAdoption(ask=ask, tmux=tmux, environ=self.environ, taken=self.taken, limiter=self.limiter)
+        server = self.others.get(tmux.socket)
+        if server is None:
+            flags = ("-S" if "/" in tmux.socket else "-L", tmux.socket)  # with a slash it is a path
+            server = self.others[tmux.socket] = Server(flags, client_environment(self.environ))
+        return TmuxAdoption(ask=ask, tmux=tmux, server=server, taken=self.taken, limiter=self.limiter)
 
     async def _pass(self, ask: Ask, nursery: trio.Nursery) -> None:
         worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
