@@ -4,11 +4,12 @@ from typing import Literal, TypeAlias
 
 __all__ = ["EndReason", "Outcome", "Source", "Stream", "TaskStatus"]
 
-Stream: TypeAlias = Literal["stdout", "stderr", "terminal", "log"]
-"""``log``: what a file holds that somebody writes and callboard follows."""
-Source: TypeAlias = Literal["pipe", "pty", "logfile", "tmux"]
+Stream: TypeAlias = Literal["stdout", "stderr", "terminal", "log", "session"]
+"""``log``: what a file holds that somebody writes and callboard follows. ``session``: what an agent says and does, as
+readable text."""
+Source: TypeAlias = Literal["pipe", "pty", "logfile", "tmux", "session"]
 """Where its bytes come from: two pipes; one terminal, which may be a pane of tmux; files that it writes itself, or one
-that is somebody else's."""
+that is somebody else's; the events of a session on an agent server."""
 TaskStatus: TypeAlias = Literal[
     "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
 ]

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from protocols.agents import Prompting
 from protocols.ids import TaskId
 from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
@@ -94,6 +95,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     logfile: Logfile | None = None
     """Where the source is one: what is followed. None: the command writes its spool files itself."""
     tmux: Tmux | None = None
+    prompting: Prompting | None = None
+    """Where it is a session on an agent server; ``command`` is empty then, ``source`` is ``"session"``."""
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
     durable: bool = False
