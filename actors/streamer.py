@@ -231,6 +231,7 @@ class Streamer:
                 stderr_bytes=course.covered["stderr"],
                 terminal_bytes=course.covered["terminal"],
                 log_bytes=course.covered["log"],
+                session_bytes=course.covered["session"],
             ),
         ]
 
@@ -241,6 +242,7 @@ class Streamer:
             "stderr": ended.stderr_bytes,
             "terminal": ended.terminal_bytes,
             "log": ended.log_bytes,
+            "session": ended.session_bytes,
         }
         return [
             WorkerMismatch(

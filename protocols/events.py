@@ -123,6 +123,7 @@ class WorkerHeartbeat(_WorkerEvent, frozen=True, kw_only=True, tag="worker.heart
     stderr_bytes: int
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
 
 
 class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict"):
@@ -167,6 +168,7 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     stderr_bytes: int
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""

@@ -240,6 +240,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stderr_bytes: int
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
     swept: tuple[str, ...]
     released: bool = False  # it goes on: it was somebody else's
     detail: str = ""

@@ -13,6 +13,7 @@ _STREAMS: dict[Source, tuple[Stream, ...]] = {
     "pty": ("terminal",),
     "logfile": ("stdout", "stderr"),
     "tmux": ("terminal",),
+    "session": ("session",),
 }
 
 

@@ -44,6 +44,7 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     stderr: StreamReport
     terminal: StreamReport = _NOTHING
     log: StreamReport = _NOTHING
+    session: StreamReport = _NOTHING
     gaps: int = 0
     """How often output was lost."""
     lost: int = 0
@@ -75,6 +76,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     stderr: StreamReport
     terminal: StreamReport = _NOTHING
     log: StreamReport = _NOTHING
+    session: StreamReport = _NOTHING
     gaps: int = 0
     swept: int
     seconds: float | None
@@ -173,6 +175,7 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: f
         stderr=_stream(folder, task, attempt.number, "stderr"),
         terminal=_stream(folder, task, attempt.number, "terminal"),
         log=_stream(folder, task, attempt.number, "log"),
+        session=_stream(folder, task, attempt.number, "session"),
         gaps=attempt.gaps,
         lost=attempt.lost,
         swept=exited.swept if exited else (),
@@ -196,6 +199,7 @@ def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: floa
         stderr=_sum([attempt.stderr for attempt in attempts]),
         terminal=_sum([attempt.terminal for attempt in attempts]),
         log=_sum([attempt.log for attempt in attempts]),
+        session=_sum([attempt.session for attempt in attempts]),
         gaps=sum(attempt.gaps for attempt in attempts),
         swept=sum(len(attempt.swept) for attempt in attempts),
         seconds=seconds,

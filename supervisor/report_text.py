@@ -74,7 +74,7 @@ def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
     streams = [
         stream
         for attempt in task.attempts
-        for stream in (attempt.stdout, attempt.stderr, attempt.terminal, attempt.log)
+        for stream in (attempt.stdout, attempt.stderr, attempt.terminal, attempt.session, attempt.log)
     ]
     lines, size = sum(stream.lines for stream in streams), sum(stream.bytes for stream in streams)
     end = _end(task.attempts[-1]) if task.attempts else ""
@@ -120,14 +120,14 @@ def _account(attempt: AttemptReport) -> str:
 
 def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
     """The last lines of stderr; those of stdout or of the terminal where there are none."""
-    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "log")
+    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "session", "log")
     for stream in streams:
         path = folder.spool(WorkerId(task.id), attempt.number, stream)
         lines = _last_lines(path)
         if lines:
             text = "\n".join(lines)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            name = {"terminal": "the terminal", "log": "its log file"}.get(stream, stream)
+            name = {"terminal": "the terminal", "session": "its session", "log": "its log file"}.get(stream, stream)
             yield f"The end of {name} of attempt {attempt.number}:"
             yield f"{fence}text\n{text}\n{fence}"
             return

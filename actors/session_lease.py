@@ -1,0 +1,44 @@
+"""What a session's worker has of its server, as long as it lives there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import trio
+
+from actors.session_messages import Endpoint, RouterInput
+
+__all__ = ["Lease", "SessionClient"]
+
+
+class SessionClient(Protocol):
+    """The calls of `actors.opencode_client.OpenCodeClient` that a session needs. Each raises `ServerError`."""
+
+    async def create_session(
+        self,
+        directory: str,
+        title: str = "",
+        parent: str = "",
+        permission: Sequence[Mapping[str, str]] = (),
+        agent: str = "",
+        model: str = "",
+    ) -> bytes: ...
+
+    async def prompt(self, session: str, body: bytes) -> None: ...
+
+    async def abort(self, session: str) -> None: ...
+
+    async def reply_permission(
+        self, permission: str, reply: Literal["once", "always", "reject"], message: str = "", *, directory: str = ""
+    ) -> None: ...
+
+    async def reject_question(self, question: str, *, directory: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A place on one server: its address may change when it is started anew, and ``client`` then knows."""
+
+    endpoint: Endpoint
+    client: SessionClient
+    router: trio.MemorySendChannel[RouterInput]
