@@ -30,6 +30,7 @@ from protocols.keeper import Blocked, Ended, Exited, Missed, Report, Resumed, St
 from protocols.kinds import Stream
 from protocols.pane import Pane, WorkerPane
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
+from protocols.session_report import SessionReport
 
 __all__ = ["Notice", "Streamer"]
 
@@ -258,7 +259,7 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane) -> Event:
+    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane | SessionReport) -> Event:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
@@ -271,6 +272,8 @@ class Streamer:
                 return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
             case Missed(stream=stream, offset=offset, lost=lost, why=why):
                 return self._gap(stream, offset, lost, why)
+            case SessionReport():
+                return report.event
             case Pane():
                 return WorkerPane(at=at, worker=worker, attempt=attempt, **_fields(report))
             case _:

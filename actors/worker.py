@@ -141,7 +141,7 @@ class Worker:
             return await self._wait_for(receive)
 
     async def _wait_for(self, answer: trio.MemoryReceiveChannel[Answer]) -> Answer:
-        """What a task adopts, or the server of its session, may take its time to appear: a stop does not wait for it."""
+        """What a task adopts, or the server of its session, may take its time to appear: no stop waits for it."""
         task = self.order.task
         if task.tmux is None and task.prompting is None:
             return await answer.receive()

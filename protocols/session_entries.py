@@ -1,12 +1,14 @@
 """What a session's log holds, entry by entry: each call of its fold, so that the fold comes back by them alone."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from protocols.opencode import Envelope, Snapshot
 
-__all__ = ["Aborted", "Begun", "Entry", "Happened", "Prompted", "Reconciled", "Uncertain", "decode_log", "encode_entry"]
+__all__ = ["Aborted", "Begun", "Entry", "Forsaken", "Happened", "Prompted", "Reconciled", "Refused", "Uncertain"]
+
+_TEXTS = ("status", "messages", "children", "permissions", "questions", "todos")
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -39,6 +41,15 @@ class Happened(_Entry, frozen=True, kw_only=True, tag="event"):
     event: msgspec.Raw
     """``{id, type, properties}``"""
 
+    @classmethod
+    def of(cls, event: Envelope, at: float) -> "Happened":
+        payload = msgspec.Raw(event.payload)
+        return cls(at=at, session=event.session, parent=event.parent, directory=event.directory, event=payload)
+
+    def envelope(self) -> Envelope:
+        known = _identity.decode(self.event)
+        return Envelope(known.id, known.type, self.directory, self.session, self.parent, bytes(self.event), self.at)
+
 
 class Reconciled(_Entry, frozen=True, kw_only=True, tag="snapshot"):
     """What the server said when it was asked, where that was news."""
@@ -46,12 +57,21 @@ class Reconciled(_Entry, frozen=True, kw_only=True, tag="snapshot"):
     session: str
     asked_at: float
     known: bool = True
-    status: msgspec.Raw = msgspec.Raw()
-    messages: msgspec.Raw = msgspec.Raw()
-    children: msgspec.Raw = msgspec.Raw()
-    permissions: msgspec.Raw = msgspec.Raw()
-    questions: msgspec.Raw = msgspec.Raw()
-    todos: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw
+    messages: msgspec.Raw
+    children: msgspec.Raw
+    permissions: msgspec.Raw
+    questions: msgspec.Raw
+    todos: msgspec.Raw
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, at: float) -> "Reconciled":
+        texts: dict[str, Any] = {name: msgspec.Raw(getattr(snapshot, name) or b"null") for name in _TEXTS}
+        return cls(at=at, session=snapshot.session, asked_at=snapshot.at, known=snapshot.known, **texts)
+
+    def snapshot(self) -> Snapshot:
+        texts = {name: b"" if (text := bytes(getattr(self, name))) == b"null" else text for name in _TEXTS}
+        return Snapshot(session=self.session, at=self.asked_at, known=self.known, **texts)
 
 
 class Uncertain(_Entry, frozen=True, kw_only=True, tag="gap"):
@@ -87,53 +107,4 @@ class _Identity(msgspec.Struct):
     type: str = ""
 
 
-class _Log(msgspec.Struct):
-    events: list[Entry]
-
-
-_encoder = msgspec.json.Encoder()
-_log: msgspec.json.Decoder[_Log] = msgspec.json.Decoder(_Log)
 _identity: msgspec.json.Decoder[_Identity] = msgspec.json.Decoder(_Identity)
-
-
-def encode_entry(entry: Entry) -> bytes:
-    """One JSON object."""
-    return _encoder.encode(entry)
-
-
-def decode_log(data: bytes) -> list[Entry]:
-    """All entries of a log. Raise ``msgspec.MsgspecError`` for what is none."""
-    return _log.decode(data).events
-
-
-def happened(event: Envelope, at: float) -> Happened:
-    return Happened(
-        at=at,
-        session=event.session,
-        parent=event.parent,
-        directory=event.directory,
-        event=msgspec.Raw(event.payload),
-    )
-
-
-def envelope_of(entry: Happened) -> Envelope:
-    known = _identity.decode(entry.event)
-    return Envelope(known.id, known.type, entry.directory, entry.session, entry.parent, bytes(entry.event))
-
-
-def reconciled(snapshot: Snapshot, at: float) -> Reconciled:
-    texts = {name: msgspec.Raw(getattr(snapshot, name) or b"null") for name in _TEXTS}
-    return Reconciled(at=at, session=snapshot.session, asked_at=snapshot.at, known=snapshot.known, **texts)
-
-
-def snapshot_of(entry: Reconciled) -> Snapshot:
-    texts = {name: _text(getattr(entry, name)) for name in _TEXTS}
-    return Snapshot(session=entry.session, at=entry.asked_at, known=entry.known, **texts)
-
-
-_TEXTS = ("status", "messages", "children", "permissions", "questions", "todos")
-
-
-def _text(raw: msgspec.Raw) -> bytes:
-    text = bytes(raw)
-    return b"" if text == b"null" else text

@@ -113,9 +113,7 @@ def render_status(status: RunStatus, width: int | None) -> str:
             str(line.attempt or ""),
             "" if line.pid is None else str(line.pid),
             "" if line.seconds is None else format_elapsed(line.seconds),
-            format_bytes(_output_of(line))
-            if line.attempt
-            else "",
+            format_bytes(_output_of(line)) if line.attempt else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
             "; ".join(part for part in (_what(line, now), line.gap) if part),
         )
