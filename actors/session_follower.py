@@ -141,7 +141,7 @@ class SessionFollower:
             await self.reports.send(SessionReport(attempt=self.attempt, event=event))
 
     async def write_text(self, data: bytes) -> None:
-        """To the spool. What its disk does not take until somebody has waited long enough for the end is told as lost."""
+        """To the spool. What its disk has not taken at the end of all patience is told as lost."""
         before = self.spool.size
         with self.writing:
             await self.spool.write(data)

@@ -9,7 +9,7 @@ from protocols.bases import WorkerEvent as _WorkerEvent
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 
 __all__ = ["Event", "Record"]
 
@@ -270,6 +270,7 @@ Event: TypeAlias = (
     | WorkerMismatch
     | WorkerGap
     | WorkerPane
+    | WorkerUnclaimed
     | SpoolBlocked
     | SpoolResumed
     | JournalResumed

@@ -4,7 +4,7 @@ from typing import Literal
 
 from protocols.bases import AttemptReport, WorkerEvent
 
-__all__ = ["Pane", "WorkerPane"]
+__all__ = ["Pane", "Unclaimed", "WorkerPane", "WorkerUnclaimed"]
 
 
 class WorkerPane(WorkerEvent, frozen=True, kw_only=True, tag="worker.pane"):
@@ -30,3 +30,18 @@ class Pane(AttemptReport, frozen=True, kw_only=True, tag="pane"):
     adopted: bool
     reading: Literal["control", "polling"]
     why: str = ""
+
+
+class WorkerUnclaimed(WorkerEvent, frozen=True, kw_only=True, tag="worker.unclaimed"):
+    """A session that is what the task adopts, and that no task of the run has. Told once for each."""
+
+    socket: str
+    """As the plan names the server."""
+    name: str
+
+
+class Unclaimed(AttemptReport, frozen=True, kw_only=True, tag="unclaimed"):
+    """The same, by an attempt."""
+
+    socket: str
+    name: str

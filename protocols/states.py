@@ -35,7 +35,7 @@ from protocols.events import (
 )
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import Outcome, Source, Stream, TaskStatus
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
@@ -252,7 +252,7 @@ class RunView:
                 )
             case KeeperLost():
                 self._forget_blocked()  # the next keeper says it again
-            case WorkerMismatch() | WorkerLate() | JournalResumed() | KeeperStarted():
+            case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
                 pass
             case ProcessUnattributed() | ActorFailed() | FleetSwept():
                 pass

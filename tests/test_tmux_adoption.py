@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocols.events import AttemptStarting, WorkerExited, WorkerGap, WorkerStarted
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
 from tests.running import RunningPlan, callboard, running
@@ -108,6 +108,25 @@ def test_a_session_that_appears_later_is_noticed(tmp_path: Path, tmux: Tmux) -> 
 
         assert run.spool("a", stream="terminal") == b"here\r\n"
         assert _sessions(tmux) == ["0", "other"]
+
+
+def test_a_session_that_matches_too_and_that_no_task_has_is_told_once(tmp_path: Path, tmux: Tmux) -> None:
+    _session(tmux, "agent-1", _UNTIL_GO)
+    plan = [_adopts(tmux, name, "agent-*", appear_within='"1m"') for name in ("a", "b")]
+    with running(tmp_path, *plan) as run:
+        run.wait_for(WorkerPane)
+        for number in (2, 3):
+            _session(tmux, f"agent-{number}", _UNTIL_GO)
+        _session(tmux, "other", _UNTIL_GO)
+        told = run.wait_for(WorkerUnclaimed)
+        run.wait_for(WorkerPane, count=2)
+        _session(tmux, "agent-4", _UNTIL_GO)
+        run.wait_for(WorkerUnclaimed, count=2)
+        (run.cwd / "go").touch()
+        run.finish()
+
+        (taken,) = {"agent-2", "agent-3"} - {told.name}
+        assert sorted(event.name for event in run.events(WorkerUnclaimed)) == [told.name, "agent-4"], taken
 
 
 def test_tasks_with_one_pattern_take_a_session_each(tmp_path: Path, tmux: Tmux) -> None:
