@@ -30,7 +30,7 @@ from protocols.session_course import SessionCourse
 from protocols.session_entries import Begun, Entry
 from protocols.session_events import SessionStarted
 from protocols.session_fold import SessionFold
-from protocols.session_prompts import Prompts, ServerClock
+from protocols.session_sending import Prompts, ServerClock
 from protocols.session_requests import Requests
 
 __all__ = ["OpenLease", "SessionWorker"]

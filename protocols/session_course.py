@@ -25,7 +25,7 @@ from protocols.session_entries import (
 )
 from protocols.session_events import SessionEvent, SessionPrompted
 from protocols.session_fold import SessionFold
-from protocols.session_prompts import Prompts
+from protocols.session_sending import Prompts
 from protocols.session_requests import Requests
 
 __all__ = ["SessionCourse"]

@@ -1,146 +1,146 @@
-"""The prompts of one session, one after another: under which id each is sent, and what is known of its way.
+"""The prompts that were sent to a session: which of them the server has, and the one end of each."""
 
-A prompt whose call failed may have arrived all the same. It is never sent again on suspicion: the server is asked, and
-only where it does not have the message it gets it again, under the same id.
-"""
+from dataclasses import dataclass, field
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from protocols.opencode import Snapshot
+from protocols.session_changes import Change, PromptEnded, Tell
+from protocols.session_end import Prompt, answer_to, is_over, pause_of, result
+from protocols.session_events import Outcome, SessionEnded, SessionPrompted
+from protocols.session_life import Life
+from protocols.session_place import Place
+from protocols.session_snapshot import Picture
+from protocols.session_state import Word
 
-import msgspec
+__all__ = ["Prompts"]
 
-from protocols.agents import Prompting
-from protocols.opencode import Envelope, Snapshot
-from protocols.opencode_dialect import make_message_id
-
-__all__ = ["Prompts", "ServerClock"]
-
-_TRIES = 3
-
-
-class _Time(msgspec.Struct):
-    created: float = 0.0
-    completed: float | None = None
-
-
-class _Info(msgspec.Struct):
-    time: _Time | None = None
-
-
-class _Message(msgspec.Struct):
-    info: _Info | None = None
-
-
-class _Event(msgspec.Struct):
-    properties: _Message | None = None
-
-
-_event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
-_messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Message])
+_LONGEST = 2000  # characters of a prompt in a record
+_LAST = 200_000  # characters of an answer
+_SOON = 3.0  # seconds without news, until the server is asked
+_LATER = 5.0  # between two questions
+_UNSEEN = 10.0
 
 
 @dataclass(slots=True)
-class ServerClock:
-    """The last moment that the server itself has told. Ids of its messages sort by its clock, and ours have to, too:
-    with one from a clock that goes ahead it would take its own answer for an older one, and answer for ever."""
-
-    at: float = 0.0
-    """Unix time."""
-
-    def hear(self, event: Envelope) -> None:
-        if event.type != "message.updated":
-            return
-        try:
-            found = _event.decode(event.payload).properties
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return
-        self._take(found)
-
-    def see(self, snapshot: Snapshot) -> None:
-        try:
-            messages = _messages.decode(snapshot.messages)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return
-        for message in messages:
-            self._take(message)
-
-    def _take(self, message: _Message | None) -> None:
-        if message is None or message.info is None or message.info.time is None:
-            return
-        time = message.info.time
-        self.at = max(self.at, max(time.created, time.completed or 0.0) / 1000)
-
-
-@dataclass(slots=True, kw_only=True)
 class Prompts:
-    """Where the prompts of a session stand."""
-
-    prompting: Prompting
-    salt: Callable[[int], bytes]
-    """So many random bytes."""
-    clock: ServerClock
-    number: int = 0
-    """Of those that were begun."""
-    message: str = ""
-    """The id of the last of these."""
-    state: Literal["none", "sending", "doubtful", "accepted", "there"] = "none"
-    """Of the last one: whether the server has it. It may forget what it has accepted and not shown."""
-    doubted_at: float = 0.0
-    tries: int = 0
+    life: Life
+    open: list[Prompt] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    restarted_at: float | None = None
+    _aborted: Outcome | None = None
+    _aborted_at: float = 0.0
+    _count: int = 0
+    _since: float | None = None
+    """When the first of them was made, in milliseconds of the server's clock."""
+    _asked_at: float = 0.0
+    """Of the last snapshot."""
 
     @property
-    def text(self) -> str:
-        return self.prompting.prompts[self.number - 1]
-
-    @property
-    def left(self) -> bool:
-        return self.number < len(self.prompting.prompts)
-
-    def next(self) -> None:
-        """Begin with the next one."""
-        self.number += 1
-        self.message = make_message_id(self.clock.at + 0.001, self.number & 0xFFF, self.salt(14))
-        self.state, self.tries = "sending", 1
-
-    def restore(self, message: str) -> None:
-        """The next one was begun under this id by an earlier callboard, that may not have come to send it."""
-        self.number += 1
-        self.message, self.state, self.tries = message, "doubtful", 1
-
-    def accept(self) -> None:
-        if self.state != "there":
-            self.state = "accepted"
-
-    def arrive(self) -> None:
-        self.state = "there"
-
-    def doubt(self, at: float) -> None:
-        if self.state != "there":
-            self.state, self.doubted_at = "doubtful", at
-
-    def look_up(self, snapshot: Snapshot) -> bool | None:
-        """Whether it is to be sent again, after all; None: it was sent often enough."""
-        if self.state != "doubtful" or snapshot.at < self.doubted_at:
-            return False
-        if f'"{self.message}"'.encode() in snapshot.messages:
-            self.arrive()
-            return False
-        if self.tries >= _TRIES:
+    def doubt_at(self) -> float | None:
+        root = self.life.family.root
+        if not self.open:
             return None
-        self.state, self.tries = "sending", self.tries + 1
-        return True
+        later = self._asked_at + _LATER
+        if all(each.seen_at is None for each in self.open):
+            return max(self.open[0].sent_at + _UNSEEN, later)
+        answer = answer_to(self.open[0], root)
+        said = (answer is not None and answer.is_last_word) or self.life.error is not None
+        if not (said or self._aborted is not None or root.word == "idle" or root.suspected is not None):
+            return None
+        return max(root.news_at + _SOON, self._aborted_at + _SOON, later)
 
-    def body(self) -> bytes:
-        """Of the request. Source: opencode 1.18, ``POST /session/{id}/prompt_async``."""
-        prompting = self.prompting
-        provider, _, model = prompting.model.partition("/")
-        body: dict[str, Any] = {
-            "messageID": self.message,
-            "parts": [{"type": "text", "text": self.text}],
-            "agent": prompting.mode,
-            "model": {"providerID": provider, "modelID": model} if model else None,
-            "system": prompting.system,
-            "tools": prompting.tools,
-        }
-        return msgspec.json.encode({name: value for name, value in body.items() if value})
+    def send(self, message: str, text: str, at: float) -> None:
+        if not self.open:
+            self.life.error = self._aborted = None
+        self._count += 1
+        self.open.append(Prompt(message, text, self._count, at))
+
+    def refuse(self, error: str, code: str, retryable: bool, place: Place) -> list[Change]:
+        unseen = [each for each in self.open if each.seen_at is None]
+        if not unseen:
+            return []
+        ended = PromptEnded(unseen[-1].message, "failed", "", error, code, None, retryable)
+        return self._end(unseen[-1], ended, place)
+
+    def abort(self, outcome: Outcome, at: float) -> None:
+        if self.open and self._aborted is None:
+            self._aborted, self._aborted_at = outcome, at
+
+    def first_of(self, picture: Picture, session: str) -> float | None:
+        """Since when the messages of a session are ours; None: all are."""
+        if not self._count or session != self.life.family.root.id:
+            return None
+        if self._since is None:
+            ours = {each.message for each in self.open}
+            found = [each.info.time.created for each in picture.messages if each.info.id in ours]
+            return min(found, default=float("inf"))
+        return self._since
+
+    def look(self, step: int, place: Place) -> list[Change]:
+        """Something happened."""
+        root, changes = self.life.family.root, list[Change]()
+        for prompt in list(self.open):
+            message = root.messages.get(prompt.message)
+            if prompt.seen_at is None and message is not None:
+                changes += self._see(prompt, message.created, place)
+            if root.deleted:
+                changes += self._conclude(prompt, "deleted", place)
+            elif not self.life.family.working and is_over(prompt, root):
+                changes += self._conclude(prompt, "no-answer", place)
+        return changes
+
+    def judge(self, snapshot: Snapshot, place: Place) -> list[Change]:
+        """A snapshot was taken into account, and what is open may be over though the stream never said so."""
+        root = self.life.family.root
+        if snapshot.session != root.id:
+            return []
+        self._asked_at = max(self._asked_at, snapshot.at)
+        if self.life.family.working or root.news_at > snapshot.at or not any(each.seen_at for each in self.open):
+            return []
+        first = next(each for each in self.open if each.seen_at is not None)
+        word: Word = "busy" if root.works else "idle"
+        answer = answer_to(self.open[-1], root) or answer_to(first, root)
+        restarted = self.restarted_at is not None and first.sent_at < self.restarted_at <= snapshot.at
+        pause = pause_of(word, answer, aborted=self._aborted is not None)
+        if word == "idle" and restarted:
+            pause = 0.0
+        if pause is None or not (pause == 0.0 or root.looks_stuck(word, snapshot.at, pause)):
+            return []
+        return self.conclude("restarted" if restarted else "no-answer", place, only_seen=True)
+
+    def conclude(self, code: str, place: Place, why: str = "", *, only_seen: bool = False) -> list[Change]:
+        """All that is open."""
+        found = [each for each in self.open if each.seen_at is not None or not only_seen]
+        return [change for prompt in found for change in self._conclude(prompt, code, place, why)]
+
+    def _see(self, prompt: Prompt, created: float, place: Place) -> list[Change]:
+        prompt.seen_at, prompt.created = place.at, created
+        self.seen.add(prompt.message)
+        if self._since is None:
+            self._since = created
+        text = prompt.text[:_LONGEST]
+        event = SessionPrompted(**place.fields(), message=prompt.message, number=prompt.number, text=text)
+        return [Tell(event)]
+
+    def _conclude(self, prompt: Prompt, code: str, place: Place, why: str = "") -> list[Change]:
+        root = self.life.family.root
+        answer = answer_to(prompt, root)
+        text = "" if answer is None else self.life.story.texts.answer(answer.id)[-_LAST:]
+        ended = result(prompt, answer, text, aborted=self._aborted, told=self.life.error, lost=code, why=why)
+        return self._end(prompt, ended, place)
+
+    def _end(self, prompt: Prompt, ended: PromptEnded, place: Place) -> list[Change]:
+        self.open.remove(prompt)
+        story = self.life.story
+        changes = [*story.rest(place), *story.end(ended, place)]
+        if not self.open:
+            changes += story.asks.withdraw(place)
+        event = SessionEnded(
+            **place.fields(),
+            message=ended.message,
+            outcome=ended.outcome,
+            error=ended.error,
+            code=ended.code,
+            status=ended.status,
+            retryable=ended.retryable,
+        )
+        return [*changes, Tell(event), ended]
