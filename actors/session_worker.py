@@ -30,8 +30,8 @@ from protocols.session_course import SessionCourse
 from protocols.session_entries import Begun, Entry
 from protocols.session_events import SessionStarted
 from protocols.session_fold import SessionFold
-from protocols.session_sending import Prompts, ServerClock
 from protocols.session_requests import Requests
+from protocols.session_sending import Prompts, ServerClock
 
 __all__ = ["OpenLease", "SessionWorker"]
 

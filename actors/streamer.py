@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias, get_args
 import trio
 
 from actors.anchor import Anchor
-from actors.report_events import event_of
 from actors.messages import Append, Follow, FollowRequest, Grown, Unfollow
+from actors.report_events import event_of
 from actors.spool_files import open_spools, read_start
 from protocols.events import (
     Event,

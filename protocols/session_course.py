@@ -21,12 +21,13 @@ from protocols.session_entries import (
     Prompted,
     Reconciled,
     Refused,
+    Ticked,
     Uncertain,
 )
-from protocols.session_events import SessionEvent, SessionPrompted
+from protocols.session_events import Outcome, SessionEvent, SessionPrompted
 from protocols.session_fold import SessionFold
-from protocols.session_sending import Prompts
 from protocols.session_requests import Requests
+from protocols.session_sending import Prompts
 
 __all__ = ["SessionCourse"]
 
@@ -71,8 +72,8 @@ class SessionCourse:
     @property
     def due(self) -> float:
         """When to `tick` at the latest."""
-        moments = [self.requests.due, self._lose_at, self._ended_at + _LINGER, self._doubt_at()]
-        return min(moments)
+        text = inf if self.fold.due_at is None else self.fold.due_at
+        return min(text, self.requests.due, self._lose_at, self._ended_at + _LINGER, self._doubt_at())
 
     def begin(self, begun: Begun) -> None:
         self.entries.append(begun)
@@ -140,7 +141,7 @@ class SessionCourse:
             if self._stopping:
                 self._deeds.append(Abort())  # the one before may have come too early
 
-    def stop(self, outcome: str, grace: float, at: float) -> None:
+    def stop(self, outcome: Outcome, grace: float, at: float) -> None:
         """End it: abort, and wait so many seconds for its end. Said again it can only become more urgent."""
         moment = self._moment(at)
         self._lose_at = min(self._lose_at, moment + grace)
@@ -159,6 +160,11 @@ class SessionCourse:
     def tick(self, at: float) -> None:
         """Do what is due."""
         moment = self._moment(at)
+        if text := self.fold.tick(moment):
+            self.entries.append(Ticked(at=moment))
+            self._change(text)
+        if self.over:
+            self._change(self.fold.flush(moment))
         if moment >= self._lose_at and self.end is None:
             entry = Forsaken(at=moment, why="it did not end in time when it was told to")
             self.entries.append(entry)
@@ -248,6 +254,8 @@ class SessionCourse:
                 self._reconcile(entry)
             case Uncertain():
                 self._change(self.fold.miss(self._moment(entry.at), restarted=entry.restarted))
+            case Ticked():
+                self._change(self.fold.tick(self._moment(entry.at)))
             case Aborted():
                 self._abort(entry)
             case Refused():

@@ -5,8 +5,20 @@ from typing import Any, TypeAlias
 import msgspec
 
 from protocols.opencode import Envelope, Snapshot
+from protocols.session_events import Outcome
 
-__all__ = ["Aborted", "Begun", "Entry", "Forsaken", "Happened", "Prompted", "Reconciled", "Refused", "Uncertain"]
+__all__ = [
+    "Aborted",
+    "Begun",
+    "Entry",
+    "Forsaken",
+    "Happened",
+    "Prompted",
+    "Reconciled",
+    "Refused",
+    "Ticked",
+    "Uncertain",
+]
 
 _TEXTS = ("status", "messages", "children", "permissions", "questions", "todos")
 
@@ -81,8 +93,12 @@ class Uncertain(_Entry, frozen=True, kw_only=True, tag="gap"):
     restarted: bool = False
 
 
+class Ticked(_Entry, frozen=True, kw_only=True, tag="tick"):
+    """Text had waited long enough."""
+
+
 class Aborted(_Entry, frozen=True, kw_only=True, tag="abort"):
-    outcome: str
+    outcome: Outcome
 
 
 class Refused(_Entry, frozen=True, kw_only=True, tag="refused"):
@@ -99,7 +115,7 @@ class Forsaken(_Entry, frozen=True, kw_only=True, tag="forsaken"):
     why: str
 
 
-Entry: TypeAlias = Begun | Prompted | Happened | Reconciled | Uncertain | Aborted | Refused | Forsaken
+Entry: TypeAlias = Begun | Prompted | Happened | Reconciled | Uncertain | Ticked | Aborted | Refused | Forsaken
 
 
 class _Identity(msgspec.Struct):

@@ -238,7 +238,10 @@ def _aborted_text(recorder: Recorder) -> None:
 
 def _aborted_retry(recorder: Recorder) -> None:
     recorder.prompt(does.refuse(500, "broken"))
-    while not any(row.get("event", {}).get("properties", {}).get("status", {}).get("type") == "retry" for row in list(recorder.rows)):
+    while not any(
+        row.get("event", {}).get("properties", {}).get("status", {}).get("type") == "retry"
+        for row in list(recorder.rows)
+    ):
         time.sleep(0.05)
     recorder.abort()
     recorder.wait("session.idle")

@@ -19,7 +19,7 @@ SNAPSHOT = Snapshot("ses_1", 3.0, True, b'{"type":"busy"}', b"[]", b"", b"[]", b
 texts = st.text(max_size=20)
 entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Prompted, at=st.just(1.0), message=texts, text=texts),
-    st.builds(Aborted, at=st.just(2.0), outcome=texts),
+    st.builds(Aborted, at=st.just(2.0), outcome=st.just("lost")),
     st.just(Happened.of(EVENT, 5.0)),
     st.just(Reconciled.of(SNAPSHOT, 4.0)),
 )
@@ -61,7 +61,7 @@ def test_it_is_whole_after_each_write_and_a_torn_write_costs_only_itself(
     path.write_bytes(whole[:cut])
 
     again, found = SessionLog.open(path)
-    again.add(Aborted(at=9.0, outcome="x"))
+    again.add(Aborted(at=9.0, outcome="lost"))
     again.close()
 
     written = [msgspec.json.encode(entry) for batch in batches for entry in batch]
@@ -77,7 +77,7 @@ def test_what_a_full_disk_does_not_take_waits_and_what_is_there_stays_whole(
 ) -> None:
     path = tmp_path / "session-log.json"
     log, _ = SessionLog.open(path)
-    log.add(Aborted(at=1.0, outcome="first"))
+    log.add(Aborted(at=1.0, outcome="aborted"))
     log.flush()
     pwrite = os.pwrite
 
@@ -87,10 +87,10 @@ def test_what_a_full_disk_does_not_take_waits_and_what_is_there_stays_whole(
         return pwrite(fd, data, offset)
 
     monkeypatch.setattr(os, "pwrite", refuse)
-    log.add(Aborted(at=2.0, outcome="second"))
+    log.add(Aborted(at=2.0, outcome="timed-out"))
 
     assert not log.flush()
-    assert [entry["outcome"] for entry in json.loads(path.read_text())["events"]] == ["first"]
+    assert [entry["outcome"] for entry in json.loads(path.read_text())["events"]] == ["aborted"]
     monkeypatch.setattr(os, "pwrite", pwrite)
     log.close()
-    assert [entry["outcome"] for entry in json.loads(path.read_text())["events"]] == ["first", "second"]
+    assert [entry["outcome"] for entry in json.loads(path.read_text())["events"]] == ["aborted", "timed-out"]
