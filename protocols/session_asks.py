@@ -32,7 +32,7 @@ class Asks:
         if not self._is_new(told.id):
             return []
         self._waiting[told.id] = _Ask(told.session, place.at, True)
-        call = self.tools.call(told.tool.call)
+        call = self.tools.call(told.session, told.tool.call)
         command, path = told.metadata.get("command"), told.metadata.get("filepath")
         asked = PermissionAsked(
             told.id,

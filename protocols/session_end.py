@@ -44,10 +44,13 @@ def answer_to(prompt: Prompt, session: SessionState) -> Message | None:
     return newest if newest.parent == prompt.message or newest.created > prompt.created else None
 
 
-def is_over(prompt: Prompt, session: SessionState) -> bool:
-    """By what the stream tells: it is idle since its newest answer is complete."""
+def is_over(prompt: Prompt, session: SessionState, *, failed: bool) -> bool:
+    """By what the stream tells: it is idle since its newest answer is complete; or it told an error and rests since
+    then (``failed``) without having begun an answer, as where there is no such model."""
     answer = answer_to(prompt, session)
-    if answer is None or answer.completed_step is None:
+    if answer is None:
+        return failed and prompt.seen_at is not None
+    if answer.completed_step is None:
         return False
     return session.word == "idle" and session.idle_step > answer.completed_step
 

@@ -44,7 +44,14 @@ class Life:
     family: Family
     story: Story
     error: Problem | None = None
-    """Of the session itself, that was told last."""
+    """Of the session itself, that was told last, since it began to work."""
+    error_step: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """It told an error, and rests since then."""
+        root = self.family.root
+        return self.error is not None and root.word == "idle" and root.idle_step > self.error_step
 
     @classmethod
     def of(cls, root: SessionState, *, reasoning: bool) -> "Life":
@@ -79,14 +86,14 @@ class Life:
                 status = _IDLE if isinstance(payload, BecameIdle) else payload.status
                 return self._word(status, state, step, place)
             case ErrorTold() | SessionDeleted() | TodosUpdated():
-                return self._told(payload, state, place)
+                return self._told(payload, state, step, place)
             case SessionCreated() | SessionUpdated():
                 return []
             case _:
                 return self._ask(payload, place)
 
     def _told(
-        self, payload: ErrorTold | SessionDeleted | TodosUpdated, state: SessionState, place: Place
+        self, payload: ErrorTold | SessionDeleted | TodosUpdated, state: SessionState, step: int, place: Place
     ) -> list[Change]:
         own = state is self.family.root
         match payload:
@@ -94,7 +101,7 @@ class Life:
                 error = payload.error or Problem("UnknownError")
                 if not own:
                     return self.story.error(error, place)
-                self.error = error  # its prompt ends with it
+                self.error, self.error_step = error, step  # its prompt ends with it
                 return []
             case SessionDeleted():
                 return self._deleted(state, place)
@@ -141,6 +148,8 @@ class Life:
         worked = state.works
         state.take_word(status, step, place.at, sure=sure)
         changes: list[Change] = []
+        if state.works and not worked and state is self.family.root:
+            self.error = None
         if state.word == "retry":
             changes += self.story.retry(status, place)
         elif state is self.family.root:
@@ -215,8 +224,8 @@ class Life:
                 changes += asks.question(question, self._child_of(place, question.session))
         if picture.permissions is None or picture.questions is None:
             return changes
-        waiting = frozenset(each.id for each in (*picture.permissions, *picture.questions))
-        return [*changes, *asks.withdraw(place, waiting=waiting, before=snapshot.at)]
+        waiting = {each.id for each in picture.permissions} | {each.id for each in picture.questions}
+        return [*changes, *asks.withdraw(place, waiting=frozenset(waiting), before=snapshot.at)]
 
     def _may_wait(self, session: str) -> bool:
         """The server goes on listing those of sessions that ended."""

@@ -84,7 +84,7 @@ class Prompts:
                 changes += self._see(prompt, message.created, place)
             if root.deleted:
                 changes += self._conclude(prompt, "deleted", place)
-            elif not self.life.family.working and is_over(prompt, root):
+            elif not self.life.family.working and is_over(prompt, root, failed=self.life.failed):
                 changes += self._conclude(prompt, "no-answer", place)
         return changes
 

@@ -88,7 +88,7 @@ class Story:
             found |= {"cache_read": tokens.cache.read, "cache_write": tokens.cache.write}
         for name, amount in found.items():
             self._usage[name] = self._usage.get(name, 0) + amount
-        totals = {name: amount if name == "cost" else int(amount) for name, amount in self._usage.items()}
+        totals = {name: round(amount, 9) if name == "cost" else int(amount) for name, amount in self._usage.items()}
         fields = {**place.fields(), **totals, **self.tools.counts}
         return [Tell(SessionUsage(**fields))]
 

@@ -32,8 +32,8 @@ class ToolParts:
     """``tools``, and of these ``commands`` and ``files``."""
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
-    _calls: dict[str, ToolCall] = field(default_factory=dict)
-    """Those that run, by the id of the call."""
+    _calls: dict[tuple[str, str], ToolCall] = field(default_factory=dict)
+    """Those that run, by session and by the id of the call, which is unique only there."""
 
     def take(self, told: Part, place: Place) -> list[Change]:
         state = told.state
@@ -51,9 +51,9 @@ class ToolParts:
             changes.append(self._tell(told, call, state.status, place))
         return [*changes, *([Write(shown)] if shown else [])]
 
-    def call(self, call: str) -> ToolCall | None:
+    def call(self, session: str, call: str) -> ToolCall | None:
         """One that runs, by its id."""
-        return self._calls.get(call)
+        return self._calls.get((session, call))
 
     def doing(self, session: str) -> Doing:
         """What the tools that run mean; empty: none does."""
@@ -67,12 +67,14 @@ class ToolParts:
 
     def _begin(self, told: Part, call: ToolCall, place: Place) -> list[Change]:
         self._running[told.id] = _Running(place.session, call)
-        self._calls[told.call] = call
-        self.counts.update(tools=1, commands=bool(call.command), files=call.changes)
+        self._calls[place.session, told.call] = call
+        self.counts.update(tools=1, commands=int(bool(call.command)), files=int(call.changes))
         shown = "" if call.changes else self._head(told.id, call, place)
         return [*([Write(shown)] if shown else []), self._tell(told, call, "running", place)]
 
     def _head(self, name: str, call: ToolCall, place: Place) -> str:
+        if not call.kind:
+            return ""
         return self.text.add(call.kind, "", place.at, about=call.about, label=place.label, block=name)
 
     def _output(self, name: str, running: _Running, place: Place) -> str:
@@ -86,19 +88,19 @@ class ToolParts:
     def _end(self, told: Part, running: _Running, place: Place) -> str:
         call, name = running.call, told.id
         del self._running[name]
-        self._calls.pop(told.call, None)
+        self._calls.pop((place.session, told.call), None)
         self._ended.add(name)
         shown = self._head(name, call, place) if call.changes else ""
-        shown += self.text.close(_output_of(name), place.at)
-        about = _first_line(call.about)
-        for kind, what in (
-            ("OUTPUT", f"all of it is in {call.elsewhere}" if call.elsewhere else ""),
-            ("EXIT", str(call.code) if call.code else ""),
-            ("ERROR", call.error),
-        ):
-            if what:
-                whose = what if kind != "ERROR" else f"{call.kind.removeprefix('TOOL ').lower()} {about}: {what}"
-                shown += self.text.add(kind, "", place.at, about=whose, label=place.label)
+        output = _output_of(name)
+        shown += self.text.close(output, place.at)
+        about, under = _first_line(call.about), output if running.output else name
+        if call.elsewhere:
+            shown += self.text.add("OUTPUT", "", place.at, about=f"all of it is in {call.elsewhere}", label=place.label)
+        if call.code:
+            shown += self.text.add(f"EXIT {call.code}", "", place.at, about=about, label=place.label, under=under)
+        if call.error:
+            what = f"{told.tool} {about}: {call.error}"
+            shown += self.text.add("ERROR", "", place.at, about=what, label=place.label)
         return shown
 
     def _tell(self, told: Part, call: ToolCall, state: str, place: Place) -> Tell:

@@ -15,6 +15,7 @@ _SHELLS = frozenset(("bash", "shell"))
 _READING = frozenset(("read", "grep", "glob", "list", "ls", "webfetch", "websearch", "codesearch", "lsp"))
 _EDITING = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
 _QUIET = frozenset(("task", "todowrite", "todoread", "question", "read", "skill"))
+_TOLD = frozenset(("todowrite", "todoread", "question"))
 _TEST = re.compile(
     r"\b(?:pytest|unittest|tox|nox|jest|vitest|mocha|rspec|phpunit|ctest"
     r"|(?:go|cargo|npm|make|mvn) (?:run )?(?:test|check))\b"
@@ -28,7 +29,7 @@ class ToolCall(NamedTuple):
     """One call of a tool, as far as its state tells."""
 
     kind: str
-    """Its heading: ``BASH``, ``READ``, ``EDIT``, ``WRITE``, ``TOOL name``."""
+    """Its heading: ``BASH``, ``READ``, ``EDIT``, ``WRITE``, ``TOOL name``; empty where other events tell it."""
     about: str
     doing: Doing
     command: str = ""
@@ -60,7 +61,8 @@ def tool_call(name: str, state: ToolState) -> ToolCall:
     if name == "invalid":
         error, output = output or "an unknown tool, or arguments that are no JSON", ""
     doing: Doing = "reading" if name in _READING else "working"
-    return ToolCall(f"TOOL {name}", _about(state, path), doing, path=path, output=output, error=error)
+    kind = "" if name in _TOLD else f"TOOL {name}"
+    return ToolCall(kind, _about(state, path), doing, path=path, output=output, error=error)
 
 
 def _shell(state: ToolState, error: str) -> ToolCall:

@@ -1,8 +1,8 @@
 """Makes ``tests/recordings/*.jsonl`` again: what the real OpenCode server says in the cases of `CASES`.
 
-Run it as ``python -m tests.record_sessions [NAME …]``. A row is one of ``{"at", "event"}``, ``{"at", "prompt", "text"}``,
-``{"at", "abort"}``, ``{"at", "restarted"}`` and ``{"at", "snapshot"}``, the last of which is what the server says at the
-end; ``at`` in Unix time.
+Run it as ``python -m tests.record_sessions [NAME …]``. A row is one of ``{"at", "event"}``, ``{"at", "prompt",
+"text"}``, ``{"at", "abort"}``, ``{"at", "restarted"}`` and ``{"at", "snapshot"}``, the last of which is what the server
+says at the end; ``at`` in Unix time.
 """
 
 import base64
@@ -252,7 +252,7 @@ def _aborted_parent(recorder: Recorder) -> None:
     while not any("begun\\n" in json.dumps(row.get("event", "")) for row in list(recorder.rows)):
         time.sleep(0.05)
     recorder.abort()
-    recorder.wait("session.idle", 2)
+    recorder.wait("session.idle")
 
 
 def _two(recorder: Recorder) -> None:
