@@ -43,11 +43,18 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """The server is gone for good."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Something else is to be looked at."""
 
 
-FollowedInput: TypeAlias = SessionInput | Sent | Wake
+FollowedInput: TypeAlias = SessionInput | Sent | Gone | Wake
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,10 +80,11 @@ class SessionFollower:
     async def run(self) -> PromptEnded:
         """Return how the last prompt ended. All that it said until then is in the spool and in the log."""
         async with trio.open_nursery() as calls:
-            while not self.course.over:
+            calls.start_soon(self._miss_server)
+            while not self.course.is_over():
                 due = min(self.check(), self.course.due)
                 await self._carry_out(calls)
-                if self.course.over:
+                if self.course.is_over():
                     break
                 await self._receive(due)
                 self.course.tick(self.now())
@@ -85,6 +93,11 @@ class SessionFollower:
         if self.course.end is None:
             raise AssertionError("over without an end")
         return self.course.end
+
+    async def _miss_server(self) -> None:
+        """Nobody starts it again: the session will never end by itself."""
+        await self.lease.given_up.wait()
+        await self.own.send(Gone(self.lease.why()))
 
     async def _receive(self, due: float) -> None:
         """One input, and what else is there."""
@@ -112,6 +125,8 @@ class SessionFollower:
                 course.hear(item, item.at or now)
             case Snapshot():
                 course.see(item, now)
+            case Gone(why=why):
+                course.forsake(why, now)
             case Sent():
                 course.sent(item.message, item.error, item.kind, now)
             case Wake():

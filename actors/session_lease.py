@@ -1,7 +1,7 @@
 """What a session's worker has of its server, as long as it lives there."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import trio
@@ -37,8 +37,12 @@ class SessionClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A place on one server: its address may change when it is started anew, and ``client`` then knows."""
+    """A place on one server, which may come and go meanwhile under the same address."""
 
     endpoint: Endpoint
     client: SessionClient
     router: trio.MemorySendChannel[RouterInput]
+    given_up: trio.Event = field(default_factory=trio.Event)
+    """Set when the server is gone for good."""
+    why: Callable[[], str] = str
+    """Why it is gone then."""

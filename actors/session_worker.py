@@ -35,8 +35,9 @@ from protocols.session_sending import Prompts, ServerClock
 
 __all__ = ["OpenLease", "SessionWorker"]
 
-OpenLease = Callable[[Agent], AbstractAsyncContextManager[Lease]]
-"""A place on a server of this agent, as soon as there is one. Raises `ServerError` or `KeeperError`."""
+OpenLease = Callable[[Agent, str], AbstractAsyncContextManager[Lease]]
+"""A place on a server of this agent, for a session in this directory, as soon as there is one. Raises `ServerError` or
+`KeeperError`."""
 
 _GOODBYE = 5.0
 _NO_INPUT = "a session has no input: nobody can type there"
@@ -119,7 +120,7 @@ class SessionWorker:
         begun = next((entry for entry in entries if isinstance(entry, Begun)), None)
         if request.resume and begun is None:
             raise SpawnError(f"{self.folder}: has no session of attempt {request.attempt}", "unknown-attempt")
-        async with self.open_lease(self.prompting.agent) as lease:
+        async with self.open_lease(self.prompting.agent, self.ask.order.task.cwd) as lease:
             if begun is None:
                 begun = await self._create(lease)
                 entries = ()

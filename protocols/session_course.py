@@ -64,8 +64,7 @@ class SessionCourse:
     _ended_at: float = inf
     _at: float = 0.0
 
-    @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Nothing more is to be waited for."""
         return self.end is not None and self._at >= self._ended_at + _LINGER
 
@@ -76,21 +75,21 @@ class SessionCourse:
         return min(text, self.requests.due, self._lose_at, self._ended_at + _LINGER, self._doubt_at())
 
     def begin(self, begun: Begun) -> None:
-        self.entries.append(begun)
-        self._begin(begun, begun.at)
+        self._record(begun)
 
     def restore(self, entries: Iterable[Entry], at: float) -> None:
         """Go on where an earlier callboard was killed. `texts` then is all that it has written, or was about to; its
         events are recorded already."""
         for entry in entries:
-            self._replay(entry)
+            if isinstance(entry, Prompted):
+                self.prompts.restore(entry.message)
+            self._stopping = self._stopping or isinstance(entry, Aborted)
+            self._change(self._fold(entry))
+            for _ in self.requests.answers(entry.at):
+                pass  # whether it was given, nobody knows: it is given again
         self.events.clear()
-        self._deeds.clear()
-        self.entries.clear()
-        self._deeds.extend(self.requests.again())
-        self._at = max(self._at, at)
-        if self._stopping and self.fold.running:
-            self._deeds.append(Abort())
+        self._deeds = [*self.requests.again(), *([Abort()] if self._stopping and self.fold.running else [])]
+        self._moment(at)
 
     def connect(self, boot: int, at: float) -> None:
         restarted = self._boot is not None and boot != self._boot
@@ -108,22 +107,21 @@ class SessionCourse:
 
     def hear(self, event: Envelope, at: float) -> None:
         """An event of the session, or of one of its children."""
-        entry = Happened.of(event, self._moment(at))
-        self.entries.append(entry)
-        self._apply(entry)
+        self._record(Happened.of(event, self._moment(at)))
 
     def see(self, snapshot: Snapshot, at: float) -> None:
         """What the server says of the session, or of one of its children."""
         entry = Reconciled.of(snapshot, self._moment(at))
-        changed = self._reconcile(entry)
-        if changed or self._news:
+        changes = self._fold(entry)
+        if changes or self._news:
             self.entries.append(entry)
+        self._change(changes)
         if snapshot.session != self.fold.session:
             return
         self._news = False
         again = self.prompts.look_up(snapshot)
         if again is None:
-            self._refuse(Refused(at=self._at, error="the server does not keep what it is sent", code="unsent"))
+            self._record(Refused(at=self._at, error="the server does not keep what it is sent", code="unsent"))
         elif again:
             self._send()
 
@@ -133,7 +131,7 @@ class SessionCourse:
         if message != self.prompts.message or not self.fold.running:
             return
         if kind in _NOT_CARRIED_OUT:
-            self._refuse(Refused(at=moment, error=error, code=kind, retryable=kind == "conflict"))
+            self._record(Refused(at=moment, error=error, code=kind, retryable=kind == "conflict"))
         elif kind is not None:
             self.prompts.doubt(moment)
         else:
@@ -152,23 +150,25 @@ class SessionCourse:
             self._finish(PromptEnded(message="", outcome="aborted", error="stopped before it had a prompt"))
             self._ended_at = -inf
             return
-        entry = Aborted(at=moment, outcome=outcome)
-        self.entries.append(entry)
-        self._abort(entry)
+        self._record(Aborted(at=moment, outcome=outcome))
         self._deeds.append(Abort())
+
+    def forsake(self, why: str, at: float) -> None:
+        """Wait no longer for anything."""
+        if self.end is None:
+            self._record(Forsaken(at=self._moment(at), why=why))
+        if self.end is None:  # no prompt was under way
+            self._finish(PromptEnded(message="", outcome="lost", error=why))
 
     def tick(self, at: float) -> None:
         """Do what is due."""
         moment = self._moment(at)
-        if text := self.fold.tick(moment):
-            self.entries.append(Ticked(at=moment))
-            self._change(text)
-        if self.over:
+        if self.fold.due_at is not None and moment >= self.fold.due_at:
+            self._record(Ticked(at=moment))
+        if self.is_over():
             self._change(self.fold.flush(moment))
         if moment >= self._lose_at and self.end is None:
-            entry = Forsaken(at=moment, why="it did not end in time when it was told to")
-            self.entries.append(entry)
-            self._change(self.fold.lose(entry.why, moment))
+            self.forsake("it did not end in time when it was told to", moment)
         if moment >= self._doubt_at():
             self._looked_at = moment
             self._deeds.append(Look())
@@ -193,81 +193,55 @@ class SessionCourse:
         return self._at
 
     def _miss(self, why: str, at: float, *, restarted: bool = False) -> None:
-        entry = Uncertain(at=self._moment(at), why=why, restarted=restarted)
         self._news = True
         if self.prompts.state == "accepted":
-            self.prompts.doubt(entry.at)
-        self.entries.append(entry)
-        self._change(self.fold.miss(entry.at, restarted=restarted))
+            self.prompts.doubt(self._moment(at))
+        self._record(Uncertain(at=self._moment(at), why=why, restarted=restarted))
 
     def _go_on(self, at: float) -> None:
         """Send the next prompt, where that is possible now."""
         if self.fold.running or self._stopping or self.end is not None or not self._connected:
             return
         self.prompts.next()
-        entry = Prompted(at=self._moment(at), message=self.prompts.message, text=self.prompts.text)
-        self.entries.append(entry)
-        self._change(self.fold.prompt(entry.message, entry.text, entry.at))
+        self._record(Prompted(at=self._moment(at), message=self.prompts.message, text=self.prompts.text))
         self._send()
 
     def _send(self) -> None:
         self._deeds.append(SendPrompt(self.prompts.message, self.prompts.body()))
 
-    def _refuse(self, entry: Refused) -> None:
+    def _record(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self._change(self.fold.refuse(entry.error, entry.at, code=entry.code, retryable=entry.retryable))
+        self._change(self._fold(entry))
 
-    def _abort(self, entry: Aborted) -> None:
-        self._stopping = True
-        self._change(self.fold.abort(entry.at, entry.outcome))
-
-    def _begin(self, entry: Begun, at: float) -> None:
-        self.prompts.clock.at = max(self.prompts.clock.at, entry.created)
-        begun = self.fold.begin(
-            self._moment(at), server=entry.server, directory=entry.directory, title=entry.title, resumed=False
-        )
-        self._change(begun)
-
-    def _apply(self, entry: Happened) -> None:
-        event = entry.envelope()
-        self.prompts.clock.hear(event)
-        self._change(self.fold.apply(event, self._moment(entry.at)))
-
-    def _reconcile(self, entry: Reconciled) -> bool:
-        """Whether that was news."""
-        snapshot = entry.snapshot()
-        self.prompts.clock.see(snapshot)
-        changes = self.fold.reconcile(snapshot, self._moment(entry.at))
-        self._change(changes)
-        return bool(changes)
-
-    def _replay(self, entry: Entry) -> None:
+    def _fold(self, entry: Entry) -> list[Change]:
+        """What it comes to, now or when it is read in the log."""
+        fold, at = self.fold, self._moment(entry.at)
         match entry:
             case Begun():
-                self._begin(entry, entry.at)
+                self.prompts.clock.at = max(self.prompts.clock.at, entry.created)
+                return fold.begin(at, server=entry.server, directory=entry.directory, title=entry.title)
             case Prompted():
-                self.prompts.restore(entry.message)
-                self._change(self.fold.prompt(entry.message, entry.text, self._moment(entry.at)))
+                return fold.prompt(entry.message, entry.text, at)
             case Happened():
-                self._apply(entry)
+                event = entry.envelope()
+                self.prompts.clock.hear(event)
+                return fold.apply(event, at)
             case Reconciled():
-                self._reconcile(entry)
+                snapshot = entry.snapshot()
+                self.prompts.clock.see(snapshot)
+                return fold.reconcile(snapshot, at)
             case Uncertain():
-                self._change(self.fold.miss(self._moment(entry.at), restarted=entry.restarted))
+                return fold.miss(at, restarted=entry.restarted)
             case Ticked():
-                self._change(self.fold.tick(self._moment(entry.at)))
+                return fold.tick(at)
             case Aborted():
-                self._abort(entry)
+                return fold.abort(at, entry.outcome)
             case Refused():
-                self._change(
-                    self.fold.refuse(entry.error, self._moment(entry.at), code=entry.code, retryable=entry.retryable)
-                )
+                return fold.refuse(entry.error, at, code=entry.code, retryable=entry.retryable)
             case Forsaken():
-                self._change(self.fold.lose(entry.why, self._moment(entry.at)))
+                return fold.lose(entry.why, at)
             case _:
                 assert_never(entry)
-        for _ in self.requests.answers(entry.at):
-            pass  # whether it was given, nobody knows: it is given again
 
     def _change(self, changes: Iterable[Change]) -> None:
         for change in changes:
