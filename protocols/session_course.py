@@ -72,7 +72,9 @@ class SessionCourse:
     def due(self) -> float:
         """When to `tick` at the latest."""
         text = inf if self.fold.due_at is None else self.fold.due_at
-        return min(text, self.requests.due, self._lose_at, self._ended_at + _LINGER, self._doubt_at())
+        if self.end is not None:
+            return min(text, self.requests.due, self._ended_at + _LINGER)
+        return min(text, self.requests.due, self._lose_at, self._doubt_at())
 
     def begin(self, begun: Begun) -> None:
         self._record(begun)
@@ -213,7 +215,7 @@ class SessionCourse:
         self.entries.append(entry)
         self._change(self._fold(entry))
 
-    def _fold(self, entry: Entry) -> list[Change]:
+    def _fold(self, entry: Entry) -> list[Change]:  # noqa: PLR0911 - one for each kind of entry
         """What it comes to, now or when it is read in the log."""
         fold, at = self.fold, self._moment(entry.at)
         match entry:
