@@ -69,6 +69,11 @@ class FleetFolder:
         return self.root / "tmux"
 
     @property
+    def servers(self) -> Path:
+        """A folder for each agent server of this fleet."""
+        return self.root / "servers"
+
+    @property
     def control_socket(self) -> Path:
         return self.root / "control.sock"
 
