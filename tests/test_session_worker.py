@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 import trio
 
-from protocols.agents import Agent
-from protocols.session_events import SessionEnded, SessionPrompted
-from tests.model_script import say, script, think
+from protocols.agents import Agent, PermissionRule
+from protocols.keeper import Exited, Stopping
+from protocols.session_events import (
+    SessionChild,
+    SessionEnded,
+    SessionPermission,
+    SessionPrompted,
+    SessionQuestion,
+    SessionStarted,
+    SessionTool,
+)
+from tests.model_script import ask, gate, refuse, run, say, script, spawn, think
 from tests.opencode import OpenCode, open_opencode
 from tests.scripted_model import ScriptedModel, open_model
 from tests.session_desk import SessionDesk, open_desk
