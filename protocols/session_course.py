@@ -32,6 +32,7 @@ from protocols.session_sending import Prompts
 __all__ = ["SessionCourse"]
 
 _LOOK_EVERY = 5.0
+_ABORT_EVERY = 1.0  # one that comes before the server has begun with a prompt does nothing
 _LINGER = 0.3  # after an end the server still tells the final cost, and of an error the same end again
 _NOT_CARRIED_OUT: frozenset[ServerErrorKind] = frozenset(
     ("refused-password", "not-found", "conflict", "bad-request", "too-big")
@@ -60,6 +61,7 @@ class SessionCourse:
     """The next snapshot is kept whatever it says."""
     _stopping: bool = False
     _lose_at: float = inf
+    _abort_at: float = inf
     _looked_at: float = -inf
     _ended_at: float = inf
     _at: float = 0.0
@@ -74,7 +76,7 @@ class SessionCourse:
         text = inf if self.fold.due_at is None else self.fold.due_at
         if self.end is not None:
             return min(text, self.requests.due, self._ended_at + _LINGER)
-        return min(text, self.requests.due, self._lose_at, self._doubt_at())
+        return min(text, self.requests.due, self._lose_at, self._abort_at, self._doubt_at())
 
     def begin(self, begun: Begun) -> None:
         self._record(begun)
@@ -90,8 +92,10 @@ class SessionCourse:
             for _ in self.requests.answers(entry.at):
                 pass  # whether it was given, nobody knows: it is given again
         self.events.clear()
-        self._deeds = [*self.requests.again(), *([Abort()] if self._stopping and self.fold.running else [])]
+        self._deeds = [*self.requests.again()]
         self._moment(at)
+        if self._stopping and self.fold.running:
+            self._abort_at = at
 
     def connect(self, boot: int, at: float) -> None:
         restarted = self._boot is not None and boot != self._boot
@@ -138,8 +142,6 @@ class SessionCourse:
             self.prompts.doubt(moment)
         else:
             self.prompts.accept()
-            if self._stopping:
-                self._deeds.append(Abort())  # the one before may have come too early
 
     def stop(self, outcome: Outcome, grace: float, at: float) -> None:
         """End it: abort, and wait so many seconds for its end. Said again it can only become more urgent."""
@@ -153,7 +155,7 @@ class SessionCourse:
             self._ended_at = -inf
             return
         self._record(Aborted(at=moment, outcome=outcome))
-        self._deeds.append(Abort())
+        self._abort_at = moment
 
     def forsake(self, why: str, at: float) -> None:
         """Wait no longer for anything."""
@@ -171,6 +173,9 @@ class SessionCourse:
             self._change(self.fold.flush(moment))
         if moment >= self._lose_at and self.end is None:
             self.forsake("it did not end in time when it was told to", moment)
+        if moment >= self._abort_at and self.end is None:
+            self._abort_at = moment + _ABORT_EVERY
+            self._deeds.append(Abort())
         if moment >= self._doubt_at():
             self._looked_at = moment
             self._deeds.append(Look())
@@ -253,7 +258,7 @@ class SessionCourse:
                 case Tell(event=event):
                     self.events.append(event)
                     if isinstance(event, SessionPrompted) and event.message == self.prompts.message:
-                        self._arrived()
+                        self.prompts.arrive()
                 case PermissionAsked() | QuestionAsked():
                     self.requests.ask(change, self._at)
                 case Withdrawn():
@@ -262,11 +267,6 @@ class SessionCourse:
                     self._finish(change)
                 case _:
                     assert_never(change)
-
-    def _arrived(self) -> None:
-        self.prompts.arrive()
-        if self._stopping:
-            self._deeds.append(Abort())  # the one before may have come too early
 
     def _finish(self, ended: PromptEnded) -> None:
         if ended.outcome == "completed" and self.prompts.left and not self._stopping:
