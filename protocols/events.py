@@ -10,6 +10,7 @@ from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
+from protocols.session_events import ServerOther, SessionEvent
 
 __all__ = ["Event", "Record"]
 
@@ -279,6 +280,8 @@ Event: TypeAlias = (
     | ProcessUnattributed
     | ActorFailed
     | FleetSwept
+    | SessionEvent
+    | ServerOther
 )
 
 
