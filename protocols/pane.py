@@ -16,6 +16,8 @@ class WorkerPane(WorkerEvent, frozen=True, kw_only=True, tag="worker.pane"):
     pane: str
     adopted: bool
     """It was there before, and is somebody else's."""
+    own: bool = False
+    """What runs there is ours to end all the same."""
     reading: Literal["control", "polling"]
     """By a control client, byte for byte; or as a picture that is taken now and then, for the reason ``why``."""
     why: str = ""
@@ -28,6 +30,7 @@ class Pane(AttemptReport, frozen=True, kw_only=True, tag="pane"):
     session: str
     pane: str
     adopted: bool
+    own: bool = False
     reading: Literal["control", "polling"]
     why: str = ""
 

@@ -103,6 +103,12 @@ class AttemptView:
     """What was done about it while it stood still, or could not be done."""
     _stalled: float = 0.0
 
+    @property
+    def is_ours(self) -> bool:
+        """Its processes are ours to end: no session of somebody else's, where not even its terminal is ours."""
+        borrowed = self.source == "tmux" and self.window is None
+        return not borrowed or (self.pane is not None and self.pane.own)
+
     def apply(self, event: _OfAttempt) -> None:
         match event:
             case WorkerStarted():

@@ -1,6 +1,7 @@
 """Somebody else's sessions of tmux: found by name and pattern, read, let go at the end or ended where that is said."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from protocols.events import AttemptStarting, WorkerExited, WorkerGap, WorkerSta
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
-from tests.running import RunningPlan, callboard, running
+from tests.running import CALLBOARD, RunningPlan, callboard, running
 from tests.tmux import Tmux, open_tmux
 
 pytestmark = pytest.mark.deadline(90)
@@ -228,3 +229,40 @@ def test_when_callboard_is_killed_the_session_goes_on_and_nothing_of_ours_holds_
         callboard(tmp_path, "runs")
         assert _exited(run).reason == "lost"
         assert not run.events(WorkerGap)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_next_look_at_a_killed_run_ends_the_session_only_if_it_is_our_own(
+    tmp_path: Path, tmux: Tmux, *, own: bool
+) -> None:
+    pid = _session(tmux, "agent", "exec sleep 1000")
+    with running(tmp_path, _adopts(tmux, "a", "agent", own=str(own).lower())) as run:
+        run.wait_for(WorkerPane, "a")
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        callboard(tmp_path, "runs")
+
+        assert is_alive(pid) is not own
+        assert _exited(run).reason == "lost"
+
+
+def test_a_resumed_run_finds_the_session_that_it_had_and_takes_no_other(tmp_path: Path, tmux: Tmux) -> None:
+    _session(tmux, "agent-2", f"{_UNTIL_GO}; echo two; while [ ! -e seen ]; do sleep 0.02; done; exit 5")
+    with running(tmp_path, _adopts(tmux, "a", "agent-*"), "durable = true\n") as run:
+        pane = run.wait_for(WorkerPane, "a")
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        _session(tmux, "agent-1", "exec sleep 1000")
+
+        resumed = subprocess.Popen([CALLBOARD, "resume", run.fleet.name], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        with resumed:
+            wait_until(lambda: len(run.events(WorkerPane)) == 2)
+            (run.cwd / "go").touch()
+            wait_until(lambda: b"two" in run.spool("a", stream="terminal"))
+            (run.cwd / "seen").touch()
+            assert resumed.wait(30) == 1
+
+        assert {event.pane for event in run.events(WorkerPane)} == {pane.pane}
+        whys = [gap.why for gap in run.events(WorkerGap, "a")]
+        assert any("while callboard was gone" in why for why in whys), whys
+        assert (_exited(run).code, len(run.events(AttemptStarting))) == (5, 1)
