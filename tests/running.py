@@ -253,9 +253,9 @@ def running(
 
 
 @contextmanager
-def resumed(cwd: Path, *options: str) -> Iterator[RunningPlan]:
-    """Go on with the latest run of a folder."""
-    run = RunningPlan(cwd, _start(cwd, ["resume", *options]))
+def resumed(cwd: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningPlan]:
+    """Go on with the latest run of a folder. ``env`` adds to our environment."""
+    run = RunningPlan(cwd, _start(cwd, ["resume", *options], env))
     try:
         yield run
     finally:

@@ -1,16 +1,17 @@
 """Runs whose tasks are sessions on the real OpenCode server, from the command line."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from protocols.events import WorkerExited, WorkerStarted
-from protocols.session_events import SessionEnded
-from tests.model_script import run, say, script
+from protocols.session_events import SessionEnded, SessionStarted, SessionTool
+from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
-from tests.running import running, task
+from tests.running import resumed, running, task
 from tests.scripted_model import ScriptedModel, open_model
 
 pytestmark = pytest.mark.opencode
@@ -32,10 +33,14 @@ def attached(server: OpenCode) -> str:
     return f'[agents.coder]\nattach = "{server.url}"\npassword_env = "SECRET"\n'
 
 
-def managed(model: ScriptedModel, **keys: object) -> str:
+def managed(model: ScriptedModel, home: Path, **keys: object) -> str:
     """A server that callboard starts itself."""
-    said = {"command": [opencode_program()], "env": {"HOME": "HOME_OF_TESTS"}, "config": opencode_config(model.url)}
-    return task("x", [], **said, **keys).replace("[[tasks]]\n", "[agents.coder]\n")
+    home.mkdir(exist_ok=True)
+    env = {"HOME": str(home), "OPENCODE_DISABLE_MODELS_FETCH": "1"}
+    said = {"command": [opencode_program()], "env": env, "config": opencode_config(model.url), **keys}
+    command = said.pop("command")
+    lines = task("x", command, **said).splitlines()  # type: ignore[arg-type]
+    return "\n".join(["[agents.coder]", *lines[2:], ""])
 
 
 def session(name: str, *prompts: str, **keys: object) -> str:
@@ -60,3 +65,57 @@ def test_tasks_with_prompts_run_as_sessions_of_a_server_that_is_there(server: Op
         assert running_plan.events(WorkerExited, "first")[0].session_bytes > 0
         log = running_plan.folder.attempt(running_plan.events(WorkerExited, "first")[0].worker, 1) / "session-log.json"
         assert json.loads(log.read_bytes())["events"]
+
+
+def test_a_server_is_started_for_the_sessions_of_a_run_and_ends_with_it(model: ScriptedModel, tmp_path: Path) -> None:
+    plan = (
+        managed(model, tmp_path / "home"),
+        *(session(f"s{number}", script(run(f"echo {number}"), say(f"I am {number}."))) for number in range(4)),
+    )
+    with running(tmp_path, *plan) as running_plan:
+        running_plan.finish()
+
+        for number in range(4):
+            assert f"I am {number}." in running_plan.spool(f"s{number}", stream="session").decode()
+
+
+def test_a_session_goes_on_while_callboard_is_dead_and_is_taken_up_again(
+    server: OpenCode, model: ScriptedModel, tmp_path: Path
+) -> None:
+    prompts = (script(say("Before."), gate("dead"), say("After.")), script(say("And more.")))
+    plan = (attached(server), session("a", *prompts, durable=True))
+    with running(tmp_path, *plan, env={"SECRET": server.password}) as killed:
+        model.reached("dead")
+        killed.process.kill()
+        killed.wait()
+        model.open("dead")
+        with resumed(tmp_path, env={"SECRET": server.password}) as again:
+            again.finish()
+
+            assert [event.outcome for event in again.events(SessionEnded, "a")] == ["completed", "completed"]
+            (started,) = again.events(SessionStarted, "a")[:1]
+            text = again.spool("a", stream="session").decode()
+            assert "After." in text
+            assert "And more." in text
+            assert len(again.events(WorkerExited, "a")) == 1
+    said = server.ask(f"/session/{started.session}/message")
+    assert [message["info"]["role"] for message in said] == ["user", "assistant", "user", "assistant"]
+
+
+def test_a_prompt_that_fails_fails_its_task_with_the_words_of_the_server(server: OpenCode, tmp_path: Path) -> None:
+    plan = (attached(server), session("a", script(refuse(401, "no such key"))))
+    with running(tmp_path, *plan, env={"SECRET": server.password}) as run_of_it:
+        run_of_it.finish(1)
+
+        assert "no such key" in run_of_it.task("a").reason
+
+
+def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
+    plan = (attached(server), session("a", script(run("sleep 1000"))))
+    with running(tmp_path, *plan, env={"SECRET": server.password}) as stopped:
+        stopped.wait_for(SessionTool, "a")
+        stopped.signal(signal.SIGINT)
+        stopped.finish(130)
+
+        assert [event.outcome for event in stopped.events(SessionEnded, "a")] == ["aborted"]
+        assert stopped.task("a").status == "stopped"
