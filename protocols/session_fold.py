@@ -74,7 +74,8 @@ class SessionFold:
         return [Tell(SessionStarted(**fields, server=server, directory=directory, title=title, resumed=resumed))]
 
     def prompt(self, message: str, text: str, at: float) -> list[Change]:
-        """A prompt is about to be sent under this id (`opencode_dialect.make_message_id`)."""
+        """A prompt is about to be sent under this id (`opencode_dialect.make_message_id`), for the first time or, where
+        the server does not have it, once more."""
         self._prompts.send(message, text, at)
         return []
 
@@ -104,6 +105,7 @@ class SessionFold:
         """Events may be lost from here on: disconnected, connected again, or too many. ``restarted``: it is another
         server process, so what is unfinished in the next snapshot stays so for ever."""
         self._life.story.texts.tear()
+        self._prompts.miss(at)
         if not restarted:
             return []
         self._prompts.restarted_at = at
@@ -123,7 +125,7 @@ class SessionFold:
         self._step += 1
         place = self._place(event.session or self.session, at)
         changes = self._life.apply(payload, self._step, place, event.parent)
-        return [*changes, *self._prompts.look(self._step, self._place(self.session, at))]
+        return [*changes, *self._prompts.look(self._place(self.session, at))]
 
     def reconcile(self, snapshot: Snapshot, at: float) -> list[Change]:
         """What the server says of the session or of a child."""
@@ -133,12 +135,13 @@ class SessionFold:
             self.broken += 1
             return []
         self._step += 1
+        self._prompts.ask(snapshot)
         place = self._place(snapshot.session, at, reconciled=True)
         changes = self._life.reconcile(
             snapshot, picture, self._step, place, self._prompts.first_of(picture, place.session)
         )
         place = self._place(self.session, at, reconciled=True)
-        changes += self._prompts.look(self._step, place)
+        changes += self._prompts.look(place)
         return [*changes, *self._prompts.judge(snapshot, place)]
 
     def _place(self, session: str, at: float, *, reconciled: bool = False) -> Place:

@@ -33,6 +33,8 @@ class Prompts:
     """When the first of them was made, in milliseconds of the server's clock."""
     _asked_at: float = 0.0
     """Of the last snapshot."""
+    _missed_at: float | None = None
+    """Events may have been lost, and no snapshot was asked for since then."""
 
     @property
     def doubt_at(self) -> float | None:
@@ -40,6 +42,8 @@ class Prompts:
         if not self.open:
             return None
         later = self._asked_at + _LATER
+        if self._missed_at is not None:
+            return max(self._missed_at, later)
         if all(each.seen_at is None for each in self.open):
             return max(self.open[0].sent_at + _UNSEEN, later)
         answer = answer_to(self.open[0], root)
@@ -51,6 +55,10 @@ class Prompts:
     def send(self, message: str, text: str, at: float) -> None:
         if not self.open:
             self.life.error = self._aborted = None
+        for prompt in self.open:
+            if prompt.message == message:  # it is sent once more
+                prompt.sent_at = at
+                return
         self._count += 1
         self.open.append(Prompt(message, text, self._count, at))
 
@@ -65,6 +73,11 @@ class Prompts:
         if self.open and self._aborted is None:
             self._aborted, self._aborted_at = outcome, at
 
+    def miss(self, at: float) -> None:
+        """What is known may be too little to say what came out: a snapshot has to tell it."""
+        if self.open:
+            self._missed_at = at
+
     def first_of(self, picture: Picture, session: str) -> float | None:
         """Since when the messages of a session are ours; None: all are."""
         if not self._count or session != self.life.family.root.id:
@@ -75,7 +88,7 @@ class Prompts:
             return min(found, default=float("inf"))
         return self._since
 
-    def look(self, step: int, place: Place) -> list[Change]:
+    def look(self, place: Place) -> list[Change]:
         """Something happened."""
         root, changes = self.life.family.root, list[Change]()
         for prompt in list(self.open):
@@ -84,17 +97,32 @@ class Prompts:
                 changes += self._see(prompt, message.created, place)
             if root.deleted:
                 changes += self._conclude(prompt, "deleted", place)
-            elif not self.life.family.working and is_over(prompt, root, failed=self.life.failed):
+            elif (
+                self._missed_at is None
+                and not self.life.family.working
+                and is_over(prompt, root, failed=self.life.failed)
+            ):
                 changes += self._conclude(prompt, "no-answer", place)
         return changes
+
+    def ask(self, snapshot: Snapshot) -> None:
+        """A snapshot has come."""
+        if snapshot.session == self.life.family.root.id:
+            self._asked_at = max(self._asked_at, snapshot.at)
+            if self._missed_at is not None and snapshot.at >= self._missed_at:
+                self._missed_at = None
 
     def judge(self, snapshot: Snapshot, place: Place) -> list[Change]:
         """A snapshot was taken into account, and what is open may be over though the stream never said so."""
         root = self.life.family.root
         if snapshot.session != root.id:
             return []
-        self._asked_at = max(self._asked_at, snapshot.at)
-        if self.life.family.working or root.news_at > snapshot.at or not any(each.seen_at for each in self.open):
+        if (
+            self._missed_at is not None
+            or self.life.family.working
+            or root.news_at > snapshot.at
+            or not any(each.seen_at for each in self.open)
+        ):
             return []
         first = next(each for each in self.open if each.seen_at is not None)
         word: Word = "busy" if root.works else "idle"
