@@ -22,6 +22,8 @@ class Envelope(NamedTuple):
     """Of a session.created or session.updated: the session that this one is a child of."""
     payload: bytes
     """The JSON text of ``{"id", "type", "properties"}``."""
+    at: float = 0.0
+    """Wall clock, when we had it."""
 
 
 class Snapshot(NamedTuple):
