@@ -79,9 +79,12 @@ class Prompts:
             self._missed_at = at
 
     def first_of(self, picture: Picture, session: str) -> float | None:
-        """Since when the messages of a session are ours; None: all are."""
-        if not self._count or session != self.life.family.root.id:
+        """Since when the messages of a session are ours; None: all are. Where nobody of us prompts, those are that the
+        stream began to tell."""
+        if session != self.life.family.root.id:
             return None
+        if not self._count:
+            return self.life.first_told
         if self._since is None:
             ours = {each.message for each in self.open}
             found = [each.info.time.created for each in picture.messages if each.info.id in ours]
