@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from protocols.opencode import Snapshot
 from protocols.session_changes import Change, PromptEnded, Tell
-from protocols.session_end import Prompt, answer_to, is_over, pause_of, result
+from protocols.session_end import Prompt, answer_to, is_certain, is_over, pause_of, result
 from protocols.session_events import Outcome, SessionEnded, SessionPrompted
 from protocols.session_life import Life
 from protocols.session_place import Place
@@ -47,6 +47,8 @@ class Prompts:
         if all(each.seen_at is None for each in self.open):
             return max(self.open[0].sent_at + _UNSEEN, later)
         answer = answer_to(self.open[0], root)
+        if self._is_over(self.open[0]):
+            return max(root.news_at, later)
         said = (answer is not None and answer.is_last_word) or self.life.error is not None
         if not (said or self._aborted is not None or root.word == "idle" or root.suspected is not None):
             return None
@@ -100,11 +102,7 @@ class Prompts:
                 changes += self._see(prompt, message.created, place)
             if root.deleted:
                 changes += self._conclude(prompt, "deleted", place)
-            elif (
-                self._missed_at is None
-                and not self.life.family.working
-                and is_over(prompt, root, failed=self.life.failed)
-            ):
+            elif self._missed_at is None and self._is_over(prompt) and self._is_certain(prompt):
                 changes += self._conclude(prompt, "no-answer", place)
         return changes
 
@@ -134,6 +132,8 @@ class Prompts:
         pause = pause_of(word, answer, aborted=self._aborted is not None)
         if word == "idle" and restarted:
             pause = 0.0
+        if self._is_over(first):
+            pause = 0.0
         if pause is None or not (pause == 0.0 or root.looks_stuck(word, snapshot.at, pause)):
             return []
         return self.conclude("restarted" if restarted else "no-answer", place, only_seen=True)
@@ -142,6 +142,12 @@ class Prompts:
         """All that is open."""
         found = [each for each in self.open if each.seen_at is not None or not only_seen]
         return [change for prompt in found for change in self._conclude(prompt, code, place, why)]
+
+    def _is_over(self, prompt: Prompt) -> bool:
+        return not self.life.family.working and is_over(prompt, self.life.family.root, failed=self.life.failed)
+
+    def _is_certain(self, prompt: Prompt) -> bool:
+        return is_certain(answer_to(prompt, self.life.family.root), aborted=self._aborted is not None)
 
     def _see(self, prompt: Prompt, created: float, place: Place) -> list[Change]:
         prompt.seen_at, prompt.created = place.at, created
