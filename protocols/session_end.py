@@ -12,7 +12,7 @@ from protocols.session_changes import PromptEnded
 from protocols.session_events import Outcome
 from protocols.session_state import Message, SessionState, Word
 
-__all__ = ["BUSY_TOO_LONG", "Prompt", "answer_to", "is_over", "pause_of", "result"]
+__all__ = ["BUSY_TOO_LONG", "Prompt", "answer_to", "is_certain", "is_over", "pause_of", "result"]
 
 _FORERUNNER = 10.0  # seconds; the idle that counts comes 0.1 s after its forerunner
 BUSY_TOO_LONG = (
@@ -53,6 +53,12 @@ def is_over(prompt: Prompt, session: SessionState, *, failed: bool) -> bool:
     if answer.completed_step is None:
         return False
     return session.word == "idle" and session.idle_step > answer.completed_step
+
+
+def is_certain(answer: Message | None, *, aborted: bool) -> bool:
+    """Nothing could follow on the newest answer. Else, as where a permission was rejected, there might be another one
+    of which we have not heard."""
+    return answer is None or answer.is_last_word or aborted
 
 
 def pause_of(word: Word, answer: Message | None, *, aborted: bool) -> float | None:

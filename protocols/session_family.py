@@ -17,6 +17,8 @@ _LABEL = 40
 @dataclass(slots=True)
 class Family:
     root: SessionState
+    name: str = ""
+    """Of the root, in front of its blocks."""
     children: dict[str, SessionState] = field(default_factory=dict)
     _labels: dict[str, str] = field(default_factory=dict)
 
@@ -24,7 +26,7 @@ class Family:
         return self.root if session in ("", self.root.id) else self.children.get(session)
 
     def label(self, session: str) -> str:
-        return self._labels.get(session, "")
+        return self.name if session == self.root.id else self._labels.get(session, "")
 
     def welcome(self, info: SessionInfo, place: Place) -> list[Change]:
         """A session that may be new, or have another title now."""
@@ -51,6 +53,7 @@ class Family:
 
     def _name(self, title: str) -> str:
         name = title.partition(" (@")[0].strip().replace("\n", " ")[:_LABEL] or "child"
+        name = f"{self.name}: {name}" if self.name else name
         known = set(self._labels.values())
         number = next(number for number in range(1, len(known) + 2) if _numbered(name, number) not in known)
         return _numbered(name, number)

@@ -16,12 +16,14 @@ from protocols.opencode import Envelope, Snapshot
 from protocols.opencode_dialect import read_payload
 from protocols.session_changes import Change, Tell
 from protocols.session_events import Outcome, SessionStarted
+from protocols.session_family import Family
 from protocols.session_life import Life
 from protocols.session_place import Place
 from protocols.session_prompts import Prompts
 from protocols.session_snapshot import read_snapshot
 from protocols.session_state import SessionState
-from protocols.session_story import written
+from protocols.session_story import Story, written
+from protocols.session_text import SessionText
 
 __all__ = ["SessionFold"]
 
@@ -37,6 +39,12 @@ class SessionFold:
     attempt: int
     reasoning: bool = True
     """Write what the agent thinks too."""
+    watching: bool = False
+    """Somebody else prompts it: then no prompt's end tells the errors."""
+    label: str = ""
+    """In front of the headings of its blocks; of children with their name behind it."""
+    text: SessionText = field(default_factory=SessionText)
+    """Where several sessions are written to one place, one for all of them."""
     broken: int = 0
     """Events and snapshots that nobody could read. Nothing came of them."""
     _life: Life = field(init=False)
@@ -46,7 +54,8 @@ class SessionFold:
     _known: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._life = Life.of(SessionState(self.session), reasoning=self.reasoning)
+        story = Story(self.reasoning, self.text)
+        self._life = Life(Family(SessionState(self.session), self.label), story, watching=self.watching)
         self._prompts = Prompts(self._life)
 
     @property
@@ -62,7 +71,7 @@ class SessionFold:
     @property
     def due_at(self) -> float | None:
         """When to call `tick`, where nothing comes until then; None: no text waits."""
-        return self._life.story.text.due_at
+        return self.text.due_at
 
     def has(self, message: str) -> bool:
         """The server has shown this prompt of ours."""
@@ -74,7 +83,8 @@ class SessionFold:
         return [Tell(SessionStarted(**fields, server=server, directory=directory, title=title, resumed=resumed))]
 
     def prompt(self, message: str, text: str, at: float) -> list[Change]:
-        """A prompt is about to be sent under this id (`opencode_dialect.make_message_id`)."""
+        """A prompt is about to be sent under this id (`opencode_dialect.make_message_id`), for the first time or, where
+        the server does not have it, once more."""
         self._prompts.send(message, text, at)
         return []
 
@@ -94,16 +104,17 @@ class SessionFold:
 
     def tick(self, at: float) -> list[Change]:
         """Text that has waited long enough."""
-        return written(self._life.story.text.tick(at))
+        return written(self.text.tick(at))
 
     def flush(self, at: float) -> list[Change]:
         """All text that waits, because nothing will come any more."""
-        return written(self._life.story.text.flush(at))
+        return written(self.text.flush(at))
 
     def miss(self, at: float, *, restarted: bool = False) -> list[Change]:
         """Events may be lost from here on: disconnected, connected again, or too many. ``restarted``: it is another
         server process, so what is unfinished in the next snapshot stays so for ever."""
         self._life.story.texts.tear()
+        self._prompts.miss(at)
         if not restarted:
             return []
         self._prompts.restarted_at = at
@@ -123,7 +134,7 @@ class SessionFold:
         self._step += 1
         place = self._place(event.session or self.session, at)
         changes = self._life.apply(payload, self._step, place, event.parent)
-        return [*changes, *self._prompts.look(self._step, self._place(self.session, at))]
+        return [*changes, *self._prompts.look(self._place(self.session, at))]
 
     def reconcile(self, snapshot: Snapshot, at: float) -> list[Change]:
         """What the server says of the session or of a child."""
@@ -133,12 +144,13 @@ class SessionFold:
             self.broken += 1
             return []
         self._step += 1
+        self._prompts.ask(snapshot)
         place = self._place(snapshot.session, at, reconciled=True)
         changes = self._life.reconcile(
             snapshot, picture, self._step, place, self._prompts.first_of(picture, place.session)
         )
         place = self._place(self.session, at, reconciled=True)
-        changes += self._prompts.look(self._step, place)
+        changes += self._prompts.look(place)
         return [*changes, *self._prompts.judge(snapshot, place)]
 
     def _place(self, session: str, at: float, *, reconciled: bool = False) -> Place:

@@ -1,6 +1,7 @@
 """What happens to a session and its children, by events and by snapshots: their states, and the story that is told."""
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import assert_never
 
 from protocols.opencode import Snapshot
@@ -46,16 +47,16 @@ class Life:
     error: Problem | None = None
     """Of the session itself, that was told last, since it began to work."""
     error_step: int = 0
+    watching: bool = False
+    """No prompt's end tells the errors of the session itself."""
+    first_told: float = inf
+    """When the first message was made of which an event told, by the server's clock."""
 
     @property
     def failed(self) -> bool:
         """It told an error, and rests since then."""
         root = self.family.root
         return self.error is not None and root.word == "idle" and root.idle_step > self.error_step
-
-    @classmethod
-    def of(cls, root: SessionState, *, reasoning: bool) -> "Life":
-        return cls(Family(root), Story(reasoning))
 
     def apply(self, payload: Payload, step: int, place: Place, parent: str) -> list[Change]:
         if isinstance(payload, SessionCreated | SessionUpdated):
@@ -99,10 +100,9 @@ class Life:
         match payload:
             case ErrorTold():
                 error = payload.error or Problem("UnknownError")
-                if not own:
-                    return self.story.error(error, place)
-                self.error, self.error_step = error, step  # its prompt ends with it
-                return []
+                if own:
+                    self.error, self.error_step = error, step
+                return [] if own and not self.watching else self.story.error(error, place)
             case SessionDeleted():
                 return self._deleted(state, place)
             case TodosUpdated():
@@ -136,6 +136,8 @@ class Life:
         return self.story.status(state, place, None if told is None else told.part)
 
     def _message(self, info: MessageInfo, state: SessionState, step: int, place: Place) -> list[Change]:
+        if not place.reconciled:
+            self.first_told = min(self.first_told, info.time.created)
         before = state.newest
         message, completed = state.take_message(info, step)
         if before is not None and state.newest is not before:

@@ -23,6 +23,8 @@ class _Part:
     text: str = ""
     torn: bool = False
     """Something of it may be lost: deltas do not follow on what is there."""
+    rested: bool = False
+    """Its block was closed in the midst of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +64,12 @@ class TextParts:
 
     def rest(self, session: str, at: float) -> str:
         """The session rests: nothing of what is open goes on. A part whose end was lost may still be told whole."""
-        names = [name for name, part in self._open.items() if part.session == session]
-        return "".join(self.text.close(name, at) for name in names)
+        shown = ""
+        for name, part in self._open.items():
+            if part.session == session:
+                part.rested = part.rested or bool(part.text)
+                shown += self.text.close(name, at)
+        return shown
 
     def answer(self, message: str) -> str:
         """The text of a message."""
@@ -86,6 +92,7 @@ class TextParts:
         elif known.rstrip() == full.rstrip():  # the server cuts off white space at the end
             shown = ""
         else:  # what was written cannot be taken back: here is all of it
+            part.rested = False
             shown = self.text.close(told.id, at) + self._write(told.id, part, full, at, label)
         if not done:
             return shown
@@ -100,4 +107,5 @@ class TextParts:
     def _write(self, name: str, part: _Part, text: str, at: float, label: str) -> str:
         if not text or (part.kind == "REASONING" and not self.reasoning):
             return ""
-        return self.text.grow(name, part.kind, text, at, label=label)
+        kind = f"{part.kind} continued" if part.rested else part.kind
+        return self.text.grow(name, kind, text, at, label=label)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from protocols.opencode import Snapshot
 from protocols.session_changes import Change, PromptEnded, Tell
-from protocols.session_end import Prompt, answer_to, is_over, pause_of, result
+from protocols.session_end import Prompt, answer_to, is_certain, is_over, pause_of, result
 from protocols.session_events import Outcome, SessionEnded, SessionPrompted
 from protocols.session_life import Life
 from protocols.session_place import Place
@@ -33,6 +33,8 @@ class Prompts:
     """When the first of them was made, in milliseconds of the server's clock."""
     _asked_at: float = 0.0
     """Of the last snapshot."""
+    _missed_at: float | None = None
+    """Events may have been lost, and no snapshot was asked for since then."""
 
     @property
     def doubt_at(self) -> float | None:
@@ -40,9 +42,13 @@ class Prompts:
         if not self.open:
             return None
         later = self._asked_at + _LATER
+        if self._missed_at is not None:
+            return max(self._missed_at, later)
         if all(each.seen_at is None for each in self.open):
             return max(self.open[0].sent_at + _UNSEEN, later)
         answer = answer_to(self.open[0], root)
+        if self._is_over(self.open[0]):
+            return max(root.news_at, later)
         said = (answer is not None and answer.is_last_word) or self.life.error is not None
         if not (said or self._aborted is not None or root.word == "idle" or root.suspected is not None):
             return None
@@ -51,6 +57,10 @@ class Prompts:
     def send(self, message: str, text: str, at: float) -> None:
         if not self.open:
             self.life.error = self._aborted = None
+        for prompt in self.open:
+            if prompt.message == message:  # it is sent once more
+                prompt.sent_at = at
+                return
         self._count += 1
         self.open.append(Prompt(message, text, self._count, at))
 
@@ -65,17 +75,25 @@ class Prompts:
         if self.open and self._aborted is None:
             self._aborted, self._aborted_at = outcome, at
 
+    def miss(self, at: float) -> None:
+        """What is known may be too little to say what came out: a snapshot has to tell it."""
+        if self.open:
+            self._missed_at = at
+
     def first_of(self, picture: Picture, session: str) -> float | None:
-        """Since when the messages of a session are ours; None: all are."""
-        if not self._count or session != self.life.family.root.id:
+        """Since when the messages of a session are ours; None: all are. Where nobody of us prompts, those are that the
+        stream began to tell."""
+        if session != self.life.family.root.id:
             return None
+        if not self._count:
+            return self.life.first_told
         if self._since is None:
             ours = {each.message for each in self.open}
             found = [each.info.time.created for each in picture.messages if each.info.id in ours]
             return min(found, default=float("inf"))
         return self._since
 
-    def look(self, step: int, place: Place) -> list[Change]:
+    def look(self, place: Place) -> list[Change]:
         """Something happened."""
         root, changes = self.life.family.root, list[Change]()
         for prompt in list(self.open):
@@ -84,17 +102,28 @@ class Prompts:
                 changes += self._see(prompt, message.created, place)
             if root.deleted:
                 changes += self._conclude(prompt, "deleted", place)
-            elif not self.life.family.working and is_over(prompt, root, failed=self.life.failed):
+            elif self._missed_at is None and self._is_over(prompt) and self._is_certain(prompt):
                 changes += self._conclude(prompt, "no-answer", place)
         return changes
+
+    def ask(self, snapshot: Snapshot) -> None:
+        """A snapshot has come."""
+        if snapshot.session == self.life.family.root.id:
+            self._asked_at = max(self._asked_at, snapshot.at)
+            if self._missed_at is not None and snapshot.at >= self._missed_at:
+                self._missed_at = None
 
     def judge(self, snapshot: Snapshot, place: Place) -> list[Change]:
         """A snapshot was taken into account, and what is open may be over though the stream never said so."""
         root = self.life.family.root
         if snapshot.session != root.id:
             return []
-        self._asked_at = max(self._asked_at, snapshot.at)
-        if self.life.family.working or root.news_at > snapshot.at or not any(each.seen_at for each in self.open):
+        if (
+            self._missed_at is not None
+            or self.life.family.working
+            or root.news_at > snapshot.at
+            or not any(each.seen_at for each in self.open)
+        ):
             return []
         first = next(each for each in self.open if each.seen_at is not None)
         word: Word = "busy" if root.works else "idle"
@@ -102,6 +131,8 @@ class Prompts:
         restarted = self.restarted_at is not None and first.sent_at < self.restarted_at <= snapshot.at
         pause = pause_of(word, answer, aborted=self._aborted is not None)
         if word == "idle" and restarted:
+            pause = 0.0
+        if self._is_over(first):
             pause = 0.0
         if pause is None or not (pause == 0.0 or root.looks_stuck(word, snapshot.at, pause)):
             return []
@@ -111,6 +142,12 @@ class Prompts:
         """All that is open."""
         found = [each for each in self.open if each.seen_at is not None or not only_seen]
         return [change for prompt in found for change in self._conclude(prompt, code, place, why)]
+
+    def _is_over(self, prompt: Prompt) -> bool:
+        return not self.life.family.working and is_over(prompt, self.life.family.root, failed=self.life.failed)
+
+    def _is_certain(self, prompt: Prompt) -> bool:
+        return is_certain(answer_to(prompt, self.life.family.root), aborted=self._aborted is not None)
 
     def _see(self, prompt: Prompt, created: float, place: Place) -> list[Change]:
         prompt.seen_at, prompt.created = place.at, created

@@ -33,7 +33,8 @@ class _Block:
     def heading(self, *, under: bool) -> str:
         label = f"[{self.label}] " if self.label else ""
         about = f" {self.about}" if self.about and not under else ""
-        return f"{label}[{self.kind}{' continued' if self.interrupted else ''}]{about}\n"
+        kind = f"{self.kind.removesuffix(' continued')} continued" if self.interrupted else self.kind
+        return f"{label}[{kind}]{about}\n"
 
     def take(self) -> str:
         text, self.size = "".join(self.waiting), 0
