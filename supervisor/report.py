@@ -14,6 +14,7 @@ from protocols.layout import FleetFolder
 from protocols.states import AttemptView, RunView, TaskView
 from supervisor.files import replace_file
 from supervisor.identity import Identity
+from supervisor.session_use import SessionUse, add_up, session_use
 
 __all__ = ["Report", "build_report", "count_lines", "read_report", "write_report"]
 
@@ -55,6 +56,8 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     """How long it was known to stand still, in all."""
     actions: tuple[str, ...] = ()
     """What was done about that: ``nudged`` and the like."""
+    use: SessionUse | None = None
+    """Of a session on an agent server."""
 
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +82,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     session: StreamReport = _NOTHING
     gaps: int = 0
     swept: int
+    use: SessionUse | None = None
+    """Of all sessions."""
     seconds: float | None
 
 
@@ -182,6 +187,7 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: f
         error=exited.error if exited else "",
         stalled_seconds=round(attempt.stalled_for(last_at), 3),
         actions=list_deeds(attempt.actions),
+        use=session_use(attempt.session),
     )
 
 
@@ -203,6 +209,7 @@ def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: floa
         gaps=sum(attempt.gaps for attempt in attempts),
         swept=sum(len(attempt.swept) for attempt in attempts),
         seconds=seconds,
+        use=add_up(uses) if (uses := [attempt.use for attempt in attempts if attempt.use is not None]) else None,
     )
 
 

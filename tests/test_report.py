@@ -74,6 +74,7 @@ def test_a_report_tells_of_the_run_and_its_totals(fleet: Fleet) -> None:
         "session": StreamReport(bytes=0, lines=0),
         "gaps": 0,
         "swept": 1,
+        "use": None,
         "seconds": 3.0,
     }
     assert [(task.id, task.status, task.reason) for task in report.tasks] == [
