@@ -51,7 +51,7 @@ class _Event(msgspec.Struct):
     """Wrapped or bare."""
 
     directory: str = ""
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = msgspec.Raw(b"")
 
 
 _event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
@@ -62,7 +62,7 @@ def parse_envelope(data: bytes, at: float = 0.0, directory: str = "") -> Envelop
     """One event that came ``at``; ``directory``: that of the stream. Raise `ServerError` where it is none."""
     try:
         event = _event.decode(data)
-        text = data if event.payload is None else bytes(event.payload)
+        text = bytes(event.payload) or data
         payload = _payload.decode(text)
     except msgspec.ValidationError:
         return _leniently(data, at, directory)

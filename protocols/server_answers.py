@@ -4,7 +4,6 @@ Source: opencode 1.18, recorded answers. An unknown path is not refused: the ser
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -60,8 +59,9 @@ def answer_error(where: str, status: int, content_type: str, body: bytes) -> Ser
 
 def plain_url(url: str) -> str:
     """The address without a user and password that stand in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + separator + host.rpartition("@")[2] + slash + path
 
 
 def _said(body: bytes) -> str:
