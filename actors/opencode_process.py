@@ -170,6 +170,7 @@ class OpenCodeProcess:
         port = self.endpoint.url.rpartition(":")[2]
         command = (program, *agent.command[1:], "serve", "--hostname", "127.0.0.1", "--port", port)
         outer, mark = host.environ.get(_MARK), f"{host.fleet}/{self.attempt}"
+        environ = {"OPENCODE_DISABLE_AUTOUPDATE": "1"} | environ  # not while sessions live in it
         environ |= {
             "OPENCODE_CONFIG": str(self.folder / "opencode.json"),
             "OPENCODE_SERVER_PASSWORD": self.endpoint.password,

@@ -22,6 +22,7 @@ _TRIES = 3  # starts in a row that fail: then it is no accident
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY = 60.0  # seconds of life after which an end is an accident of its own
 _PROBE_EVERY = 10.0
+_PROBE = 10.0  # one with 32 new directories at once is busy for seconds
 _FAREWELL = 5.0
 _GRACE = 1.0
 _LOOK = 0.05
@@ -162,7 +163,7 @@ class ManagedServer:
         while trio.current_time() - answered_at < self.stuck_after:
             await trio.sleep(min(_PROBE_EVERY, self.stuck_after / 4))
             try:
-                await client.health()
+                await client.health(min(_PROBE, self.stuck_after / 4))
             except ServerError:
                 continue
             answered_at = trio.current_time()
