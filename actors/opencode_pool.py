@@ -121,9 +121,12 @@ class ServerPool(Generic[T]):
         self._closing.set()
 
     @asynccontextmanager
-    async def lease(self, directory: str) -> AsyncIterator[Lease[T]]:
-        """A place on a server that is ready, for a session in this directory. Raise ServerError if there is none."""
-        place = self._choose()
+    async def lease(self, directory: str, server: str = "") -> AsyncIterator[Lease[T]]:
+        """A place on a server that is ready, for a session in this directory. Raise ServerError if there is none.
+
+        ``server``: the name of the one on which it lives already, since an earlier supervisor; whatever the cap says.
+        """
+        place = self._choose(server)
         place.leases += 1
         try:
             if place.server is not None:
@@ -133,24 +136,27 @@ class ServerPool(Generic[T]):
         finally:
             place.leases -= 1
 
-    def _choose(self) -> _Place[T]:
-        """One with room, else another one."""
+    def _choose(self, server: str) -> _Place[T]:
+        """The one that is meant, or one with room, else another one."""
         agent = self.host.agent
         if self._closing.is_set() or self._nursery is None:
             raise ServerError(f"agent {quote(agent.name)}: its servers are being stopped", "unreachable")
         most = 0 if agent.attach else agent.sessions_per_server
         self._places = [place for place in self._places if not place.given_up.is_set()]
         for place in self._places:
-            if not most or place.leases < most:
+            if place.name == server or (not server and (not most or place.leases < most)):
                 return place
-        place = _Place[T](agent.name) if agent.attach else self._new_place()
+        place = _Place[T](agent.name) if agent.attach else self._new_place(server)
         self._places.append(place)
         self._nursery.start_soon(self._attend if agent.attach else self._manage, place)
         return place
 
-    def _new_place(self) -> _Place[T]:
-        self._count += 1
-        name = f"{self.host.agent.name}-{self._count}"
+    def _new_place(self, name: str) -> _Place[T]:
+        while not name:
+            self._count += 1
+            name = f"{self.host.agent.name}-{self._count}"
+            if any(place.name == name for place in self._places):
+                name = ""
         outbox, states = trio.open_memory_channel[ServerState](_REPORTS)
         folder = self.folder / name
         server = ManagedServer(name=name, host=self.host, folder=folder, outbox=outbox, stuck_after=self.stuck_after)
