@@ -39,6 +39,8 @@ class SessionClient(Protocol):
 class Lease:
     """A place on one server, which may come and go meanwhile under the same address."""
 
+    server: str
+    """What the pool calls it."""
     endpoint: Endpoint
     client: SessionClient
     router: trio.MemorySendChannel[RouterInput]

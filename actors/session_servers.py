@@ -53,13 +53,16 @@ class SessionServers:
     _starting: trio.Lock = field(default_factory=trio.Lock)
 
     @asynccontextmanager
-    async def lease(self, agent: Agent, directory: str) -> AsyncIterator[Lease]:
-        """A place for a session in this directory. Raise ServerError where there is none."""
+    async def lease(self, agent: Agent, directory: str, server: str = "") -> AsyncIterator[Lease]:
+        """A place for a session in this directory. ``server``: the one on which it lives already. Raise ServerError
+        where there is none."""
         async with self._starting:
             pool = await self._pool(agent)
-        async with pool.lease(directory) as place:
+        async with pool.lease(directory, server) as place:
             companion = place.companion
-            yield Lease(place.endpoint, companion.client, companion.router, place.given_up, lambda: place.why)
+            yield Lease(
+                place.server, place.endpoint, companion.client, companion.router, place.given_up, lambda: place.why
+            )
 
     def stop(self) -> None:
         """No session lives any more: end what is ours."""

@@ -35,9 +35,9 @@ from protocols.session_sending import Prompts, ServerClock
 
 __all__ = ["OpenLease", "SessionWorker"]
 
-OpenLease = Callable[[Agent, str], AbstractAsyncContextManager[Lease]]
-"""A place on a server of this agent, for a session in this directory, as soon as there is one. Raises `ServerError` or
-`KeeperError`."""
+OpenLease = Callable[[Agent, str, str], AbstractAsyncContextManager[Lease]]
+"""A place on a server of this agent, for a session in this directory, on the server of this name if there is a name, as
+soon as there is one. Raises `ServerError` or `KeeperError`."""
 
 _GOODBYE = 5.0
 _NO_INPUT = "a session has no input: nobody can type there"
@@ -120,13 +120,14 @@ class SessionWorker:
         begun = next((entry for entry in entries if isinstance(entry, Begun)), None)
         if request.resume and begun is None:
             raise SpawnError(f"{self.folder}: has no session of attempt {request.attempt}", "unknown-attempt")
-        async with self.open_lease(self.prompting.agent, self.ask.order.task.cwd) as lease:
+        agent, place = self.prompting.agent, "" if begun is None else begun.place
+        async with self.open_lease(agent, self.ask.order.task.cwd, place) as lease:
             if begun is None:
                 begun = await self._create(lease)
                 entries = ()
             course = self._course(begun)
             if entries:
-                course.restore(entries, self.now())
+                course.restore(entries, self.now(), boots_hold=not agent.attach)
                 await self._catch_up(course, spool, begun)
             else:
                 course.begin(begun)
@@ -155,6 +156,7 @@ class SessionWorker:
             directory=found.directory or order.task.cwd,
             title=found.title,
             created=found.time.created / 1000,
+            place=lease.server,
         )
 
     def _course(self, begun: Begun) -> SessionCourse:

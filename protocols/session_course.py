@@ -18,6 +18,7 @@ from protocols.session_entries import (
     Entry,
     Forsaken,
     Happened,
+    Joined,
     Prompted,
     Reconciled,
     Refused,
@@ -81,12 +82,14 @@ class SessionCourse:
     def begin(self, begun: Begun) -> None:
         self._record(begun)
 
-    def restore(self, entries: Iterable[Entry], at: float) -> None:
+    def restore(self, entries: Iterable[Entry], at: float, *, boots_hold: bool = False) -> None:
         """Go on where an earlier callboard was killed. `texts` then is all that it has written, or was about to; its
-        events are recorded already."""
+        events are recorded already. ``boots_hold``: the numbers of boots mean the same as they did to that one."""
         for entry in entries:
             if isinstance(entry, Prompted):
                 self.prompts.restore(entry.message)
+            if isinstance(entry, Joined) and boots_hold:
+                self._boot = entry.boot
             self._stopping = self._stopping or isinstance(entry, Aborted)
             self._change(self._fold(entry))
             for _ in self.requests.answers(entry.at):
@@ -99,9 +102,10 @@ class SessionCourse:
 
     def connect(self, boot: int, at: float) -> None:
         restarted = self._boot is not None and boot != self._boot
-        first, self._boot, self._connected = self._boot is None, boot, True
-        if not first or self.prompts.number:
+        self._boot, self._connected = boot, True
+        if self.prompts.number:
             self._miss("connected again", at, restarted=restarted)
+        self._record(Joined(at=self._moment(at), boot=boot))
         self._go_on(at)
 
     def disconnect(self, why: str, at: float) -> None:
@@ -239,6 +243,8 @@ class SessionCourse:
                 return fold.reconcile(snapshot, at)
             case Uncertain():
                 return fold.miss(at, restarted=entry.restarted)
+            case Joined():
+                return []
             case Ticked():
                 return fold.tick(at)
             case Aborted():

@@ -13,6 +13,7 @@ __all__ = [
     "Entry",
     "Forsaken",
     "Happened",
+    "Joined",
     "Prompted",
     "Reconciled",
     "Refused",
@@ -35,6 +36,8 @@ class Begun(_Entry, frozen=True, kw_only=True, tag="session"):
     title: str = ""
     created: float = 0.0
     """Unix time by the clock of the server."""
+    place: str = ""
+    """What the pool calls the server, where it is one of ours."""
 
 
 class Prompted(_Entry, frozen=True, kw_only=True, tag="prompt"):
@@ -93,6 +96,12 @@ class Uncertain(_Entry, frozen=True, kw_only=True, tag="gap"):
     restarted: bool = False
 
 
+class Joined(_Entry, frozen=True, kw_only=True, tag="connected"):
+    """The stream of the server is there."""
+
+    boot: int
+
+
 class Ticked(_Entry, frozen=True, kw_only=True, tag="tick"):
     """Text had waited long enough."""
 
@@ -115,7 +124,7 @@ class Forsaken(_Entry, frozen=True, kw_only=True, tag="forsaken"):
     why: str
 
 
-Entry: TypeAlias = Begun | Prompted | Happened | Reconciled | Uncertain | Ticked | Aborted | Refused | Forsaken
+Entry: TypeAlias = Begun | Prompted | Happened | Reconciled | Uncertain | Joined | Ticked | Aborted | Refused | Forsaken
 
 
 class _Identity(msgspec.Struct):

@@ -169,6 +169,10 @@ class RunningPlan:
             assert time.monotonic() < deadline, f"it never came true: {self.stdout!r} {self.stderr}"
             time.sleep(_PAUSE)
 
+    def marked(self) -> list[Process]:
+        """All living processes of the run, its supervisor left out."""
+        return _marked(self.fleet)
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

@@ -1,20 +1,25 @@
 """Runs whose tasks are sessions on the real OpenCode server, from the command line."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from protocols.events import WorkerExited, WorkerStarted
+from protocols.events import KeeperStarted, WorkerExited, WorkerStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
 from tests.running import resumed, running, task
 from tests.scripted_model import ScriptedModel, open_model
 
-pytestmark = pytest.mark.opencode
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.deadline(120),
+]  # a server takes seconds to start, many on a busy machine
+_SLOW = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,7 @@ def test_a_server_is_started_for_the_sessions_of_a_run_and_ends_with_it(model: S
         *(session(f"s{number}", script(run(f"echo {number}"), say(f"I am {number}."))) for number in range(4)),
     )
     with running(tmp_path, *plan) as running_plan:
+        running_plan.process.wait(_SLOW)
         running_plan.finish()
 
         for number in range(4):
@@ -119,3 +125,42 @@ def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
 
         assert [event.outcome for event in stopped.events(SessionEnded, "a")] == ["aborted"]
         assert stopped.task("a").status == "stopped"
+
+
+def test_a_server_of_ours_goes_on_without_callboard_where_its_sessions_are_durable(
+    model: ScriptedModel, tmp_path: Path
+) -> None:
+    prompt = script(say("Before."), gate("alone"), run("echo made > made"), say("After."))
+    plan = (managed(model, tmp_path / "home"), session("a", prompt, durable=True))
+    with running(tmp_path, *plan) as killed:
+        model.reached("alone")
+        killed.process.kill()
+        killed.wait()
+        model.open("alone")
+        with resumed(tmp_path) as again:
+            again.process.wait(_SLOW)
+            again.finish()
+
+            assert [event.outcome for event in again.events(SessionEnded, "a")] == ["completed"]
+            assert "After." in again.spool("a", stream="session").decode()
+            assert (tmp_path / "made").read_text() == "made\n"
+
+
+def test_a_session_whose_server_was_killed_is_lost_and_tried_again(model: ScriptedModel, tmp_path: Path) -> None:
+    prompt = script(say("Before."), gate("killed"), say("After."))
+    plan = (managed(model, tmp_path / "home"), session("a", prompt, retries=1, backoff="10ms"))
+    with running(tmp_path, *plan) as run_of_it:
+        model.reached("killed")
+        (keeper,) = {record.event.pid for record in run_of_it.records() if isinstance(record.event, KeeperStarted)}
+        (server,) = [each for each in run_of_it.marked() if each.pid != keeper and _is_server(each.pid)]
+        os.kill(server.pid, signal.SIGKILL)
+        model.open("killed")
+        run_of_it.process.wait(_SLOW)
+        run_of_it.finish()
+
+        assert [event.outcome for event in run_of_it.events(SessionEnded, "a")] == ["lost", "completed"]
+        assert [event.reason for event in run_of_it.events(WorkerExited, "a")] == ["lost", "exit"]
+
+
+def _is_server(pid: int) -> bool:
+    return b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
