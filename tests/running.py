@@ -158,9 +158,9 @@ class RunningPlan:
         self.wait_until(is_there)
         return bytes(read)
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
+    def wait_until(self, condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
         """Look again and again while the run lives; its end is the last chance."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             ended = self.process.poll() is not None
             if condition():

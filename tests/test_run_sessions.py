@@ -12,7 +12,7 @@ from protocols.events import KeeperStarted, WorkerExited, WorkerStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
-from tests.running import resumed, running, task
+from tests.running import RunningPlan, resumed, running, task
 from tests.scripted_model import ScriptedModel, open_model
 
 pytestmark = [
@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.deadline(120),
 ]  # a server takes seconds to start, many on a busy machine
 _SLOW = 90.0
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,7 @@ def test_a_server_of_ours_goes_on_without_callboard_where_its_sessions_are_durab
     prompt = script(say("Before."), gate("alone"), run("echo made > made"), say("After."))
     plan = (managed(model, tmp_path / "home"), session("a", prompt, durable=True))
     with running(tmp_path, *plan) as killed:
+        _wait_for_start(killed)
         model.reached("alone")
         killed.process.kill()
         killed.wait()
@@ -150,6 +152,7 @@ def test_a_session_whose_server_was_killed_is_lost_and_tried_again(model: Script
     prompt = script(say("Before."), gate("killed"), say("After."))
     plan = (managed(model, tmp_path / "home"), session("a", prompt, retries=1, backoff="10ms"))
     with running(tmp_path, *plan) as run_of_it:
+        _wait_for_start(run_of_it)
         model.reached("killed")
         (keeper,) = {record.event.pid for record in run_of_it.records() if isinstance(record.event, KeeperStarted)}
         (server,) = [each for each in run_of_it.marked() if each.pid != keeper and _is_server(each.pid)]
@@ -162,5 +165,27 @@ def test_a_session_whose_server_was_killed_is_lost_and_tried_again(model: Script
         assert [event.reason for event in run_of_it.events(WorkerExited, "a")] == ["lost", "exit"]
 
 
+def test_the_plan_that_is_shown_to_users_runs_on_one_server(model: ScriptedModel, tmp_path: Path) -> None:
+    settings = tmp_path / "home" / ".config" / "opencode"
+    settings.mkdir(parents=True)
+    (settings / "opencode.json").write_text(json.dumps(opencode_config(model.url)))
+    folder = Path(opencode_program()).parent
+    env = {"HOME": str(tmp_path / "home"), "PATH": f"{folder}:{os.environ['PATH']}"}
+    with running(tmp_path, (ROOT / "configs" / "opencode.toml").read_text(), env=env) as run_of_it:
+        run_of_it.process.wait(_SLOW)
+        run_of_it.finish()
+
+        assert len({event.server for event in run_of_it.events(SessionStarted)}) == 1
+        ends = run_of_it.events(SessionEnded)
+        assert [event.outcome for event in ends] == ["completed"] * 10
+        assert [event.worker for event in ends[-2:]] == ["summary"] * 2
+        assert b"9 sessions: tools 0" in run_of_it.stdout
+
+
 def _is_server(pid: int) -> bool:
     return b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
+def _wait_for_start(run_of_it: RunningPlan) -> None:
+    """Of its server, which may take longer than a test waits for anything else."""
+    run_of_it.wait_until(lambda: bool(run_of_it.events(SessionStarted)), _SLOW)
