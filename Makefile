@@ -16,7 +16,7 @@ demo: venv ## supervise real work on this checkout: configs/quickstart.toml
 	@$(BIN)/callboard run configs/quickstart.toml
 
 test: venv ## run the tests but the soak
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: venv ## check format, lint and types
 	$(BIN)/ruff format --check

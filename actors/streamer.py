@@ -28,7 +28,7 @@ from protocols.events import (
 from protocols.ids import WorkerId
 from protocols.keeper import Blocked, Ended, Exited, Missed, Report, Resumed, Stopping
 from protocols.kinds import Stream
-from protocols.pane import Pane, WorkerPane
+from protocols.pane import Pane, Unclaimed, WorkerPane, WorkerUnclaimed
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
 
 __all__ = ["Notice", "Streamer"]
@@ -256,7 +256,7 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane) -> Event:
+    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane | Unclaimed) -> Event:
         at, worker, attempt = self.now(), self.worker, self.attempt
         match report:
             case Stopping():
@@ -271,6 +271,8 @@ class Streamer:
                 return self._gap(stream, offset, lost, why)
             case Pane():
                 return WorkerPane(at=at, worker=worker, attempt=attempt, **_fields(report))
+            case Unclaimed(socket=socket, name=name):
+                return WorkerUnclaimed(at=at, worker=worker, attempt=attempt, socket=socket, name=name)
             case _:
                 assert_never(report)
 

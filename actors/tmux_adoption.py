@@ -18,12 +18,14 @@ from actors.tmux_worker import answer_once, open_spool, spawn_error, tell
 from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.keeper import Ended, Interrupt, Stop, Stopping, Write
 from protocols.kinds import EndReason
+from protocols.pane import Unclaimed
 from protocols.plan import Tmux
 from protocols.wording import quote
 
 __all__ = ["TmuxAdoption"]
 
 _LOOK_EVERY = 0.5
+_NOTICE_EVERY = 2.0  # for sessions that match too, and belong to no task
 _SHOWN = 8  # sessions that an error names
 
 
@@ -36,6 +38,8 @@ class TmuxAdoption:
     server: Server
     taken: set[tuple[str, str]]
     """Servers and sessions that other attempts of this fleet have: one attempt has each."""
+    told: set[tuple[str, str]]
+    """Those of which it was told that nobody has them."""
     limiter: trio.CapacityLimiter
     answered: Answer | None = None
     _reader: PaneReader | None = None
@@ -102,14 +106,37 @@ class TmuxAdoption:
         """The id of a session, or what is wrong. Raise TmuxError."""
         if self.ask.request.resume:
             return await self._find_again(server), ""
-        lines = await run_tmux(server, "list-sessions", "-F", "#{session_id} #{session_name}")
-        names = dict(line.split(" ", 1) for line in lines)
+        names = await _sessions(server)
         for session, name in names.items():
-            if fnmatch.fnmatchcase(name, self.tmux.adopt) and (server.flags[1], session) not in self.taken:
+            if self._matches(name) and (server.flags[1], session) not in self.taken:
                 return session, ""
         there = ", ".join(list(names.values())[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
         what = f"no session {quote(self.tmux.adopt)} that is free on the {server}, which has {there}"
         return None, f"{what}; start one, correct tmux.adopt, or raise tmux.appear_within"
+
+    async def _notice(self, server: Server) -> None:
+        """Tell of sessions that nobody takes although they are there for a while."""
+        before: set[str] = set()
+        while True:
+            await trio.sleep(_NOTICE_EVERY)
+            free = await self._free(server)
+            for session in free.keys() & before:
+                self.told.add((server.flags[1], session))
+                socket, attempt = self.tmux.socket, self.ask.request.attempt
+                await tell(self.ask, Unclaimed(attempt=attempt, socket=socket, name=free[session]))
+            before = set(free)
+
+    async def _free(self, server: Server) -> dict[str, str]:
+        """Sessions that match, and that nobody has or was told of, with their names."""
+        try:
+            names = await _sessions(server)
+        except TmuxError:  # the reader says what is wrong
+            return {}
+        known = {session for socket, session in self.taken | self.told if socket == server.flags[1]}
+        return {each: name for each, name in names.items() if each not in known and self._matches(name)}
+
+    def _matches(self, name: str) -> bool:
+        return fnmatch.fnmatchcase(name, self.tmux.adopt)
 
     async def _find_again(self, server: Server) -> str:
         """The session that the attempt had when its callboard was killed. Raise SpawnError."""
@@ -127,6 +154,7 @@ class TmuxAdoption:
             if self.ask.request.resume:
                 await reader.miss("nobody read its pane while callboard was gone")
             await reader.tell_place("control")
+            nursery.start_soon(self._notice, server)
             how = await pane.wait(self._stopped)
             reason = how if self._stop is None or how != "stop" else self._stop.reason
             if how != "exit":
@@ -143,3 +171,9 @@ class TmuxAdoption:
         grace = request.grace if self._stop is None else self._stop.grace
         self._kill_at = min(self._kill_at, trio.current_time() + grace)
         await self.ask.reports.send(Stopping(attempt=request.attempt, reason=reason, grace=grace))
+
+
+async def _sessions(server: Server) -> dict[str, str]:
+    """The names of all sessions, by their ids. Raise TmuxError."""
+    lines = await run_tmux(server, "list-sessions", "-F", "#{session_id} #{session_name}")
+    return dict(line.split(" ", 1) for line in lines)

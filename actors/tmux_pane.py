@@ -162,7 +162,8 @@ async def open_pane(
     """The active pane of a session, read by ``reader`` in the nursery. At the end it is as it was. Raise TmuxError."""
     line = _line_of(await run_tmux(server, "list-panes", "-t", session, "-F", f"#{{pane_active}} {_WHERE}"), "1")
     name, pane, pid, tty, host, socket = line.split(" ", 5)
-    place = Place(socket, name, pane, tty, adopted=True)
+    tmux = ask.order.task.tmux
+    place = Place(socket, name, pane, tty, adopted=True, own=tmux is not None and tmux.own)
     leader = read_process(int(pid))
     if leader is None:
         raise TmuxError(f"{server}: what ran in {session} has just ended", "target")

@@ -42,6 +42,7 @@ class Place:
     pane: str
     tty: str
     adopted: bool = False
+    own: bool = False
 
 
 def marker(attempt: str, word: str) -> bytes:
@@ -228,6 +229,7 @@ class PaneReader:
                 session=place.session,
                 pane=place.pane,
                 adopted=place.adopted,
+                own=place.own,
                 reading=reading,
                 why=why,
             )

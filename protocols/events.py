@@ -9,7 +9,7 @@ from protocols.bases import WorkerEvent as _WorkerEvent
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_events import ServerOther, SessionEvent
 
 __all__ = ["Event", "Record"]
@@ -269,6 +269,7 @@ Event: TypeAlias = (
     | WorkerMismatch
     | WorkerGap
     | WorkerPane
+    | WorkerUnclaimed
     | SpoolBlocked
     | SpoolResumed
     | JournalResumed

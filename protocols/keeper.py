@@ -16,7 +16,7 @@ import msgspec
 from protocols.bases import AttemptReport as _AttemptReport
 from protocols.ids import AttemptId, FleetId
 from protocols.kinds import EndReason, Stream
-from protocols.pane import Pane
+from protocols.pane import Pane, Unclaimed
 from protocols.worker_limits import WorkerLimits
 
 __all__ = ["VERSION", "Message", "Report", "Request"]
@@ -279,6 +279,6 @@ class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed | Pane
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed | Pane | Unclaimed
 """What a source says of one attempt."""
 Message: TypeAlias = Reply | Report | Unattributed

@@ -33,7 +33,7 @@ from protocols.events import (
 from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.liveness_states import State
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.states import RunView
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
@@ -146,8 +146,8 @@ def worker_text(event: Event) -> str | None:
             return f"{event.worker}: {event.detail or event.reason}: {_how(event.grace)}"
         case WorkerMismatch() | WorkerGap():
             return f"{event.worker}: {_mismatch_text(event) if isinstance(event, WorkerMismatch) else gap_text(event)}"
-        case WorkerPane() if event.adopted or event.why:
-            return f"{event.worker}: {_pane(event)}"
+        case WorkerPane() | WorkerUnclaimed():
+            return f"{event.worker}: {text}" if (text := _pane(event)) else None
         case SpoolBlocked() | SpoolResumed():
             return f"{event.worker}: {event.stream} {_spool_text(event)}"
         case _:
@@ -197,7 +197,11 @@ def fleet_text(event: Event) -> str | None:
             return None
 
 
-def _pane(event: WorkerPane) -> str:
+def _pane(event: WorkerPane | WorkerUnclaimed) -> str:
+    if isinstance(event, WorkerUnclaimed):
+        return f"session {event.name} of the tmux server {event.socket} matches too; no task has it"
+    if not event.adopted and not event.why:
+        return ""
     where = f"pane {event.pane} of the tmux server at {event.socket}"
     if event.reading == "polling":
         return f"its {where} is read as a picture now and then: {event.why}"

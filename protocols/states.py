@@ -35,7 +35,7 @@ from protocols.events import (
 )
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import Outcome, Source, Stream, TaskStatus
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_events import ServerOther, SessionEvent, SessionTodos
 from protocols.session_view import SessionView
 
@@ -102,6 +102,12 @@ class AttemptView:
     actions: tuple[WorkerAction, ...] = ()
     """What was done about it while it stood still, or could not be done."""
     _stalled: float = 0.0
+
+    @property
+    def is_ours(self) -> bool:
+        """Its processes are ours to end: no session of somebody else's, where not even its terminal is ours."""
+        borrowed = self.source == "tmux" and self.window is None
+        return not borrowed or (self.pane is not None and self.pane.own)
 
     def apply(self, event: _OfAttempt) -> None:
         match event:
@@ -266,7 +272,7 @@ class RunView:
                 )
             case KeeperLost():
                 self._forget_blocked()  # the next keeper says it again
-            case WorkerMismatch() | WorkerLate() | JournalResumed() | KeeperStarted():
+            case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
                 pass
             case ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther():
                 pass

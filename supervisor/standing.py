@@ -50,7 +50,7 @@ def _dead_status(fleet: Fleet) -> RunStatus:
         return status
     if not fleet.is_detached():
         return msgspec.structs.replace(status, outcome="interrupted")
-    living = {pid for pid, start_ticks in find_leaders(view) if _lives(pid, start_ticks)}
+    living = {pid for pid, start_ticks in find_leaders(view, borrowed=True) if _lives(pid, start_ticks)}
     tasks = tuple(
         line if line.pid is None or line.pid in living else msgspec.structs.replace(line, pid=None, reason=_ENDED)
         for line in status.tasks

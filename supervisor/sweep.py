@@ -120,9 +120,13 @@ def _end_keeper(fleet: Fleet) -> None:
         time.sleep(_PAUSE)
 
 
-def find_leaders(view: RunView) -> list[tuple[int, int]]:
-    """Workers without a recorded end, by pid and start time, where a pid means the same to us."""
-    started = [a.started for task in view.tasks.values() for a in task.attempts if a.started and not a.exited]
+def find_leaders(view: RunView, *, borrowed: bool = False) -> list[tuple[int, int]]:
+    """Workers without a recorded end, by pid and start time, where a pid means the same to us.
+
+    Those that somebody else started, and that are not ours to end, only if they are wanted too (``borrowed``).
+    """
+    attempts = [each for task in view.tasks.values() for each in task.attempts if borrowed or each.is_ours]
+    started = [each.started for each in attempts if each.started and not each.exited]
     return [
         (each.pid, each.start_ticks)
         for each in started

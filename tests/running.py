@@ -144,10 +144,19 @@ class RunningPlan:
         return self.events(kind, name)[count - 1]
 
     def wait_for_output(self, name: str, text: bytes, stream: Stream = "stdout") -> bytes:
-        """The output of the first attempt so far, once ``text`` is in it."""
+        """The output of the first attempt so far, once ``text`` is in it. It may grow faster than anybody reads."""
         path = self.spool_path(name, 1, stream)
-        self.wait_until(lambda: path.exists() and text in path.read_bytes())
-        return path.read_bytes()
+        read = bytearray()
+
+        def is_there() -> bool:
+            if path.exists():
+                with path.open("rb") as file:
+                    file.seek(len(read))
+                    read.extend(file.read(2**20))
+            return text in read
+
+        self.wait_until(is_there)
+        return bytes(read)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Look again and again while the run lives; its end is the last chance."""

@@ -54,7 +54,7 @@ def test_an_attempt_without_an_end_is_open_with_the_bytes_that_are_recorded() ->
 
     (each,) = left.open
     assert (each.task, each.number, each.id, each.told, each.epoch) == (A, 1, attempt_id("a"), True, 2)
-    assert each.covered == {"stdout": 15, "stderr": 2, "terminal": 0, "log": 0}
+    assert each.covered == {"stdout": 15, "stderr": 2, "terminal": 0, "log": 0, "session": 0}
     assert each.seen_at == AT + 9
     assert each.started == started("a")
 

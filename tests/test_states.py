@@ -98,8 +98,11 @@ def test_an_attempt_gets_what_is_said_of_it_and_of_no_other() -> None:
     view = _view(_starting(1), _output(0, 5), _output(5, 2), _starting(2), _output(0, 1, 2, "stderr"), started)
 
     first, second = view.tasks[A].attempts
-    assert (first.output, first.started) == ({"stdout": 7, "stderr": 0, "terminal": 0, "log": 0}, None)
-    assert (second.output, second.started) == ({"stdout": 0, "stderr": 1, "terminal": 0, "log": 0}, started)
+    assert (first.output, first.started) == ({"stdout": 7, "stderr": 0, "terminal": 0, "log": 0, "session": 0}, None)
+    assert (second.output, second.started) == (
+        {"stdout": 0, "stderr": 1, "terminal": 0, "log": 0, "session": 0},
+        started,
+    )
 
 
 def test_what_is_said_of_an_attempt_that_never_began_is_left_aside() -> None:

@@ -1,16 +1,17 @@
 """Somebody else's sessions of tmux: found by name and pattern, read, let go at the end or ended where that is said."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from protocols.events import AttemptStarting, WorkerExited, WorkerGap, WorkerStarted
-from protocols.pane import WorkerPane
+from protocols.pane import WorkerPane, WorkerUnclaimed
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
-from tests.running import RunningPlan, callboard, running
+from tests.running import CALLBOARD, RunningPlan, callboard, running
 from tests.tmux import Tmux, open_tmux
 
 pytestmark = pytest.mark.deadline(90)
@@ -108,6 +109,25 @@ def test_a_session_that_appears_later_is_noticed(tmp_path: Path, tmux: Tmux) -> 
 
         assert run.spool("a", stream="terminal") == b"here\r\n"
         assert _sessions(tmux) == ["0", "other"]
+
+
+def test_a_session_that_matches_too_and_that_no_task_has_is_told_once(tmp_path: Path, tmux: Tmux) -> None:
+    _session(tmux, "agent-1", _UNTIL_GO)
+    plan = [_adopts(tmux, name, "agent-*", appear_within='"1m"') for name in ("a", "b")]
+    with running(tmp_path, *plan) as run:
+        run.wait_for(WorkerPane)
+        for number in (2, 3):
+            _session(tmux, f"agent-{number}", _UNTIL_GO)
+        _session(tmux, "other", _UNTIL_GO)
+        told = run.wait_for(WorkerUnclaimed)
+        run.wait_for(WorkerPane, count=2)
+        _session(tmux, "agent-4", _UNTIL_GO)
+        run.wait_for(WorkerUnclaimed, count=2)
+        (run.cwd / "go").touch()
+        run.finish()
+
+        (taken,) = {"agent-2", "agent-3"} - {told.name}
+        assert sorted(event.name for event in run.events(WorkerUnclaimed)) == [told.name, "agent-4"], taken
 
 
 def test_tasks_with_one_pattern_take_a_session_each(tmp_path: Path, tmux: Tmux) -> None:
@@ -209,3 +229,40 @@ def test_when_callboard_is_killed_the_session_goes_on_and_nothing_of_ours_holds_
         callboard(tmp_path, "runs")
         assert _exited(run).reason == "lost"
         assert not run.events(WorkerGap)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_next_look_at_a_killed_run_ends_the_session_only_if_it_is_our_own(
+    tmp_path: Path, tmux: Tmux, *, own: bool
+) -> None:
+    pid = _session(tmux, "agent", "exec sleep 1000")
+    with running(tmp_path, _adopts(tmux, "a", "agent", own=str(own).lower())) as run:
+        run.wait_for(WorkerPane, "a")
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        callboard(tmp_path, "runs")
+
+        assert is_alive(pid) is not own
+        assert _exited(run).reason == "lost"
+
+
+def test_a_resumed_run_finds_the_session_that_it_had_and_takes_no_other(tmp_path: Path, tmux: Tmux) -> None:
+    _session(tmux, "agent-2", f"{_UNTIL_GO}; echo two; while [ ! -e seen ]; do sleep 0.02; done; exit 5")
+    with running(tmp_path, _adopts(tmux, "a", "agent-*"), "durable = true\n") as run:
+        pane = run.wait_for(WorkerPane, "a")
+        run.signal(signal.SIGKILL)
+        run.process.wait()
+        _session(tmux, "agent-1", "exec sleep 1000")
+
+        resumed = subprocess.Popen([CALLBOARD, "resume", run.fleet.name], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        with resumed:
+            wait_until(lambda: len(run.events(WorkerPane)) == 2)
+            (run.cwd / "go").touch()
+            wait_until(lambda: b"two" in run.spool("a", stream="terminal"))
+            (run.cwd / "seen").touch()
+            assert resumed.wait(30) == 1
+
+        assert {event.pane for event in run.events(WorkerPane)} == {pane.pane}
+        whys = [gap.why for gap in run.events(WorkerGap, "a")]
+        assert any("while callboard was gone" in why for why in whys), whys
+        assert (_exited(run).code, len(run.events(AttemptStarting))) == (5, 1)

@@ -62,6 +62,7 @@ class _Desk:
     servers: trio.Nursery
     environ: Mapping[str, str]
     taken: set[tuple[str, str]] = field(default_factory=set)
+    told: set[tuple[str, str]] = field(default_factory=set)
     others: dict[str, Server] = field(default_factory=dict)
     """Somebody else's, by what the plan calls them."""
     workers: dict[AttemptId, TmuxWorker | TmuxAdoption] = field(default_factory=dict)
@@ -90,7 +91,7 @@ class _Desk:
         if server is None:
             flags = ("-S" if "/" in tmux.socket else "-L", tmux.socket)  # with a slash it is a path
             server = self.others[tmux.socket] = Server(flags, client_environment(self.environ))
-        return TmuxAdoption(ask=ask, tmux=tmux, server=server, taken=self.taken, limiter=self.limiter)
+        return TmuxAdoption(ask=ask, tmux=tmux, server=server, taken=self.taken, told=self.told, limiter=self.limiter)
 
     async def _pass(self, ask: Ask, nursery: trio.Nursery) -> None:
         worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
