@@ -27,7 +27,7 @@ _PAUSE = 0.02
 
 def opencode_program() -> str:
     """The path of the real program; the test is skipped where it is not installed."""
-    return program("opencode", "npm ci --prefix tests/e2e")
+    return program("opencode", "make agents")
 
 
 def free_port() -> int:
