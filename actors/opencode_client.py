@@ -3,8 +3,9 @@
 Source: opencode 1.18, ``GET /doc``. No connection outlives its call, so there is nothing to open, close or find stale.
 """
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +13,7 @@ import httpx
 import msgspec
 import trio
 
+from actors.event_socket import EventSocket
 from actors.session_messages import Endpoint
 from protocols.errors import ServerError
 from protocols.server_answers import answer_error, plain_url
@@ -141,19 +143,29 @@ class OpenCodeClient:
         path = "/global/event" if directory is None else "/event"
         where = f"{self}: GET {path}"
         request = self._request("GET", path, directory or "")
-        with _translated(where, self.deadline), trio.fail_after(self.deadline):
-            response = await self._client.send(request, stream=True)
-        try:
+        async with AsyncExitStack() as stack:
             with _translated(where, self.deadline), trio.fail_after(self.deadline):
-                await _check(where, response, _STREAM)
-            chunks = response.aiter_raw()
-            try:
-                async with aclosing(_told(where, chunks)) as told:
-                    yield told
-            finally:
-                await _abandon(chunks)
-        finally:
-            await _close(response)
+                chunks = await self._socket(request, stack) or await self._response(where, request, stack)
+            yield await stack.enter_async_context(aclosing(_told(where, chunks)))
+
+    async def _socket(self, request: httpx.Request, stack: AsyncExitStack) -> AsyncGenerator[bytes] | None:
+        """The chunks that a socket of our own brings; None where that is not possible."""
+        url = request.url
+        if url.scheme != "http" or url.userinfo:
+            return None
+        opened = await EventSocket.open(url.host, url.port or 80, _written(request, self.endpoint))
+        if opened is None:
+            return None
+        stack.push_async_callback(opened.close)
+        return await stack.enter_async_context(aclosing(opened.chunks()))
+
+    async def _response(self, where: str, request: httpx.Request, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+        response = await self._client.send(request, stream=True)
+        stack.push_async_callback(_close, response)
+        await _check(where, response, _STREAM)
+        chunks = response.aiter_raw()
+        stack.push_async_callback(_abandon, chunks)
+        return chunks
 
     async def _call(
         self,
@@ -237,6 +249,16 @@ async def _told(where: str, chunks: AsyncIterator[bytes]) -> AsyncGenerator[byte
             yield chunk
 
 
+def _written(request: httpx.Request, endpoint: Endpoint) -> bytes:
+    """A request without a body as it goes over the wire."""
+    lines = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    if endpoint.password:
+        known = b64encode(f"{endpoint.user}:{endpoint.password}".encode()).decode()
+        lines.append(f"authorization: Basic {known}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 async def _close(response: httpx.Response) -> None:
     """At once: the socket is thrown away, so nobody is waited for."""
     with trio.CancelScope(shield=True):
@@ -247,12 +269,18 @@ async def _close(response: httpx.Response) -> None:
 def _translated(where: str, deadline: float) -> Iterator[None]:
     try:
         yield
+    except ServerError as exc:
+        if str(exc).startswith(where):
+            raise
+        raise ServerError(f"{where}: {exc}", exc.kind, exc.status) from exc
     except trio.TooSlowError as exc:
         raise ServerError(f"{where}: no answer within {deadline:g} s; it may be busy, or stuck", "late") from exc
     except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
         raise ServerError(f"{where}: {_why(exc)}; is it running, and is this its address?", "unreachable") from exc
     except httpx.HTTPError as exc:
         raise ServerError(f"{where}: {_why(exc)}; it was cut off, or the server ended", "broken") from exc
+    except OSError as exc:
+        raise ServerError(f"{where}: {_why(exc)}; is it running, and is this its address?", "unreachable") from exc
 
 
 def _why(exc: Exception) -> str:

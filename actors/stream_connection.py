@@ -11,7 +11,7 @@ import trio
 from actors.session_messages import Arrived, Connected, RouterInput
 from protocols.errors import ServerError, ServerErrorKind
 from protocols.opencode import Envelope
-from protocols.opencode_envelope import parse_envelope
+from protocols.opencode_envelope import is_copy, parse_envelope
 from protocols.sse import SseParser, TooLong
 
 __all__ = ["Connection", "End", "OpenStream"]
@@ -22,7 +22,7 @@ OpenStream: TypeAlias = Callable[[str | None], AbstractAsyncContextManager[Async
 """`actors.opencode_client.OpenCodeClient.stream`: of a directory, or of all."""
 
 _NOT_PASSED_ON = frozenset({"server.connected", "server.heartbeat", "sync"})
-"""The last are copies, under the ids of the events themselves."""
+"""Copies (``sync``) are under the ids of the events themselves."""
 _STEPS = 25  # the deadline is moved at a 25th of the patience: to move it for each chunk costs more than to parse one
 
 
@@ -95,6 +95,8 @@ class Connection:
         for each in found:
             if isinstance(each, TooLong):
                 self._note(ServerError(str(each), "too-big"))
+                continue
+            if is_copy(each.data):
                 continue
             try:
                 envelope = parse_envelope(each.data, at, directory)

@@ -11,7 +11,7 @@ import msgspec
 from protocols.errors import ServerError
 from protocols.opencode import Envelope
 
-__all__ = ["KNOWN_TYPES", "parse_envelope"]
+__all__ = ["KNOWN_TYPES", "is_copy", "parse_envelope"]
 
 KNOWN_TYPES = frozenset({
     *("session.created", "session.updated", "session.deleted", "session.status", "session.idle", "session.error"),
@@ -24,6 +24,8 @@ KNOWN_TYPES = frozenset({
 """The types that were seen. Any other is passed on as it is."""
 
 _LONGEST = 80
+_WRAPPED = b'"payload":'
+_COPY = b'{"type":"sync",'
 
 
 class _Copy(msgspec.Struct):
@@ -56,6 +58,12 @@ class _Event(msgspec.Struct):
 
 _event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
 _payload: msgspec.json.Decoder[_Payload] = msgspec.json.Decoder(_Payload)
+
+
+def is_copy(data: bytes) -> bool:
+    """It says the same as the event before it, under the same id: a line of the server's own log (``sync``)."""
+    start = data.find(_WRAPPED)
+    return data.startswith(_COPY, start + len(_WRAPPED) if start >= 0 else 0)
 
 
 def parse_envelope(data: bytes, at: float = 0.0, directory: str = "") -> Envelope:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocols.errors import ServerError
 from protocols.opencode import Envelope
-from protocols.opencode_envelope import parse_envelope
+from protocols.opencode_envelope import is_copy, parse_envelope
 
 __all__: list[str] = []
 
@@ -86,3 +86,17 @@ def test_a_large_payload_is_passed_on_byte_for_byte() -> None:
     payload = b'{"id":"e", "type":"message.part.updated","properties":{"sessionID":"s","x":"' + b"y" * 200_000 + b'"}}'
 
     assert parse_envelope(b'{"payload": ' + payload + b"}").payload == payload
+
+
+@pytest.mark.parametrize(
+    ("data", "copy"),
+    [
+        (b'{"directory":"/d","project":"p","payload":{"type":"sync","syncEvent":{}}}', True),
+        (b'{"type":"sync","syncEvent":{}}', True),
+        (b'{"payload":{"id":"e","type":"session.idle","x":{"payload":{"type":"sync","y":1}}}}', False),
+        (b'{"directory":"\\"payload\\":{\\"type\\":\\"sync\\",","payload":{"id":"e","type":"x"}}', False),
+    ],
+)
+def test_copies_of_the_servers_own_log_are_told_by_their_beginning(data: bytes, copy: bool) -> None:
+    assert is_copy(data) is copy
+    assert msgspec.json.decode(data)

@@ -30,7 +30,8 @@ _SESSIONS = [f"ses_{number:026}" for number in range(64)]
 _HERE = Path(__file__).resolve().parent
 _RECORDED = _HERE / "stream.jsonl"
 _SESSION = b"$" * 30
-_INBOX = 256
+_INBOX = 4096
+_COLLECT = 0.005
 _BATCH = 32
 """Events of a chunk, where they come in batches."""
 _PACED, _PAUSE = 2000, 0.002
@@ -130,10 +131,12 @@ async def _route(url: str, folder: Path, total: int, take: Take) -> float:
     ended = _Ended()
     async with trio.open_nursery() as nursery:
         await nursery.start(router.run)
+        inboxes: list[trio.MemoryReceiveChannel[SessionInput]] = []
         for session in _SESSIONS:
             outbox, events = trio.open_memory_channel[SessionInput](_INBOX)
             await to_router.send(Register(session, "/d", outbox))
-            nursery.start_soon(_consume, events, take, ended)
+            inboxes.append(events)
+        nursery.start_soon(_collect, inboxes, take, ended)
         await nursery.start(reader.run)
         await ended.all.wait()
         nursery.cancel_scope.cancel()
@@ -142,20 +145,31 @@ async def _route(url: str, folder: Path, total: int, take: Take) -> float:
     return total / (ended.last - ended.first)
 
 
-async def _consume(inbox: trio.MemoryReceiveChannel[SessionInput], take: Take, ended: _Ended) -> None:
+async def _collect(inboxes: list[trio.MemoryReceiveChannel[SessionInput]], take: Take, ended: _Ended) -> None:
+    """What sessions do with their events is not measured: one task empties the inboxes of all."""
+    while True:
+        for inbox in inboxes:
+            for _ in range(inbox.statistics().current_buffer_used):
+                match inbox.receive_nowait():
+                    case Envelope() as event:
+                        take(event)
+                    case Connected():
+                        ended.first = ended.first or time.perf_counter()
+                    case Disconnected():
+                        ended.last = time.perf_counter()
+                        ended.left -= 1
+                        if not ended.left:
+                            ended.all.set()
+                    case _:
+                        pass
+        await trio.sleep(_COLLECT)
+
+
+async def _consume(inbox: trio.MemoryReceiveChannel[SessionInput], take: Take) -> None:
+    """As a session does it: a task that waits for each event."""
     async for item in inbox:
-        match item:
-            case Envelope():
-                take(item)
-            case Connected():
-                ended.first = ended.first or time.perf_counter()
-            case Disconnected():
-                ended.last = time.perf_counter()
-                ended.left -= 1
-                if not ended.left:
-                    ended.all.set()
-            case _:
-                pass
+        if isinstance(item, Envelope):
+            take(item)
 
 
 async def _bare(url: str, total: int) -> float:
