@@ -53,6 +53,10 @@ class _Place(Generic[T]):
     states: trio.MemoryReceiveChannel[ServerState] | None = None
     """What it says of itself."""
     leases: int = 0
+    empty_since: float = 0.0
+    """On trio's clock, where it has no leases."""
+    leaving: bool = False
+    """Nobody gets a place here any more: it is being stopped."""
     ready: ServerReady | None = None
     companion: list[T] = field(default_factory=list)
     """None yet, or one."""
@@ -102,6 +106,8 @@ class ServerPool(Generic[T]):
     tell: Callable[[ServerState], Awaitable[None]] = _tell_nobody
     """Gets all that is said of all servers, in order for each."""
     stuck_after: float = 120.0
+    idle_after: float = 60.0
+    """Seconds that a server without sessions stays, where there is another one."""
     _places: list[_Place[T]] = field(default_factory=list)
     _count: int = 0
     _nursery: trio.Nursery | None = None
@@ -121,9 +127,12 @@ class ServerPool(Generic[T]):
         self._closing.set()
 
     @asynccontextmanager
-    async def lease(self, directory: str) -> AsyncIterator[Lease[T]]:
-        """A place on a server that is ready, for a session in this directory. Raise ServerError if there is none."""
-        place = self._choose()
+    async def lease(self, directory: str, server: str = "") -> AsyncIterator[Lease[T]]:
+        """A place on a server that is ready, for a session in this directory. Raise ServerError if there is none.
+
+        ``server``: the name of the one on which it lives already, since an earlier supervisor; whatever the cap says.
+        """
+        place = self._choose(server)
         place.leases += 1
         try:
             if place.server is not None:
@@ -132,25 +141,44 @@ class ServerPool(Generic[T]):
             yield Lease(place.name, ready.endpoint, place.companion[0], place.given_up, place)
         finally:
             place.leases -= 1
+            place.empty_since = trio.current_time()
+            if not place.leases and place.server is not None and self._nursery is not None:
+                self._nursery.start_soon(self._rest, place, place.server)
 
-    def _choose(self) -> _Place[T]:
-        """One with room, else another one."""
+    async def _rest(self, place: _Place[T], server: ManagedServer) -> None:
+        """Each takes half a gigabyte and more: one that nobody uses is enough."""
+        with trio.move_on_after(self.idle_after):
+            await self._closing.wait()
+        others = [each for each in self._usable() if each is not place]
+        idle = not place.leases and trio.current_time() >= place.empty_since + self.idle_after
+        if idle and others and not self._closing.is_set():
+            place.leaving = True
+            server.stop()
+
+    def _usable(self) -> list[_Place[T]]:
+        return [place for place in self._places if not place.leaving and not place.given_up.is_set()]
+
+    def _choose(self, server: str) -> _Place[T]:
+        """The one that is meant, or one with room, else another one."""
         agent = self.host.agent
         if self._closing.is_set() or self._nursery is None:
             raise ServerError(f"agent {quote(agent.name)}: its servers are being stopped", "unreachable")
         most = 0 if agent.attach else agent.sessions_per_server
         self._places = [place for place in self._places if not place.given_up.is_set()]
-        for place in self._places:
-            if not most or place.leases < most:
+        for place in self._usable():
+            if place.name == server or (not server and (not most or place.leases < most)):
                 return place
-        place = _Place[T](agent.name) if agent.attach else self._new_place()
+        place = _Place[T](agent.name) if agent.attach else self._new_place(server)
         self._places.append(place)
         self._nursery.start_soon(self._attend if agent.attach else self._manage, place)
         return place
 
-    def _new_place(self) -> _Place[T]:
-        self._count += 1
-        name = f"{self.host.agent.name}-{self._count}"
+    def _new_place(self, name: str) -> _Place[T]:
+        while not name:
+            self._count += 1
+            name = f"{self.host.agent.name}-{self._count}"
+            if any(place.name == name for place in self._places):
+                name = ""
         outbox, states = trio.open_memory_channel[ServerState](_REPORTS)
         folder = self.folder / name
         server = ManagedServer(name=name, host=self.host, folder=folder, outbox=outbox, stuck_after=self.stuck_after)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from actors.opencode_record import write_private
 from actors.opencode_words import exit_text, last_words
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
 from actors.server_messages import ServerCalls
@@ -64,20 +65,23 @@ class OpenCodeProcess:
     endpoint: Endpoint
     folder: Path
     """Of its own: its configuration, its output."""
+    attempt: AttemptId = field(default_factory=lambda: AttemptId(secrets.token_hex(16)))
     pid: int = 0
     ended: trio.Event = field(default_factory=trio.Event)
-    _attempt: AttemptId = field(default_factory=lambda: AttemptId(secrets.token_hex(16)))
     _end: Ended | None = None
     _alive: bool = False
 
-    async def start(self, nursery: trio.Nursery) -> None:
-        """It runs. Raise ServerError. Its watcher lives in the nursery."""
+    async def start(self, nursery: trio.Nursery, *, resume: bool = False) -> None:
+        """It runs. Raise ServerError. Its watcher lives in the nursery.
+
+        ``resume``: it was started by an earlier supervisor, as ``attempt``; nothing is started then.
+        """
         host = self.host
-        request = await trio.to_thread.run_sync(self._request, limiter=host.limiter)
+        request = await trio.to_thread.run_sync(self._request, resume, limiter=host.limiter)
         send, answer = trio.open_memory_channel[Answer](1)
         reports, inbox = trio.open_memory_channel[Report](16)
         with send, answer:
-            await host.keeper.send(AskSpawn(request, send, reports, StartWorker(_task(host.agent), 1, self._attempt)))
+            await host.keeper.send(AskSpawn(request, send, reports, StartWorker(_task(host.agent), 1, self.attempt)))
             answered = await answer.receive()
         if answered.error is not None:
             raise ServerError(f"{self._who}: {answered.error}", "unreachable")
@@ -111,7 +115,7 @@ class OpenCodeProcess:
     async def stop(self, grace: float) -> None:
         """Return when nothing of it is left."""
         if self._alive:
-            await self.host.keeper.send(Ask(Stop(attempt=self._attempt, grace=grace, reason="stop")))
+            await self.host.keeper.send(Ask(Stop(attempt=self.attempt, grace=grace, reason="stop")))
             await self.ended.wait()
 
     async def tell_end(self) -> str:
@@ -147,7 +151,7 @@ class OpenCodeProcess:
                 return f"; its last words: {words}; see {self.folder / name}"
         return f"; it said nothing; see {self.folder}"
 
-    def _request(self) -> Spawn:
+    def _request(self, resume: bool) -> Spawn:
         """In a thread: it writes files. Raise ServerError."""
         host, agent = self.host, self.host.agent
         task = _task(agent)
@@ -160,12 +164,13 @@ class OpenCodeProcess:
             raise ServerError(f"{what}; {advice}", "not-found")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_private(self.folder / "opencode.json", agent.config)
+            write_private(self.folder / "opencode.json", agent.config.encode())
         except OSError as error:
             raise ServerError(f"{self._who}: {error.filename}: {error.strerror}", "unreachable") from error
         port = self.endpoint.url.rpartition(":")[2]
         command = (program, *agent.command[1:], "serve", "--hostname", "127.0.0.1", "--port", port)
-        outer, mark = host.environ.get(_MARK), f"{host.fleet}/{self._attempt}"
+        outer, mark = host.environ.get(_MARK), f"{host.fleet}/{self.attempt}"
+        environ = {"OPENCODE_DISABLE_AUTOUPDATE": "1"} | environ  # not while sessions live in it
         environ |= {
             "OPENCODE_CONFIG": str(self.folder / "opencode.json"),
             "OPENCODE_SERVER_PASSWORD": self.endpoint.password,
@@ -173,7 +178,7 @@ class OpenCodeProcess:
             _MARK: f"{outer}:{mark}" if outer else mark,
         }
         return Spawn(
-            attempt=self._attempt,
+            attempt=self.attempt,
             executable=_os(program),
             argv=tuple(map(_os, command)),
             cwd=_os(self.folder),
@@ -187,18 +192,12 @@ class OpenCodeProcess:
             timeout=None,
             grace=_LINGER,
             linger=_LINGER,
+            resume=resume,
         )
 
 
 def _task(agent: Agent) -> Task:
     return Task(id=TaskId(agent.name), command=agent.command, env=agent.env, pass_env=agent.pass_env)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """It may hold keys of providers."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _read(path: Path) -> bytes:

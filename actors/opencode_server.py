@@ -9,10 +9,12 @@ import msgspec
 import trio
 
 from actors.opencode_process import Host, OpenCodeProcess, free_port
+from actors.opencode_record import ServerRecord, last_boot, read_record, write_record
 from actors.server_messages import ServerGone, ServerReady, ServerState
 from actors.session_messages import Endpoint
 from protocols.backoff import delays
 from protocols.errors import ServerError
+from protocols.wording import quote
 
 __all__ = ["ManagedServer"]
 
@@ -20,6 +22,7 @@ _TRIES = 3  # starts in a row that fail: then it is no accident
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY = 60.0  # seconds of life after which an end is an accident of its own
 _PROBE_EVERY = 10.0
+_PROBE = 10.0  # one with 32 new directories at once is busy for seconds
 _FAREWELL = 5.0
 _GRACE = 1.0
 _LOOK = 0.05
@@ -58,11 +61,13 @@ class ManagedServer:
         """Until it is stopped, or does not come up again and again."""
         task_status.started()
         pauses, failures = _pauses(), 0
+        ever_ready = False
         async with self.outbox.clone() as outbox:
+            left = await self._find_left()
             while True:
-                self.boot += 1
                 began = trio.current_time()
-                why, was_ready = await self._live(outbox)
+                why, was_ready = await self._live(outbox, left)
+                left, ever_ready = None, ever_ready or was_ready
                 failures = 0 if was_ready else failures + 1
                 if trio.current_time() - began > _STEADY:
                     pauses = _pauses()
@@ -71,20 +76,38 @@ class ManagedServer:
                 await outbox.send(ServerGone(self.name, self.boot, str(why), again_in))
                 if again_in is None:
                     return
-                if not was_ready and self.boot == failures:
+                if not ever_ready:
                     self._endpoint = _new_endpoint()  # nobody knows the old one, and its port may be somebody else's
                 with trio.move_on_after(again_in):
                     await self._stopping.wait()
 
-    async def _live(self, outbox: trio.MemorySendChannel[ServerState]) -> tuple[ServerError, bool]:
-        """One process from its start to its end: why it is gone, and whether it ever was ready."""
+    async def _find_left(self) -> ServerRecord | None:
+        """A process that an earlier supervisor has started, and that answers."""
+        self.boot = await trio.to_thread.run_sync(last_boot, self.folder, limiter=self.host.limiter)
+        left = await trio.to_thread.run_sync(read_record, self.folder, limiter=self.host.limiter)
+        if left is None:
+            return None
+        try:
+            await self.host.open_client(left.endpoint).health()
+        except ServerError:
+            return None
+        return left
+
+    async def _live(
+        self, outbox: trio.MemorySendChannel[ServerState], left: ServerRecord | None
+    ) -> tuple[ServerError, bool]:
+        """One process from its start to its end: why it is gone, and whether it ever was ready.
+
+        ``left``: it is there already.
+        """
         if self._stopping.is_set():
             return ServerError("nobody needs it any more", "unreachable"), False
-        process = OpenCodeProcess(host=self.host, endpoint=self._endpoint, folder=self.folder / str(self.boot))
+        process = self._next_process(left)
         async with trio.open_nursery() as nursery:
             try:
-                await process.start(nursery)
+                await process.start(nursery, resume=left is not None)
                 version = await process.wait_until_ready(self._stopping)
+                await self._record(process)
             except ServerError as error:
                 await process.stop(0)
                 return error, False
@@ -97,6 +120,25 @@ class ManagedServer:
                 await process.stop(_GRACE)
                 text = text or "nobody needs it any more"
             return ServerError(text or await process.tell_end(), "unreachable"), True
+
+    def _next_process(self, left: ServerRecord | None) -> OpenCodeProcess:
+        if left is None:
+            self.boot += 1
+            return OpenCodeProcess(host=self.host, endpoint=self._endpoint, folder=self.folder / str(self.boot))
+        self.boot, self._endpoint = left.boot, left.endpoint
+        folder = self.folder / str(left.boot)
+        return OpenCodeProcess(host=self.host, endpoint=left.endpoint, folder=folder, attempt=left.attempt)
+
+    async def _record(self, process: OpenCodeProcess) -> None:
+        """Of one that goes on without us, for who comes after us. Raise ServerError."""
+        if self.host.attached:
+            return
+        record = ServerRecord(process.attempt, self.boot, self._endpoint)
+        try:
+            await trio.to_thread.run_sync(write_record, self.folder, record, limiter=self.host.limiter)
+        except OSError as error:
+            text = f"agent {quote(self.host.agent.name)}: {error.filename}: {error.strerror}"
+            raise ServerError(text, "unreachable") from error
 
     async def _watch(self, process: OpenCodeProcess) -> bool:
         """Return when it has ended, is to end, or is stuck; True only if stuck."""
@@ -121,7 +163,7 @@ class ManagedServer:
         while trio.current_time() - answered_at < self.stuck_after:
             await trio.sleep(min(_PROBE_EVERY, self.stuck_after / 4))
             try:
-                await client.health()
+                await client.health(min(_PROBE, self.stuck_after / 4))
             except ServerError:
                 continue
             answered_at = trio.current_time()

@@ -16,12 +16,15 @@ from actors.messages import Append
 from actors.opencode_client import OpenCodeClient
 from actors.opencode_pool import ServerPool
 from actors.opencode_process import Host
-from actors.orders import KeeperAsk
+from actors.orders import Answer, Ask, KeeperAsk
 from actors.server_messages import ServerGone, ServerReady, ServerState
 from actors.session_messages import Endpoint
 from protocols.agents import Agent
 from protocols.ids import FleetId
+from protocols.keeper import Shutdown
 from protocols.layout import FleetFolder
+from protocols.resumption import find_resumption
+from protocols.states import RunView
 
 __all__ = ["FAKE", "Pools", "fake_agent", "open_pools"]
 
@@ -46,6 +49,7 @@ class Pools:
     host: Host
     folder: Path
     stuck_after: float
+    idle_after: float
     pool: ServerPool[str] = field(init=False)
     told: list[ServerState] = field(default_factory=list)
     with_them: list[tuple[str, Endpoint, Callable[[], int] | None]] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Pools:
             companion=self.accompany,
             tell=self.tell,
             stuck_after=self.stuck_after,
+            idle_after=self.idle_after,
         )
 
     async def tell(self, state: ServerState) -> None:
@@ -102,24 +107,39 @@ class Pools:
 
 @asynccontextmanager
 async def open_pools(
-    tmp_path: Path, agent: Agent, *, environ: dict[str, str] | None = None, stuck_after: float = 120.0
+    tmp_path: Path,
+    agent: Agent,
+    *,
+    environ: dict[str, str] | None = None,
+    stuck_after: float = 120.0,
+    idle_after: float = 60.0,
+    fleet: str = "",
+    durable: bool = False,
+    epoch: int = 1,
 ) -> AsyncIterator[Pools]:
-    """At the end the pool is stopped, then the keeper ends."""
-    fleet = FleetId(uuid.uuid4().hex)
+    """At the end the pool is stopped, then the keeper. ``epoch``: 2 for a later supervisor of the same ``fleet``."""
     asks, to_keeper = trio.open_memory_channel[KeeperAsk](16)
     events, appends = trio.open_memory_channel[Append](16)
     folder = tmp_path / "fleet"
-    folder.mkdir(mode=0o700, parents=True)
-    keeper = Keeper(folder=FleetFolder(folder), fleet=fleet, asks=to_keeper, outbox=events)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keeper = Keeper(
+        folder=FleetFolder(folder),
+        fleet=FleetId(fleet or uuid.uuid4().hex),
+        asks=to_keeper,
+        outbox=events,
+        durable=durable,
+        resumption=find_resumption(RunView(), epoch) if epoch > 1 else None,
+    )
     host = Host(
         agent=agent,
-        fleet=fleet,
+        fleet=keeper.fleet,
         environ={"PATH": "/usr/bin:/bin", **(environ or {})},
         keeper=asks,
         open_client=OpenCodeClient,
         limiter=trio.CapacityLimiter(2),
+        attached=not durable,
     )
-    pools = Pools(host, folder / "agents", stuck_after)
+    pools = Pools(host, folder / "agents", stuck_after, idle_after)
     async with trio.open_nursery() as outer:
         outer.start_soon(_drain, appends)
         async with trio.open_nursery() as keeping:
@@ -129,7 +149,14 @@ async def open_pools(
                     await nursery.start(pools.pool.run)
                     yield pools
                     pools.pool.stop()
+                await _shut_down(asks)
         outer.cancel_scope.cancel(reason="the test is over")
+
+
+async def _shut_down(keeper: trio.MemorySendChannel[KeeperAsk]) -> None:
+    send, answer = trio.open_memory_channel[Answer](1)
+    await keeper.send(Ask(Shutdown(), send))
+    assert (await answer.receive()).error is None
 
 
 async def _drain(appends: trio.MemoryReceiveChannel[Append]) -> None:

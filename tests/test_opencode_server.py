@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -168,6 +169,19 @@ async def test_beyond_the_cap_another_server_is_started_and_a_free_place_is_take
         assert [server for server, _, _ in pools.with_them] == ["oc-1", "oc-2"]
 
 
+async def test_of_servers_that_nobody_uses_one_stays(tmp_path: Path) -> None:
+    async with open_pools(tmp_path, fake_agent(sessions_per_server=1), idle_after=0.05) as pools:
+        async with pools.pool.lease("/a"), pools.pool.lease("/b"):
+            await pools.ready(2)
+        gone = await pools.gone()
+        async with pools.pool.lease("/c") as lease:
+            assert lease.server != gone.server
+        async with pools.pool.lease("/c") as lease, pools.pool.lease("/d") as another:
+            assert another.server not in {lease.server, gone.server}
+
+    assert gone.why == "nobody needs it any more"
+
+
 async def test_without_a_cap_one_server_has_all(tmp_path: Path) -> None:
     servers: list[str] = []
     async with open_pools(tmp_path, fake_agent()) as pools, trio.open_nursery() as nursery:
@@ -266,25 +280,58 @@ from pathlib import Path
 from tests.server_pools import fake_agent, open_pools
 
 async def main():
-    async with open_pools(Path(sys.argv[1]), fake_agent(tool=True)) as pools, pools.pool.lease("/work"):
-        print((await pools.ready()).pid, flush=True)
+    agent = fake_agent(tool=True, sessions_per_server=1)
+    opened = open_pools(Path(sys.argv[1]), agent, fleet=sys.argv[2], durable=sys.argv[3] == "durable")
+    async with opened as pools, pools.pool.lease("/a"), pools.pool.lease("/b"):
+        print((await pools.ready()).pid, (await pools.ready(2)).pid, flush=True)
         await trio.sleep_forever()
 
 trio.run(main)
 """
 
 
-def test_nothing_of_a_server_is_left_after_a_kill_of_callboard(tmp_path: Path) -> None:
-    root = Path(__file__).parent.parent
-    with subprocess.Popen(
-        [sys.executable, "-c", _SUPERVISOR, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
-    ) as supervisor:
+def _killed_supervisor(tmp_path: Path, fleet: str, kind: str) -> list[int]:
+    """The pids of its two servers, of their tools, and of its keeper, all of which lived when it was killed."""
+    command = [sys.executable, "-c", _SUPERVISOR, str(tmp_path), fleet, kind]
+    with subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
-        server = int(supervisor.stdout.readline())
-        tool = int((tmp_path / "fleet" / "agents" / "oc-1" / "1" / "tool").read_text())
-        keeper = int((tmp_path / "fleet" / "keeper.lock").read_text())
-        assert all(map(is_alive, (server, tool, keeper)))
+        servers = [int(pid) for pid in supervisor.stdout.readline().split()]
+        files = [*(tmp_path / "fleet" / "agents").glob("*/1/tool"), tmp_path / "fleet" / "keeper.lock"]
+        pids = [*servers, *(int(path.read_text()) for path in files)]
+        assert len(pids) == 5 and all(map(is_alive, pids))
         supervisor.kill()
+    return pids
 
-    for pid in (server, tool, keeper):
+
+def test_nothing_of_a_server_is_left_after_a_kill_of_callboard(tmp_path: Path) -> None:
+    for pid in _killed_supervisor(tmp_path, uuid.uuid4().hex, "attached"):
         wait_until_gone(pid)
+
+
+async def test_servers_of_durable_sessions_are_found_again_after_a_kill_of_callboard(tmp_path: Path) -> None:
+    fleet = uuid.uuid4().hex
+    pids = await trio.to_thread.run_sync(_killed_supervisor, tmp_path, fleet, "durable")
+    agent = fake_agent(sessions_per_server=1)
+    opened = open_pools(tmp_path, agent, fleet=fleet, durable=True, epoch=2)
+    async with opened as pools, pools.pool.lease("/b", "oc-2") as second, pools.pool.lease("/a") as first:
+        found = {state.server: state.pid for state in pools.told if isinstance(state, ServerReady)}
+        assert [first.server, second.server] == ["oc-1", "oc-2"]
+        assert set(found.values()) == set(pids[:2]) and all(map(is_alive, pids))
+        os.kill(found["oc-1"], signal.SIGKILL)
+        again = await pools.ready(3)
+        assert (again.server, again.boot, again.endpoint) == ("oc-1", 2, first.endpoint)
+        record = pools.folder / "oc-1" / "server.json"
+        assert stat.S_IMODE(record.stat().st_mode) == 0o600
+
+    for pid in pids:
+        wait_until_gone(pid)
+
+
+async def test_a_server_of_an_earlier_supervisor_that_is_gone_is_started_anew(tmp_path: Path) -> None:
+    async with open_pools(tmp_path / "a", fake_agent(), durable=True) as pools, pools.pool.lease("/work") as lease:
+        old = lease.endpoint
+    (tmp_path / "a").rename(tmp_path / "b")
+    async with open_pools(tmp_path / "b", fake_agent(), durable=True) as pools, pools.pool.lease("/work") as lease:
+        ready = await pools.ready()
+
+        assert (ready.boot, lease.endpoint != old) == (2, True)
