@@ -53,6 +53,10 @@ class _Place(Generic[T]):
     states: trio.MemoryReceiveChannel[ServerState] | None = None
     """What it says of itself."""
     leases: int = 0
+    empty_since: float = 0.0
+    """On trio's clock, where it has no leases."""
+    leaving: bool = False
+    """Nobody gets a place here any more: it is being stopped."""
     ready: ServerReady | None = None
     companion: list[T] = field(default_factory=list)
     """None yet, or one."""
@@ -102,6 +106,8 @@ class ServerPool(Generic[T]):
     tell: Callable[[ServerState], Awaitable[None]] = _tell_nobody
     """Gets all that is said of all servers, in order for each."""
     stuck_after: float = 120.0
+    idle_after: float = 60.0
+    """Seconds that a server without sessions stays, where there is another one."""
     _places: list[_Place[T]] = field(default_factory=list)
     _count: int = 0
     _nursery: trio.Nursery | None = None
@@ -135,6 +141,22 @@ class ServerPool(Generic[T]):
             yield Lease(place.name, ready.endpoint, place.companion[0], place.given_up, place)
         finally:
             place.leases -= 1
+            place.empty_since = trio.current_time()
+            if not place.leases and place.server is not None and self._nursery is not None:
+                self._nursery.start_soon(self._rest, place, place.server)
+
+    async def _rest(self, place: _Place[T], server: ManagedServer) -> None:
+        """Each takes half a gigabyte and more: one that nobody uses is enough."""
+        with trio.move_on_after(self.idle_after):
+            await self._closing.wait()
+        others = [each for each in self._usable() if each is not place]
+        idle = not place.leases and trio.current_time() >= place.empty_since + self.idle_after
+        if idle and others and not self._closing.is_set():
+            place.leaving = True
+            server.stop()
+
+    def _usable(self) -> list[_Place[T]]:
+        return [place for place in self._places if not place.leaving and not place.given_up.is_set()]
 
     def _choose(self, server: str) -> _Place[T]:
         """The one that is meant, or one with room, else another one."""
@@ -143,7 +165,7 @@ class ServerPool(Generic[T]):
             raise ServerError(f"agent {quote(agent.name)}: its servers are being stopped", "unreachable")
         most = 0 if agent.attach else agent.sessions_per_server
         self._places = [place for place in self._places if not place.given_up.is_set()]
-        for place in self._places:
+        for place in self._usable():
             if place.name == server or (not server and (not most or place.leases < most)):
                 return place
         place = _Place[T](agent.name) if agent.attach else self._new_place(server)

@@ -20,11 +20,17 @@ class _Part:
     message: str
     kind: str
     """Of its heading."""
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
     torn: bool = False
     """Something of it may be lost: deltas do not follow on what is there."""
     rested: bool = False
     """Its block was closed in the midst of it."""
+
+    @property
+    def text(self) -> str:
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,15 +41,14 @@ class TextParts:
     reasoning: bool = True
     _open: dict[str, _Part] = field(default_factory=dict)
     _closed: set[str] = field(default_factory=set)
-    _answers: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Text by part, of each message whose text may be wanted."""
+    _answers: dict[str, dict[str, _Part]] = field(default_factory=dict)
+    """The parts of each message whose text may be wanted."""
 
     def delta(self, delta: PartDelta, at: float, label: str) -> str:
         part = self._open.get(delta.part)
         if part is None or part.torn or delta.field != "text":
             return ""
-        part.text += delta.delta
-        self._note(delta.part, part)
+        part.pieces.append(delta.delta)
         return self._write(delta.part, part, delta.delta, at, label)
 
     def take(self, told: Part, session: str, at: float, *, label: str, prompt: bool, reconciled: bool) -> str:
@@ -54,6 +59,8 @@ class TextParts:
         part = self._open.get(told.id)
         if part is None:
             part = self._open[told.id] = _Part(session, told.message, kind, torn=reconciled)
+            if kind == "TEXT":
+                self._answers.setdefault(told.message, {})[told.id] = part
         done = prompt or (told.time is not None and told.time.end is not None)
         return self._grow(told, part, at, label, done)
 
@@ -67,13 +74,13 @@ class TextParts:
         shown = ""
         for name, part in self._open.items():
             if part.session == session:
-                part.rested = part.rested or bool(part.text)
+                part.rested = part.rested or bool(part.pieces)
                 shown += self.text.close(name, at)
         return shown
 
     def answer(self, message: str) -> str:
         """The text of a message."""
-        return "".join(self._answers.get(message, {}).values())
+        return "".join(part.text for part in self._answers.get(message, {}).values())
 
     def forget(self, message: str) -> None:
         """Its text will not be wanted."""
@@ -84,9 +91,8 @@ class TextParts:
         if not done and not full.startswith(known):
             part.torn = part.torn or not known.startswith(full)
             return ""
-        part.text = full
+        part.pieces = [full]
         part.torn = part.torn and not (full and full != known)
-        self._note(told.id, part)
         if full.startswith(known):
             shown = self._write(told.id, part, full[len(known) :], at, label)
         elif known.rstrip() == full.rstrip():  # the server cuts off white space at the end
@@ -99,10 +105,6 @@ class TextParts:
         del self._open[told.id]
         self._closed.add(told.id)
         return shown + self.text.close(told.id, at)
-
-    def _note(self, name: str, part: _Part) -> None:
-        if part.kind == "TEXT":
-            self._answers.setdefault(part.message, {})[name] = part.text
 
     def _write(self, name: str, part: _Part, text: str, at: float, label: str) -> str:
         if not text or (part.kind == "REASONING" and not self.reasoning):

@@ -49,6 +49,7 @@ class Pools:
     host: Host
     folder: Path
     stuck_after: float
+    idle_after: float
     pool: ServerPool[str] = field(init=False)
     told: list[ServerState] = field(default_factory=list)
     with_them: list[tuple[str, Endpoint, Callable[[], int] | None]] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Pools:
             companion=self.accompany,
             tell=self.tell,
             stuck_after=self.stuck_after,
+            idle_after=self.idle_after,
         )
 
     async def tell(self, state: ServerState) -> None:
@@ -110,6 +112,7 @@ async def open_pools(
     *,
     environ: dict[str, str] | None = None,
     stuck_after: float = 120.0,
+    idle_after: float = 60.0,
     fleet: str = "",
     durable: bool = False,
     epoch: int = 1,
@@ -136,7 +139,7 @@ async def open_pools(
         limiter=trio.CapacityLimiter(2),
         attached=not durable,
     )
-    pools = Pools(host, folder / "agents", stuck_after)
+    pools = Pools(host, folder / "agents", stuck_after, idle_after)
     async with trio.open_nursery() as outer:
         outer.start_soon(_drain, appends)
         async with trio.open_nursery() as keeping:

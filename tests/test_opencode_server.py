@@ -169,6 +169,19 @@ async def test_beyond_the_cap_another_server_is_started_and_a_free_place_is_take
         assert [server for server, _, _ in pools.with_them] == ["oc-1", "oc-2"]
 
 
+async def test_of_servers_that_nobody_uses_one_stays(tmp_path: Path) -> None:
+    async with open_pools(tmp_path, fake_agent(sessions_per_server=1), idle_after=0.05) as pools:
+        async with pools.pool.lease("/a"), pools.pool.lease("/b"):
+            await pools.ready(2)
+        gone = await pools.gone()
+        async with pools.pool.lease("/c") as lease:
+            assert lease.server != gone.server
+        async with pools.pool.lease("/c") as lease, pools.pool.lease("/d") as another:
+            assert another.server not in {lease.server, gone.server}
+
+    assert gone.why == "nobody needs it any more"
+
+
 async def test_without_a_cap_one_server_has_all(tmp_path: Path) -> None:
     servers: list[str] = []
     async with open_pools(tmp_path, fake_agent()) as pools, trio.open_nursery() as nursery:
