@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 INBOX = 1024
 _BATCH = 256
 _PAUSE = 1.0
+_WRITE = 2.0
 _ANSWERED: frozenset[ServerErrorKind] = frozenset(("not-found", "conflict", "bad-request"))
 
 
@@ -74,8 +75,9 @@ class SessionFollower:
     check: Callable[[], float]
     """Called each time: who is asked for the end tells the course so. Returns the Unix time of the next call."""
     now: Callable[[], float] = time.time
-    writing: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Of what waits for the disk: it may be given a deadline."""
+    _give_up_at: float = inf
+    """On trio's clock: then nobody waits for the disk any longer."""
+    _writing: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     async def run(self) -> PromptEnded:
         """Return how the last prompt ended. All that it said until then is in the spool and in the log."""
@@ -134,6 +136,11 @@ class SessionFollower:
             case _:
                 assert_never(item)
 
+    def hurry(self, give_up_at: float) -> None:
+        """The end is asked for: wait for the disk until then, on trio's clock, but as long as one that works needs."""
+        self._give_up_at = min(self._give_up_at, give_up_at)
+        self._writing.deadline = max(self._give_up_at, trio.current_time() + _WRITE)
+
     async def _carry_out(self, calls: trio.Nursery) -> None:
         deeds = self.course.take_deeds()
         await self._write()
@@ -158,17 +165,15 @@ class SessionFollower:
     async def write_text(self, data: bytes) -> None:
         """To the spool. What its disk has not taken at the end of all patience is told as lost."""
         before = self.spool.size
-        with self.writing:
+        with trio.CancelScope() as self._writing:
+            self.hurry(self._give_up_at)
             await self.spool.write(data)
-        if self.writing.cancelled_caught:
+        if self._writing.cancelled_caught:
             lost = len(data) - (self.spool.size - before)
-            self.writing = trio.CancelScope(deadline=self.writing.deadline)
             why = "the disk did not take it until the end"
             await self.reports.send(
                 Missed(attempt=self.attempt, stream="session", offset=self.spool.size, lost=lost, why=why)
             )
-        else:
-            self.writing = trio.CancelScope(deadline=self.writing.deadline)
 
     async def _do(self, deed: Deed) -> None:
         match deed:

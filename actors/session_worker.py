@@ -111,7 +111,7 @@ class SessionWorker:
             self._waiting.cancel(reason="it was stopped before its session was there")
         elif follower is not None:
             left = max(self._stop_by - self.now(), 0.0)
-            follower.writing.deadline = min(follower.writing.deadline, trio.current_time() + left)
+            follower.hurry(trio.current_time() + left)
             with suppress(trio.WouldBlock):  # it has so much to look at that it comes by anyway
                 follower.own.send_nowait(Wake())
 
@@ -248,7 +248,7 @@ class SessionWorker:
         if end.outcome == "completed":
             code = 0
         elif end.outcome == "lost" and reason == "exit":
-            reason = "lost"
+            reason = "orphaned" if self.ask.request.resume else "lost"  # its server ended with the callboard before
         elif reason == "exit":
             code = 1
         told = f"{end.error} ({end.code})" if end.error and end.code else end.error or end.code

@@ -148,6 +148,25 @@ def test_a_server_of_ours_goes_on_without_callboard_where_its_sessions_are_durab
             assert (tmp_path / "made").read_text() == "made\n"
 
 
+def test_a_session_whose_server_ended_with_callboard_is_tried_again_and_that_counts_for_no_retry(
+    model: ScriptedModel, tmp_path: Path
+) -> None:
+    prompt = script(say("Before."), gate("orphaned"), say("After."))
+    plan = (managed(model, tmp_path / "home"), session("a", prompt), task("b", "true", durable=True))
+    with running(tmp_path, *plan) as killed:
+        _wait_for_start(killed)
+        model.reached("orphaned")
+        killed.process.kill()
+        killed.wait()
+        model.open("orphaned")
+        with resumed(tmp_path) as again:
+            again.process.wait(_SLOW)
+            again.finish()
+
+            assert [event.reason for event in again.events(WorkerExited, "a")] == ["orphaned", "exit"]
+            assert [event.outcome for event in again.events(SessionEnded, "a")] == ["lost", "completed"]
+
+
 def test_a_session_whose_server_was_killed_is_lost_and_tried_again(model: ScriptedModel, tmp_path: Path) -> None:
     prompt = script(say("Before."), gate("killed"), say("After."))
     plan = (managed(model, tmp_path / "home"), session("a", prompt, retries=1, backoff="10ms"))
