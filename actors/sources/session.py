@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.session_servers import SessionServers
 from actors.session_worker import OpenLease, SessionWorker
@@ -33,6 +34,8 @@ class SessionSource:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     asks: trio.MemoryReceiveChannel[KeeperAsk]
     keeper: trio.MemorySendChannel[KeeperAsk]
+    outbox: trio.MemorySendChannel[Append]
+    """To the journal."""
     attached: bool = True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -45,6 +48,7 @@ class SessionSource:
                 keeper=self.keeper,
                 nursery=nursery,
                 attached=self.attached,
+                outbox=self.outbox,
             )
             task_status.started()
             async with trio.open_nursery() as workers:
