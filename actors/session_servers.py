@@ -56,6 +56,10 @@ class SessionServers:
     open_client: Callable[[Endpoint], ServerCalls] = OpenCodeClient
     outbox: trio.MemorySendChannel[Append]
     """To the journal."""
+    patience: float = 25.0
+    """Seconds without a byte after which the connection to a server is dead."""
+    look_every: float = 30.0
+    """Seconds between two looks at each session."""
     now: Callable[[], float] = time.time
     _pools: dict[str, ServerPool[_Companion]] = field(default_factory=dict)
     _starting: trio.Lock = field(default_factory=trio.Lock)
@@ -137,8 +141,17 @@ class SessionServers:
         router, inbox = trio.open_memory_channel[RouterInput](_ROUTER_INBOX)
         looks, to_reconcile = trio.open_memory_channel[Look](_LOOKS)
         directories, to_read = trio.open_memory_channel[str](_DIRECTORIES)
-        routing = SessionRouter(inbox=inbox, looks=looks, directories=directories, folder=folder, limiter=self.limiter)
-        reading = StreamReader(open_stream=client.stream, outbox=router, directories=to_read, boot=boot)
+        routing = SessionRouter(
+            inbox=inbox,
+            looks=looks,
+            directories=directories,
+            folder=folder,
+            limiter=self.limiter,
+            every=self.look_every,
+        )
+        reading = StreamReader(
+            open_stream=client.stream, outbox=router, directories=to_read, boot=boot, patience=self.patience
+        )
         reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client)
         await trio.to_thread.run_sync(_make_folder, folder, limiter=self.limiter)
         async with trio.open_nursery() as nursery:

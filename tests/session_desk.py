@@ -154,7 +154,13 @@ class SessionDesk:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, agent: Agent, directory: Path, *, environ: dict[str, str]
+    folder: Path,
+    agent: Agent,
+    directory: Path,
+    *,
+    environ: dict[str, str],
+    patience: float = 25.0,
+    look_every: float = 30.0,
 ) -> AsyncIterator[SessionDesk]:
     """Sessions are in ``directory`` if not said otherwise. What is asked of the keeper, nobody answers."""
     asks, inbox = trio.open_memory_channel[KeeperAsk](16)
@@ -162,7 +168,14 @@ async def open_desk(
     fleet = FleetFolder(folder)
     events, appends = trio.open_memory_channel[Append](1000)
     source = SessionSource(
-        fleet=FleetId("f" * 32), folder=fleet, environ=environ, asks=inbox, keeper=keeper, outbox=events
+        fleet=FleetId("f" * 32),
+        folder=fleet,
+        environ=environ,
+        asks=inbox,
+        keeper=keeper,
+        outbox=events,
+        patience=patience,
+        look_every=look_every,
     )
     left = trio.Event()
     with keeper, to_keeper, events, appends:

@@ -37,6 +37,10 @@ class SessionSource:
     outbox: trio.MemorySendChannel[Append]
     """To the journal."""
     attached: bool = True
+    patience: float = 25.0
+    """Seconds without a byte after which the connection to a server is dead."""
+    look_every: float = 30.0
+    """Seconds between two looks at each session."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until nobody asks any more."""
@@ -49,6 +53,8 @@ class SessionSource:
                 nursery=nursery,
                 attached=self.attached,
                 outbox=self.outbox,
+                patience=self.patience,
+                look_every=self.look_every,
             )
             task_status.started()
             async with trio.open_nursery() as workers:
