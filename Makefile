@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench soak picture clean
+.PHONY: help venv agents demo test check bench soak picture clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -11,6 +11,13 @@ help: ## list the targets
 venv: ## make .venv what uv.lock says; instant when it is
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or later" >&2; exit 1; }
 	@$(PYTHON) -I .ci/bootstrap.py
+
+# The agents' own install scripts are run here, because newer versions of npm do not run them unasked.
+agents: ## install the agents of tests/e2e, which the tests marked `opencode` run; instant when they are there; needs npm
+	@cd tests/e2e && cmp -s package-lock.json node_modules/.lock || { \
+		npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && \
+		(cd node_modules/opencode-ai && node postinstall.mjs) && \
+		cp package-lock.json node_modules/.lock; }
 
 demo: venv ## supervise real work on this checkout: configs/quickstart.toml
 	@$(BIN)/callboard run configs/quickstart.toml
@@ -35,5 +42,5 @@ picture: venv ## draw configs/showcase.svg again, from the real screen in tmux
 	$(BIN)/python -m tests.picture
 
 clean: ## remove .venv and what tools left, but not .callboard, which holds your runs
-	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv tests/e2e/node_modules build dist .coverage .hypothesis .mypy_cache .ruff_cache
 	find actors protocols supervisor tests .ci -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -67,6 +67,7 @@ def _report(status: Status, spools: Mapping[Stream, Path], seen_at: float, *, kn
         stderr_bytes=_first(status.stderr_bytes, sizes.get("stderr")),
         terminal_bytes=_first(status.terminal_bytes, sizes.get("terminal")),
         log_bytes=_first(sizes.get("log")),
+        session_bytes=_first(sizes.get("session")),
         swept=(),
     )
 

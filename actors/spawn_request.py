@@ -90,7 +90,9 @@ def spools_of(order: StartWorker, around: Surroundings) -> dict[Stream, Path]:
 
 def streams_of_task(task: Task) -> tuple[Stream, ...]:
     """The streams that each of its attempts has."""
-    return streams_of(task.source, log=task.logfile is not None, command=bool(task.command))
+    return streams_of(
+        task.source, log=task.logfile is not None, command=bool(task.command) or task.prompting is not None
+    )
 
 
 def _os(text: str | Path) -> str:

@@ -6,29 +6,25 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, assert_never, get_args
+from typing import Literal, TypeAlias, get_args
 
-import msgspec
 import trio
 
 from actors.anchor import Anchor
 from actors.messages import Append, Follow, FollowRequest, Grown, Unfollow
+from actors.report_events import event_of
 from actors.spool_files import open_spools, read_start
 from protocols.events import (
     Event,
-    SpoolBlocked,
-    SpoolResumed,
     WorkerGap,
     WorkerHeartbeat,
     WorkerMismatch,
     WorkerOutput,
     WorkerProgress,
-    WorkerStopping,
 )
 from protocols.ids import WorkerId
-from protocols.keeper import Blocked, Ended, Exited, Missed, Report, Resumed, Stopping
+from protocols.keeper import Ended, Exited, Report
 from protocols.kinds import Stream
-from protocols.pane import Pane, Unclaimed, WorkerPane, WorkerUnclaimed
 from protocols.progress import TAIL, Progress, ProgressTracker, find_progress, read_checkboxes
 
 __all__ = ["Notice", "Streamer"]
@@ -130,7 +126,7 @@ class Streamer:
                     await self._send(self._mismatches(course, notice))
                     return notice
                 case _:
-                    await self._send([self._told(notice)])
+                    await self._send([event_of(notice, self.worker, self.attempt, self.now())])
             await self._send(self._progress(course))
             await self._send(self._beat(course))
 
@@ -183,7 +179,7 @@ class Streamer:
             return []
         course.looked, course.looked_at = True, trio.current_time()
         found = self._checkboxes()  # named by the plan, so they count more than what was found by chance
-        if found is None and course.grown is not None:
+        if found is None and course.grown is not None and course.grown != "session":  # which tells it by events
             found = find_progress(course.tail(course.grown), final=last)
         return self._changed(course, found)
 
@@ -231,6 +227,7 @@ class Streamer:
                 stderr_bytes=course.covered["stderr"],
                 terminal_bytes=course.covered["terminal"],
                 log_bytes=course.covered["log"],
+                session_bytes=course.covered["session"],
             ),
         ]
 
@@ -241,6 +238,7 @@ class Streamer:
             "stderr": ended.stderr_bytes,
             "terminal": ended.terminal_bytes,
             "log": ended.log_bytes,
+            "session": ended.session_bytes,
         }
         return [
             WorkerMismatch(
@@ -256,26 +254,6 @@ class Streamer:
             if not written[stream] == os.fstat(fd).st_size == course.covered[stream]
         ]
 
-    def _told(self, report: Stopping | Blocked | Resumed | Missed | Pane | Unclaimed) -> Event:
-        at, worker, attempt = self.now(), self.worker, self.attempt
-        match report:
-            case Stopping():
-                reason, grace, detail = report.reason, report.grace, report.detail
-                return WorkerStopping(at=at, worker=worker, attempt=attempt, reason=reason, grace=grace, detail=detail)
-            case Blocked():
-                stream, error, retried = report.stream, report.error, report.retried
-                return SpoolBlocked(at=at, worker=worker, attempt=attempt, stream=stream, error=error, retried=retried)
-            case Resumed():
-                return SpoolResumed(at=at, worker=worker, attempt=attempt, stream=report.stream)
-            case Missed(stream=stream, offset=offset, lost=lost, why=why):
-                return self._gap(stream, offset, lost, why)
-            case Pane():
-                return WorkerPane(at=at, worker=worker, attempt=attempt, **_fields(report))
-            case Unclaimed(socket=socket, name=name):
-                return WorkerUnclaimed(at=at, worker=worker, attempt=attempt, socket=socket, name=name)
-            case _:
-                assert_never(report)
-
     @asynccontextmanager
     async def _followed(self, files: dict[Stream, int]) -> AsyncIterator[None]:
         keys = {f"{self.worker}/{self.attempt}/{stream}": fd for stream, fd in files.items()}
@@ -289,8 +267,3 @@ class Streamer:
                     done = trio.Event()
                     await self.follower.send(Unfollow(key, done))
                     await done.wait()
-
-
-def _fields(report: Pane) -> dict[str, Any]:
-    """What the event says with the same words."""
-    return {name: value for name, value in msgspec.structs.asdict(report).items() if name != "attempt"}

@@ -141,8 +141,9 @@ class Worker:
             return await self._wait_for(receive)
 
     async def _wait_for(self, answer: trio.MemoryReceiveChannel[Answer]) -> Answer:
-        """What a task adopts may take its time to appear: a stop does not wait for it."""
-        if self.order.task.tmux is None:
+        """What a task adopts, or the server of its session, may take its time to appear: no stop waits for it."""
+        task = self.order.task
+        if task.tmux is None and task.prompting is None:
             return await answer.receive()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._obey)
@@ -255,6 +256,7 @@ class Worker:
             stderr_bytes=ended.stderr_bytes,
             terminal_bytes=ended.terminal_bytes,
             log_bytes=ended.log_bytes,
+            session_bytes=ended.session_bytes,
             swept=ended.swept,
             error=ended.detail or (self.order.task.limits.describe(ended.reason) if known else _LOST),
         )

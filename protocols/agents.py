@@ -37,7 +37,8 @@ class PermissionRule(msgspec.Struct, frozen=True, kw_only=True):
     tool: str = ""
     """Of the permission that is asked, such as ``bash``, ``edit``, ``webfetch``."""
     pattern: str = ""
-    """Of the command, or of the path: of each that is asked for, all have to match an ``allow``, one a ``deny``."""
+    """Of the command, or of the path. Where several are asked for at once, each has its first rule, and the strictest
+    of the replies counts."""
 
 
 class Prompting(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     stderr_bytes: int = 0
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
     quiet_for: float | None = None
     """Seconds since its last output, or since its start; None where nothing runs."""
     fraction: float | None = None
@@ -148,6 +149,7 @@ def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:
         "stderr_bytes": attempt.output["stderr"],
         "terminal_bytes": attempt.output["terminal"],
         "log_bytes": attempt.output["log"],
+        "session_bytes": attempt.output["session"],
         "quiet_for": now - (attempt.last_output_at or since) if runs else None,
         "fraction": None if attempt.progress is None else attempt.progress.fraction,
         "label": "" if attempt.progress is None else attempt.progress.label,

@@ -9,10 +9,13 @@ FleetError
 ├── KeeperError         the keeper refused or is gone
 │   └── SpawnError      one command could not be started
 ├── TmuxError           tmux refused a command, or its server is gone
+├── ServerError         an agent server refused a call, or does not answer
 ├── JournalError        the journal cannot be opened or written
 ├── WatchError          the kernel does not tell that a file changes (inotify's limits)
 └── RestartLimitError   an actor failed too often
 """
+
+from typing import Literal, TypeAlias
 
 __all__ = [
     "FleetError",
@@ -21,12 +24,19 @@ __all__ = [
     "KeeperError",
     "PlanError",
     "RestartLimitError",
+    "ServerError",
+    "ServerErrorKind",
     "SettingsError",
     "SpawnError",
     "StateError",
     "TmuxError",
     "UnreachableError",
     "WatchError",
+]
+
+
+ServerErrorKind: TypeAlias = Literal[
+    "unreachable", "refused-password", "not-found", "conflict", "bad-request", "late", "broken", "too-big"
 ]
 
 
@@ -80,6 +90,20 @@ class TmuxError(FleetError):
     def __init__(self, message: str, kind: str = "refused") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class ServerError(FleetError):
+    """An agent server does not do what it was asked.
+
+    ``kind``: ``unreachable`` nobody listens there; ``refused-password``; ``not-found`` it has no such session, request
+    or call; ``conflict``; ``bad-request``; ``late`` no whole answer in time: what was asked may have been done;
+    ``too-big`` more than we take; else ``broken``. ``status`` is that of HTTP, 0 where there was none.
+    """
+
+    def __init__(self, message: str, kind: ServerErrorKind = "broken", status: int = 0) -> None:
+        super().__init__(message)
+        self.kind: ServerErrorKind = kind
+        self.status = status
 
 
 class JournalError(FleetError):

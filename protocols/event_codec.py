@@ -6,7 +6,7 @@ import msgspec
 
 from protocols.events import Event, Record
 
-__all__ = ["decode_event", "encode_event", "encode_record"]
+__all__ = ["decode_event", "encode_event", "encode_record", "escape_json"]
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -25,6 +25,11 @@ def encode_event(event: Event) -> bytes:
         data = _encoder.encode(event)
     except UnicodeEncodeError:
         data = _encoder.encode(_escape(msgspec.to_builtins(event)))
+    return escape_json(data)
+
+
+def escape_json(data: bytes) -> bytes:
+    """The same JSON without the control characters that JSON need not escape."""
     return data if data.isascii() and b"\x7f" not in data else _CONTROLS.sub(_as_escape, data)
 
 

@@ -10,6 +10,7 @@ from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
+from protocols.session_events import ServerOther, SessionEvent
 
 __all__ = ["Event", "Record"]
 
@@ -123,6 +124,7 @@ class WorkerHeartbeat(_WorkerEvent, frozen=True, kw_only=True, tag="worker.heart
     stderr_bytes: int
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
 
 
 class WorkerVerdict(_WorkerEvent, frozen=True, kw_only=True, tag="worker.verdict"):
@@ -167,6 +169,7 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     stderr_bytes: int
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""
@@ -277,6 +280,8 @@ Event: TypeAlias = (
     | ProcessUnattributed
     | ActorFailed
     | FleetSwept
+    | SessionEvent
+    | ServerOther
 )
 
 

@@ -17,6 +17,7 @@ from protocols.bases import AttemptReport as _AttemptReport
 from protocols.ids import AttemptId, FleetId
 from protocols.kinds import EndReason, Stream
 from protocols.pane import Pane, Unclaimed
+from protocols.session_report import SessionReport
 from protocols.worker_limits import WorkerLimits
 
 __all__ = ["VERSION", "Message", "Report", "Request"]
@@ -240,6 +241,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     stderr_bytes: int
     terminal_bytes: int = 0
     log_bytes: int = 0
+    session_bytes: int = 0
     swept: tuple[str, ...]
     released: bool = False  # it goes on: it was somebody else's
     detail: str = ""
@@ -279,6 +281,6 @@ class Unattributed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     command: str
 
 
-Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed | Pane | Unclaimed
+Report: TypeAlias = Exited | Ended | Stopping | Blocked | Resumed | Missed | Pane | Unclaimed | SessionReport
 """What a source says of one attempt."""
 Message: TypeAlias = Reply | Report | Unattributed

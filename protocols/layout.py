@@ -13,6 +13,7 @@ _STREAMS: dict[Source, tuple[Stream, ...]] = {
     "pty": ("terminal",),
     "logfile": ("stdout", "stderr"),
     "tmux": ("terminal",),
+    "session": ("session",),
 }
 
 
@@ -66,6 +67,11 @@ class FleetFolder:
     def tmux(self) -> Path:
         """The folder of the tmux server of this fleet: its configuration, its output, and mostly its socket."""
         return self.root / "tmux"
+
+    @property
+    def servers(self) -> Path:
+        """A folder for each agent server of this fleet."""
+        return self.root / "servers"
 
     @property
     def control_socket(self) -> Path:

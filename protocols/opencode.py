@@ -5,7 +5,10 @@ Source: opencode 1.18, ``GET /doc`` and recorded streams of ``/global/event`` an
 
 from typing import NamedTuple
 
-__all__ = ["Envelope", "Snapshot"]
+__all__ = ["TESTED_VERSIONS", "Envelope", "Snapshot"]
+
+TESTED_VERSIONS = ("1.18.33",)
+"""Of the server, with which our tests run. Others may work as well."""
 
 
 class Envelope(NamedTuple):
@@ -22,6 +25,8 @@ class Envelope(NamedTuple):
     """Of a session.created or session.updated: the session that this one is a child of."""
     payload: bytes
     """The JSON text of ``{"id", "type", "properties"}``."""
+    at: float = 0.0
+    """Wall clock, when we had it."""
 
 
 class Snapshot(NamedTuple):

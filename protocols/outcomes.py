@@ -35,7 +35,9 @@ def judge(
         case "exit" | "sentinel" if stopping and exited.signal in _STOPPING:
             return Verdict("stopped", describe_exit(exited), retry=False)
         case "exit" | "sentinel" | "memory" | "cpu-time" | "spool-limit":
-            over = "" if exited.reason == "exit" else f"{exited.error or f'over its limit ({exited.reason})'}; "
+            over = f"{exited.error}; " if exited.error else ""
+            if not over and exited.reason != "exit":
+                over = f"over its limit ({exited.reason}); "
             return Verdict("failed", over + describe_exit(exited), retry=True)
         case "timeout":
             limit = "" if timeout is None else f" after {format_duration(timeout)}"

@@ -34,6 +34,7 @@ from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.liveness_states import State
 from protocols.pane import WorkerPane, WorkerUnclaimed
+from protocols.session_plain import session_text
 from protocols.states import RunView
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
@@ -79,7 +80,7 @@ class PlainLines:
             case TaskStatusChanged() if event.status != "running":
                 return self._changed(event)
             case WorkerStarted():
-                return f"{event.worker}: {self._started(event)}"
+                return None if self._is_session(event) else f"{event.worker}: {self._started(event)}"
             case RunStopping():
                 return f"stopping ({event.reason}): {_how(event.grace)}{self._next_interrupt(event)}"
             case RunEnded():
@@ -95,6 +96,11 @@ class PlainLines:
         if self._leaves or not event.reason.startswith("SIGINT"):
             return ""
         return "; a second Ctrl-C kills at once" if event.grace else "; a third Ctrl-C leaves at once"
+
+    def _is_session(self, event: WorkerStarted) -> bool:
+        """Its own event tells of it, and more."""
+        attempt = self.view.tasks[TaskId(event.worker)].attempt(event.attempt)
+        return attempt is not None and attempt.source == "session"
 
     def _started(self, event: WorkerStarted) -> str:
         attempt = self.view.tasks[TaskId(event.worker)].attempt(event.attempt)
@@ -151,7 +157,8 @@ def worker_text(event: Event) -> str | None:
         case SpoolBlocked() | SpoolResumed():
             return f"{event.worker}: {event.stream} {_spool_text(event)}"
         case _:
-            return None
+            said = session_text(event)
+            return None if said is None else f"{getattr(event, 'worker', '')}: {said}"
 
 
 def _spool_text(event: SpoolBlocked | SpoolResumed) -> str:

@@ -8,6 +8,8 @@ from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
 from protocols.plan import Logfile, Stdin, Tmux, Window
+from protocols.plan_environment import check_length, read_env, read_pass_env
+from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
 from protocols.wording import quote
@@ -36,6 +38,7 @@ COMMON_KEYS = (
     "window",
     "logfile",
     "tmux",
+    *SESSION_KEYS,
     "stdin",
     "durable",
     "allow_failure",
@@ -43,21 +46,10 @@ COMMON_KEYS = (
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("agent", "model", "prompt", "permissions", "session", "tools"),
-        "this key is not supported; this version runs commands only",
-    ),
-    **dict.fromkeys(
-        (
-            "for_each",
-            "output",
-            "priority",
-            "when",
-            "workspace",
-        ),
+        ("for_each", "output", "priority", "session", "when", "workspace"),
         "this key is not supported by this version; remove it",
     ),
 }
-_LONGEST_ARGUMENT = 128 * 1024 - 1  # MAX_ARG_STRLEN of the kernel, without the NUL at the end
 _LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
 _SOURCES = ("pipe", "pty", "logfile", "tmux")
@@ -98,14 +90,21 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     window: Window | None = None
     logfile: Logfile | None = None
     tmux: Tmux | None = None
+    session: SessionLevel = SessionLevel()
     stdin: Stdin | None = None
     durable: bool | None = None
     allow_failure: bool | None = None
     progress_file: str | None = None
 
     def over(self, base: "Level") -> "Level":
-        """This level where it says something, else ``base``."""
+        """This level where it says something, else ``base``. The command of one takes the place of the other's prompt,
+        and so the other way round."""
         said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        if self.session.prompts is not None and self.command is None:
+            said["command"] = None
+        said["session"] = self.session.over(base.session)
+        if self.command is not None and self.session.prompts is None:
+            said["session"] = msgspec.structs.replace(said["session"], prompts=None)
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
@@ -118,8 +117,8 @@ def read_level(section: Section) -> Level:
         command=_read_command(section),
         shell=section.flag("shell"),
         cwd=section.text("cwd"),
-        env=_read_env(section),
-        pass_env=_read_pass_env(section),
+        env=read_env(section),
+        pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True),
@@ -135,6 +134,7 @@ def read_level(section: Section) -> Level:
         window=_read_window(section),
         logfile=_read_logfile(section),
         tmux=_read_tmux(section),
+        session=read_session(section),
         stdin=_read_stdin(section),
         durable=section.flag("durable"),
         allow_failure=section.flag("allow_failure"),
@@ -158,7 +158,7 @@ def _read_command(section: Section) -> Command | None:
         section.reject("command", 'empty; write what to run, such as ["make", "test"]')
         words = None
     for word in (words,) if isinstance(words, str) else words or ():
-        _check_length(section, "command", word)
+        check_length(section, "command", word)
     return Command(words, section)
 
 
@@ -166,43 +166,12 @@ def _is_blank(words: str | tuple[str, ...]) -> bool:
     return not words or not (words if isinstance(words, str) else words[0]).strip()
 
 
-def _read_env(section: Section) -> dict[str, str]:
-    table = section.table("env")
-    found: dict[str, str] = {}
-    if table is None:
-        return found
-    for name in table:
-        if not _is_variable(name):
-            table.reject(name, 'no name of a variable; write one without "=" and NUL')
-        elif name.startswith("CALLBOARD_"):
-            table.reject(name, "names that begin with CALLBOARD_ are callboard's own; choose another")
-        elif (value := table.text(name, empty=True)) is not None:
-            _check_length(table, name, f"{name}={value}")
-            found[name] = value
-    return found
-
-
-def _read_pass_env(section: Section) -> tuple[str, ...]:
-    patterns = section.strings("pass_env") or ()
-    for pattern in patterns:
-        if not _is_variable(pattern):
-            section.reject("pass_env", 'no name of a variable; write names such as "JAVA_HOME" or "JAVA_*"')
-    return patterns
-
-
-def _is_variable(name: str) -> bool:
-    return re.fullmatch(r"[^=\0]+", name) is not None
-
-
-def _check_length(section: Section, key: str, text: str) -> None:
-    if len(text.encode()) > _LONGEST_ARGUMENT:
-        section.reject(key, "longer than the 128 KiB that Linux takes; pass it in a file or by stdin")
-
-
 def _read_source(section: Section) -> Source | None:
     match section.text("source"):
         case None | "pipe" | "pty" | "logfile" | "tmux" as source:
             return source
+        case "session":
+            section.reject("source", "a task with agent and prompt has this by itself; remove this key")
         case unknown:
             guess = section.guess(unknown, _SOURCES) or f"; {_WRITE_SOURCE}"
             section.reject("source", f"{quote(unknown)} is no source{guess}")

@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from protocols.agents import Agent
 from protocols.durations import format_duration
 from protocols.errors import PlanError
 from protocols.graph import find_cycles
 from protocols.ids import TaskId
 from protocols.plan import Plan, Task
+from protocols.plan_agents import read_agents
+from protocols.plan_checks import check_task, resolve_command, without_foreign_keys
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
+from protocols.plan_session import resolve_prompting
 from protocols.restarts import SHORTEST
 from protocols.section import Problems, Section
 from protocols.silence import Policy
@@ -29,7 +33,6 @@ _HINTS_TOP = {
     **LATER_KEYS,
     **_ONLY_TASKS,
     **dict.fromkeys(COMMON_KEYS, "this key belongs to [defaults], [roles.NAME] or [[tasks]]; move it there"),
-    "agents": LATER_KEYS["agent"],
     "concurrency": "this key belongs to [defaults] or [roles.NAME]; move it there",
 }
 _HINTS_TASK = {
@@ -61,7 +64,8 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     """
     problems = Problems(file)
     root = Section(parse_toml(text, file, PlanError), "", problems)
-    root.check_keys(("defaults", "roles", "tasks"), _HINTS_TOP)
+    root.check_keys(("agents", "defaults", "roles", "tasks"), _HINTS_TOP)
+    agents = read_agents(root.table("agents"))
     defaults = _read_role(root.table("defaults"))
     roles = _read_roles(root.table("roles"))
     drafts = [draft for section in root.tables("tasks") if section and (draft := _read_task(section))]
@@ -73,7 +77,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     base = msgspec.structs.replace(defaults.level, grace=grace)
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
-    tasks = tuple(_resolve(draft, base, roles) for draft in drafts)
+    tasks = tuple(_resolve(draft, base, roles, agents) for draft in drafts)
     _check_services(drafts, {task.id for task in tasks if task.restart.when == "always"})
     if problems.lines:
         raise PlanError(*problems.lines)
@@ -148,23 +152,25 @@ def _draw(cycle: Sequence[str]) -> str:
     return " → ".join(shown)
 
 
-def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role]) -> Task:
-    level = draft.level
+def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role], agents: Mapping[str, Agent]) -> Task:
+    level, section = draft.level, draft.section
     if draft.role is not None and draft.role not in roles:
-        guess = draft.section.guess(draft.role, roles) or f"; add [roles.{escaped(draft.role)}]"
-        draft.section.reject("role", f"no role {quote(draft.role)}{guess}")
+        guess = section.guess(draft.role, roles) or f"; add [roles.{escaped(draft.role)}]"
+        section.reject("role", f"no role {quote(draft.role)}{guess}")
     elif draft.role is not None:
         level = level.over(roles[draft.role].level)
     level = level.over(base)
-    _check_terminal(draft, level)
-    _check_logfile(draft, level)
-    _check_tmux(draft, level)
-    _check_silence(draft.section, draft.level, level)
+    check_task(section, draft.level, level)
+    _check_silence(section, draft.level, level)
     _check_restart(draft, level)
-    if level.source != "logfile":
-        level = msgspec.structs.replace(level, logfile=None)
+    prompts, session = level.session.prompts, level.session
+    level = without_foreign_keys(level)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
-    said["command"] = _resolve_command(draft, level)
+    del said["session"]
+    if prompts is None:
+        said["command"] = resolve_command(section, level)
+    else:
+        said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))
     return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
 
 
@@ -200,59 +206,3 @@ def _check_services(drafts: Sequence[_Draft], services: set[TaskId]) -> None:
                 f'{quote(need)} is restarted always, so it is never done; remove this need, or write "on-failure" there'
             )
             draft.section.reject("needs", rule)
-
-
-def _check_terminal(draft: _Draft, level: Level) -> None:
-    if level.source not in {"pty", "tmux"}:
-        if draft.level.window is not None:
-            draft.section.reject("window", 'only a terminal has a size; add source = "pty", or remove this key')
-    elif level.stdin is not None and level.stdin.kind == "pipe":
-        rule = 'reads from its terminal; write "none", { text = "TEXT" } or { file = "PATH" }'
-        rule = f'a task with source = "{level.source}" {rule}'
-        draft.section.reject("stdin", f'"pipe": {rule}')
-
-
-def _check_logfile(draft: _Draft, level: Level) -> None:
-    if level.source == "logfile":
-        if level.command is None and draft.level.stdin is not None:
-            draft.section.reject("stdin", "without a command nobody reads it; add a command, or remove this key")
-        if level.logfile is None and draft.level.limits.spool_limit is not None:
-            rule = "who writes its spool itself cannot be held up; remove this limit, or choose another source"
-            draft.section.reject("limits", f"spool_limit: {rule}")
-    elif draft.level.logfile is not None:
-        draft.section.reject("logfile", 'only source = "logfile" follows a file; add that, or remove this key')
-
-
-def _check_tmux(draft: _Draft, level: Level) -> None:
-    """A task that adopts starts nothing, so it has nothing to say about that."""
-    said = draft.level
-    if level.source != "tmux":
-        if said.tmux is not None:
-            draft.section.reject("tmux", 'this key needs source = "tmux"; add that, or remove this key')
-        return
-    if level.limits.spool_limit is not None:
-        draft.section.reject("limits", "what a task prints in tmux has no spool_limit; leave it out, or choose pty")
-    if level.tmux is None:
-        return
-    for key, value in (("command", said.command), ("stdin", said.stdin), ("window", said.window)):
-        if value is not None:
-            draft.section.reject(key, "a session that is adopted has its own; remove this key, or tmux.adopt")
-
-
-def _resolve_command(draft: _Draft, level: Level) -> tuple[str, ...]:
-    command = level.command
-    if command is None and level.source == "logfile" and level.logfile is not None:
-        return ()
-    if level.source == "tmux" and level.tmux is not None:
-        return ("tmux", "attach-session", "-t", level.tmux.adopt)  # what a person would type
-    if command is None:
-        draft.section.reject("command", 'missing; write what to run, such as ["make", "test"]')
-    elif isinstance(command.words, str):
-        if level.shell:
-            return ("/bin/sh", "-c", command.words)
-        command.reject('a string needs shell = true; add that, or write a list such as ["make", "test"]')
-    elif command.words is not None:
-        if not level.shell:
-            return command.words
-        command.reject("a list with shell = true; write one string, or shell = false")
-    return ()

@@ -1,6 +1,7 @@
 """What is known of the attempts that run, from records and from looks at them: the evidence for their verdicts."""
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from protocols.events import (
     AttemptStarting,
@@ -23,11 +24,15 @@ from protocols.kinds import Source, Stream
 from protocols.liveness_states import State
 from protocols.prompts import Prompt
 from protocols.rate import LongRate
+from protocols.session_events import SessionEvent
+from protocols.session_pulse import SessionPulse
 from protocols.sight import Glimpse, Sight, Tail, Wanted
 from protocols.silence import Policy
 from protocols.verdict import Verdict, judge_liveness
 
 __all__ = ["Pulse", "Pulses"]
+
+_OF_SESSIONS = get_args(SessionEvent)
 
 
 @dataclass(slots=True)
@@ -52,6 +57,8 @@ class Pulse:
     told: tuple[State, bool] | None = None
     """The verdict that was recorded last."""
     verdict: Verdict | None = None
+    session: SessionPulse | None = None
+    """Where it is a session on an agent server."""
     _cpu: LongRate | None = None
     _mark: Mark | None = None
     _asked: Question | None = None
@@ -146,6 +153,7 @@ class Pulse:
         grown, passed = size - size_before, now - before
         self._seen = (now, size)
         cpu = self._cpu_use(sight, now, policy)
+        session = self.session or SessionPulse()
         answered = cpu is not None and cpu >= policy.painting_cpu  # who waits for an answer does not compute
         evidence = Evidence(
             now=now,
@@ -155,6 +163,7 @@ class Pulse:
             exit=None if self._gone_at is None else Exit(self._gone_at, reported=False),
             reader_at=self._reader_at,
             last_byte=self.last_byte,
+            last_event=session.last_event,
             repeats_since=self._repeats_since,
             size=size,
             rate=grown / passed if grown > 0 and passed > 0 and before else 0.0,
@@ -162,9 +171,10 @@ class Pulse:
             descendants=sight.descendants,
             zombies=sight.zombies,
             blocked=next(iter(self.blocked.values()), ""),
-            question=None if answered else self._asked,
-            said=self._idle,
-            mark=self._mark,
+            question=session.question or (None if answered else self._asked),
+            quota_until=session.quota_until,
+            said=session.said or self._idle,
+            mark=session.mark or self._mark,
         )
         self.verdict = judge_liveness(evidence, policy, self.verdict)
         return self.verdict
@@ -198,6 +208,8 @@ class Pulses:
                     end = event.offset + event.length
                     pulse.ends[event.stream] = max(pulse.ends.get(event.stream, 0), end)
                     pulse.grown, pulse.last_byte = event.stream, moment
+            case _ if isinstance(event, _OF_SESSIONS):
+                self._apply_to_session(event, moment)
             case AttemptStarting():
                 self.running[event.worker] = Pulse(event.worker, event.attempt, event.source, moment, event.window)
             case WorkerExited():
@@ -216,9 +228,16 @@ class Pulses:
             case _:
                 pass
 
+    def _apply_to_session(self, event: SessionEvent, moment: float) -> None:
+        pulse = self._pulse(event)
+        if pulse is not None:
+            pulse.session = pulse.session or SessionPulse()
+            pulse.session.apply(event, moment)
+
     def _pulse(
         self,
-        event: WorkerOutput
+        event: SessionEvent
+        | WorkerOutput
         | WorkerStarted
         | WorkerVerdict
         | WorkerStopping

@@ -1,7 +1,7 @@
 """What the records of a run add up to: one fold for status, report, listings and displays."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never, get_args
+from typing import TypeAlias, get_args
 
 from protocols.events import (
     ActorFailed,
@@ -36,6 +36,8 @@ from protocols.events import (
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import Outcome, Source, Stream, TaskStatus
 from protocols.pane import WorkerPane, WorkerUnclaimed
+from protocols.session_events import ServerOther, SessionEvent, SessionTodos
+from protocols.session_view import SessionView
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
@@ -54,6 +56,7 @@ _OfAttempt: TypeAlias = (
     | WorkerPane
     | SpoolBlocked
     | SpoolResumed
+    | SessionEvent
 )
 
 
@@ -92,6 +95,8 @@ class AttemptView:
     """Why no more of a stream is taken, for each of which that is so."""
     pane: WorkerPane | None = None
     """Where it is to be seen, if that is tmux."""
+    session: SessionView | None = None
+    """Where it is a session on an agent server."""
     verdict: WorkerVerdict | None = None
     """The last one. Behind its end: what it was until then."""
     actions: tuple[WorkerAction, ...] = ()
@@ -131,7 +136,16 @@ class AttemptView:
             case SpoolBlocked() | SpoolResumed():
                 self._tell_blocked(event)
             case _:
-                assert_never(event)
+                self._follow(event)
+
+    def _follow(self, event: SessionEvent) -> None:
+        self.session = self.session or SessionView()
+        self.session.apply(event)
+        if isinstance(event, SessionTodos):
+            fraction = event.done / event.total if event.total else None
+            self.progress = WorkerProgress(
+                at=event.at, worker=event.worker, attempt=event.attempt, fraction=fraction, label=event.current
+            )
 
     def _take(self, event: WorkerAdopted | WorkerPane) -> None:
         if isinstance(event, WorkerAdopted):
@@ -260,7 +274,7 @@ class RunView:
                 self._forget_blocked()  # the next keeper says it again
             case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
                 pass
-            case ProcessUnattributed() | ActorFailed() | FleetSwept():
+            case ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther():
                 pass
             case _:
                 self._apply_to_attempt(event)

@@ -134,7 +134,8 @@ def _exit(
         code, signal, ended_at = status.code, status.signal, status.exited_at
         reason, error = _REASONS.get(status.reason, "exit"), ""
     elif attempt.started is not None and not attempt.started.pid:
-        reason, error = "orphaned", "callboard was killed, and nobody followed its file any more"
+        followed = "its session" if attempt.source == "session" else "its file"
+        reason, error = "orphaned", f"callboard was killed, and nobody followed {followed} any more"
     elif status is None and attempt.started is None:
         reason, error = "not-started", "callboard was killed before it could be started"
     return WorkerExited(
@@ -150,6 +151,7 @@ def _exit(
         stderr_bytes=spooled["stderr"],
         terminal_bytes=spooled["terminal"],
         log_bytes=spooled["log"],
+        session_bytes=spooled["session"],
         error=error,
     )
 

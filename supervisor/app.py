@@ -43,7 +43,7 @@ from supervisor.plans import LoadedPlan
 from supervisor.run_log import Sayer
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
-from supervisor.sources import logfile_child, tmux_child
+from supervisor.sources import logfile_child, session_child, tmux_child
 
 __all__ = ["Run"]
 
@@ -69,6 +69,8 @@ class _Channels:
     to_follower: trio.MemoryReceiveChannel[FollowRequest]
     tmux_asks: trio.MemorySendChannel[KeeperAsk]
     to_tmux: trio.MemoryReceiveChannel[KeeperAsk]
+    session_asks: trio.MemorySendChannel[KeeperAsk]
+    to_sessions: trio.MemoryReceiveChannel[KeeperAsk]
     orders: trio.MemorySendChannel[Order]
     to_roster: trio.MemoryReceiveChannel[Order]
     decisions: trio.MemorySendChannel[Decision]
@@ -83,6 +85,7 @@ def _open_channels() -> _Channels:
         *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[KeeperAsk](64),
         *trio.open_memory_channel[FollowRequest](256),
+        *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[Order](64),
         *trio.open_memory_channel[Decision](64),
@@ -177,7 +180,8 @@ class Run:
                 for child in self._source_children():
                     await self._start(sourcing, child)
                 patience = _DRAIN + self._longest_grace()
-                async with layer(channels.log_asks, channels.tmux_asks, drain=patience) as working:
+                asking = (channels.log_asks, channels.tmux_asks, channels.session_asks)
+                async with layer(*asking, drain=patience) as working:
                     await self._start(working, Child("roster", roster.run, limit=0))
                     return await self._decide()
 
@@ -190,10 +194,18 @@ class Run:
         if in_tmux:
             durable = any(task.durable for task in in_tmux)
             yield tmux_child(self.fleet, channels.to_tmux, channels.asks, durable=durable)
+        prompted = [task for task in tasks if task.prompting is not None]
+        if prompted:
+            durable = any(task.durable for task in prompted)
+            yield session_child(self.fleet, channels.to_sessions, channels.asks, durable=durable)
 
     def _other_sources(self) -> dict[Source, trio.MemorySendChannel[KeeperAsk]]:
         logfiles: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {"logfile": self._channels.log_asks}
-        return {"tmux": self._channels.tmux_asks, **(logfiles if self._follows_files() else {})}
+        others: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {
+            "tmux": self._channels.tmux_asks,
+            "session": self._channels.session_asks,
+        }
+        return {**others, **(logfiles if self._follows_files() else {})}
 
     async def _decide(self) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()

@@ -10,30 +10,26 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, TypeAlias
-
-import msgspec
 
 from actors.door import read_machine
 from actors.journal_file import open_journal, read_records
 from actors.keeper_process.cgroups import our_place
 from actors.keeper_process.procfs import read_process
 from actors.screens import can_read_screens
-from actors.tmux_program import find_tmux, tmux_problem
 from protocols.errors import FleetError, JournalError, StateError
 from protocols.events import FleetSwept
 from protocols.pressure import Machine
 from protocols.sizes import format_bytes
+from supervisor.findings import Finding, Level
 from supervisor.fleets import Fleet, find_fleets, tell_detached
 from supervisor.locks import lock_owner
+from supervisor.programs import find_programs
 from supervisor.standing import tell_stopped
 from supervisor.state import check_state, open_state
 from supervisor.sweep import find_end
 from supervisor.terminal_view import INSTALL_TERM
 
-__all__ = ["Finding", "examine"]
-
-Level: TypeAlias = Literal["ok", "warn", "fail"]
+__all__ = ["examine"]
 
 _PYTHON = (3, 11)
 _KERNEL = (5, 10)
@@ -49,15 +45,6 @@ _FEW_FILES = 10_000
 _NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|9p|afs|ceph|lustre|beegfs|glusterfs|fuse\.(sshfs|glusterfs|s3fs|rclone)")
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. ``advice`` says what to do where it is not ok."""
-
-    subject: str
-    level: Level
-    found: str
-    advice: str = ""
-
-
 def examine(state: Path) -> list[Finding]:
     """Look at the machine, and at the disk of the state folder; nothing is left behind there."""
     return [
@@ -70,7 +57,7 @@ def examine(state: Path) -> list[Finding]:
         _inotify(Path("/proc/sys/fs/inotify")),
         _terminals(),
         _screens(),
-        _tmux(os.environ.get("PATH", os.defpath)),
+        *find_programs(os.environ.get("PATH", os.defpath)),
         _pipes(Path("/proc/sys/fs/pipe-user-pages-soft"), privileged=os.geteuid() == 0),
         _cgroup(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()),
         _memory_limits(our_place()),
@@ -144,14 +131,6 @@ def _screens() -> Finding:
         return Finding("screens", "ok", "what terminals show can be read")
     found = "what terminals show is not read, so nobody sees what is asked there; everything else works"
     return Finding("screens", "ok", found, f"for that, {INSTALL_TERM}")
-
-
-def _tmux(path: str) -> Finding:
-    program, version = find_tmux(path)
-    found, _, advice = tmux_problem(path).partition("; ")
-    if advice:
-        return Finding("tmux", "warn", found, f'{advice} for source = "tmux"')
-    return Finding("tmux", "ok", f"{version} at {program}")
 
 
 def _pipes(path: Path, *, privileged: bool) -> Finding:

@@ -48,6 +48,7 @@ def load_plan(
     plan = parse_plan(decode_input(source, str(path), PlanError), str(path), grace=grace)
     tasks = tuple(_place(task, start) for task in plan.tasks)
     executables, problems = _look_up(tasks, base, leave)
+    problems += _agent_problems(tasks, start, base, leave)
     if problems:
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     return LoadedPlan(plan=msgspec.structs.replace(plan, tasks=tasks), executables=executables, source=source)
@@ -78,6 +79,8 @@ def _look_up(
     for index, task in enumerate(tasks):
         if (problem := _logfile_problem(task.logfile)) != "":
             missing.setdefault(("logfile.path", problem), []).append(index)
+        if task.prompting is not None and task.id not in leave and (folder := _folder_problem(task.cwd)):
+            missing.setdefault(("cwd", folder), []).append(index)
         if not task.command:
             continue
         name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
@@ -97,6 +100,28 @@ def _look_up(
             if problem:
                 missing.setdefault((key, problem), []).append(index)
     return executables, [_describe(key, problem, where) for (key, problem), where in missing.items()]
+
+
+def _agent_problems(
+    tasks: Iterable[Task], start: Path, base: Mapping[str, str], leave: Collection[TaskId]
+) -> list[str]:
+    """What the agents need that tasks name, those to leave left out: programs, passwords."""
+    agents = {
+        task.prompting.agent.name: task.prompting.agent
+        for task in tasks
+        if task.prompting is not None and task.id not in leave
+    }
+    problems = []
+    for name, agent in agents.items():
+        if not agent.attach:
+            path = agent.env.get("PATH", base.get("PATH", os.defpath))
+            _, problem = _find_command(agent.command[0], str(start), path)
+            if problem:
+                problems.append(f"agents.{name}.command: {problem}")
+        elif agent.password_env and not base.get(agent.password_env):
+            what = f"{quote(agent.password_env)} is not set; set it to the password of {agent.attach}"
+            problems.append(f"agents.{name}.password_env: {what}")
+    return problems
 
 
 def _describe(key: str, problem: str, where: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ from protocols.layout import FleetFolder
 from protocols.states import AttemptView, RunView, TaskView
 from supervisor.files import replace_file
 from supervisor.identity import Identity
+from supervisor.session_use import SessionUse, add_up, session_use
 
 __all__ = ["Report", "build_report", "count_lines", "read_report", "write_report"]
 
@@ -44,6 +45,7 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     stderr: StreamReport
     terminal: StreamReport = _NOTHING
     log: StreamReport = _NOTHING
+    session: StreamReport = _NOTHING
     gaps: int = 0
     """How often output was lost."""
     lost: int = 0
@@ -54,6 +56,8 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     """How long it was known to stand still, in all."""
     actions: tuple[str, ...] = ()
     """What was done about that: ``nudged`` and the like."""
+    use: SessionUse | None = None
+    """Of a session on an agent server."""
 
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +79,11 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     stderr: StreamReport
     terminal: StreamReport = _NOTHING
     log: StreamReport = _NOTHING
+    session: StreamReport = _NOTHING
     gaps: int = 0
     swept: int
+    use: SessionUse | None = None
+    """Of all sessions."""
     seconds: float | None
 
 
@@ -173,12 +180,14 @@ def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: f
         stderr=_stream(folder, task, attempt.number, "stderr"),
         terminal=_stream(folder, task, attempt.number, "terminal"),
         log=_stream(folder, task, attempt.number, "log"),
+        session=_stream(folder, task, attempt.number, "session"),
         gaps=attempt.gaps,
         lost=attempt.lost,
         swept=exited.swept if exited else (),
         error=exited.error if exited else "",
         stalled_seconds=round(attempt.stalled_for(last_at), 3),
         actions=list_deeds(attempt.actions),
+        use=session_use(attempt.session),
     )
 
 
@@ -196,9 +205,11 @@ def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: floa
         stderr=_sum([attempt.stderr for attempt in attempts]),
         terminal=_sum([attempt.terminal for attempt in attempts]),
         log=_sum([attempt.log for attempt in attempts]),
+        session=_sum([attempt.session for attempt in attempts]),
         gaps=sum(attempt.gaps for attempt in attempts),
         swept=sum(len(attempt.swept) for attempt in attempts),
         seconds=seconds,
+        use=add_up(uses) if (uses := [attempt.use for attempt in attempts if attempt.use is not None]) else None,
     )
 
 

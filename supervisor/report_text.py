@@ -14,6 +14,7 @@ from protocols.plain import format_counts
 from protocols.sizes import format_bytes
 from supervisor.files import replace_file
 from supervisor.report import AttemptReport, Report, TaskReport
+from supervisor.session_use import add_up, tell_use
 from supervisor.table import one_line, render_table
 
 __all__ = ["render_markdown", "summary_table", "write_markdown"]
@@ -35,7 +36,16 @@ def summary_table(report: Report, width: int | None) -> str:
     """A line for each task and one for the run, without an end of line. ``width`` in columns; None cuts nothing."""
     titles = ("task", "status", "attempts", "time", "exit", "lines", "output", "reason")
     rows = [(task.id, task.status, *_figures(task), _reason(task)) for task in report.tasks]
-    return f"{render_table(titles, rows, right=_RIGHT, spare=_SPARE, width=width)}\n\n{_verdict(report)}"
+    parts = [render_table(titles, rows, right=_RIGHT, spare=_SPARE, width=width), *_uses(report), _verdict(report)]
+    return "\n\n".join(parts)
+
+
+def _uses(report: Report) -> Iterator[str]:
+    """One part, of lines; none where no task is a session."""
+    uses = [(task, [each.use for each in task.attempts if each.use is not None]) for task in report.tasks]
+    lines = "\n".join(tell_use((task, add_up(found)) for task, found in uses if found))
+    if lines:
+        yield lines
 
 
 def write_markdown(folder: FleetFolder, report: Report) -> None:
@@ -49,9 +59,14 @@ def render_markdown(folder: FleetFolder, report: Report) -> str:
         f"# Run {report.run}: {report.outcome or 'not ended'}",
         "\n".join(_facts(report)),
         "\n".join(_table(report)),
+        *(_list(part) for part in _uses(report)),
         *(_failure(folder, task) for task in report.tasks if task.status in _FAILURES),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _list(lines: str) -> str:
+    return "\n".join(f"- {_escape(line)}" for line in lines.split("\n"))
 
 
 def _facts(report: Report) -> Iterator[str]:
@@ -74,7 +89,7 @@ def _figures(task: TaskReport) -> tuple[str, str, str, str, str]:
     streams = [
         stream
         for attempt in task.attempts
-        for stream in (attempt.stdout, attempt.stderr, attempt.terminal, attempt.log)
+        for stream in (attempt.stdout, attempt.stderr, attempt.terminal, attempt.session, attempt.log)
     ]
     lines, size = sum(stream.lines for stream in streams), sum(stream.bytes for stream in streams)
     end = _end(task.attempts[-1]) if task.attempts else ""
@@ -120,14 +135,14 @@ def _account(attempt: AttemptReport) -> str:
 
 def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
     """The last lines of stderr; those of stdout or of the terminal where there are none."""
-    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "log")
+    streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "session", "log")
     for stream in streams:
         path = folder.spool(WorkerId(task.id), attempt.number, stream)
         lines = _last_lines(path)
         if lines:
             text = "\n".join(lines)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            name = {"terminal": "the terminal", "log": "its log file"}.get(stream, stream)
+            name = {"terminal": "the terminal", "session": "its session", "log": "its log file"}.get(stream, stream)
             yield f"The end of {name} of attempt {attempt.number}:"
             yield f"{fence}text\n{text}\n{fence}"
             return

@@ -21,7 +21,7 @@ def find_output(
 ) -> Path:
     """The file with what a task wrote in this attempt; None: in the last one. Raise `InputError` with what there is.
 
-    ``stderr``, ``log``: of that stream, instead of stdout, the terminal or a log file that is all there is.
+    ``stderr``, ``log``: of that stream, instead of stdout, the terminal, a session or a log file that is all there is.
     """
     spool = folder.root / "spool"
     tasks = _names(spool)
@@ -32,7 +32,9 @@ def find_output(
     chosen = attempts[-1] if attempts and number is None else str(1 if number is None else number)
     if chosen not in attempts:
         raise InputError(f"task {quote(task)}: {spool} has no output of attempt {chosen}{_list(attempts)}")
-    wanted: tuple[Stream, ...] = ("stderr",) if stderr else ("log",) if log else ("terminal", "stdout", "log")
+    wanted: tuple[Stream, ...] = (
+        ("stderr",) if stderr else ("log",) if log else ("terminal", "session", "stdout", "log")
+    )
     usual: Stream = "stdout" if "stdout" in wanted else wanted[0]
     paths = {stream: folder.spool(WorkerId(task), int(chosen), stream) for stream in wanted}
     return next((path for path in paths.values() if path.exists()), paths[usual])

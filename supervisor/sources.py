@@ -9,7 +9,7 @@ from protocols.layout import FleetFolder
 from supervisor.children import Child
 from supervisor.fleets import NewFleet
 
-__all__ = ["logfile_child", "tmux_child"]
+__all__ = ["logfile_child", "session_child", "tmux_child"]
 
 
 def logfile_child(
@@ -40,3 +40,24 @@ def tmux_child(
         attached=not durable,
     )
     return Child("tmux", source.run, limit=0)
+
+
+def session_child(
+    fleet: NewFleet,
+    asks: trio.MemoryReceiveChannel[KeeperAsk],
+    keeper: trio.MemorySendChannel[KeeperAsk],
+    *,
+    durable: bool,
+) -> Child:
+    """For the tasks with prompts, ``durable`` if one of them is. Its failure ends the run, as the keeper's does."""
+    from actors.sources.session import SessionSource  # noqa: PLC0415 - as above
+
+    source = SessionSource(
+        fleet=fleet.identity.fleet,
+        folder=fleet.folder,
+        environ=os.environ,
+        asks=asks,
+        keeper=keeper,
+        attached=not durable,
+    )
+    return Child("sessions", source.run, limit=0)

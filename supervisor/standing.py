@@ -113,9 +113,7 @@ def render_status(status: RunStatus, width: int | None) -> str:
             str(line.attempt or ""),
             "" if line.pid is None else str(line.pid),
             "" if line.seconds is None else format_elapsed(line.seconds),
-            format_bytes(line.stdout_bytes + line.stderr_bytes + line.terminal_bytes + line.log_bytes)
-            if line.attempt
-            else "",
+            format_bytes(_output_of(line)) if line.attempt else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
             "; ".join(part for part in (_what(line, now), line.gap) if part),
         )
@@ -124,6 +122,10 @@ def render_status(status: RunStatus, width: int | None) -> str:
     titles = ("task", "status", "attempt", "pid", "time", "output", "done", "what")
     table = render_table(titles, rows, right=titles[2:7], spare=("pid", "output", "attempt"), width=width)
     return f"{head}\n\n{table}"
+
+
+def _output_of(line: TaskLine) -> int:
+    return line.stdout_bytes + line.stderr_bytes + line.terminal_bytes + line.log_bytes + line.session_bytes
 
 
 def _what(line: TaskLine, now: float) -> str:

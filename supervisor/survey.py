@@ -14,6 +14,7 @@ from protocols.kinds import Source
 from protocols.layout import streams_of
 from protocols.plan import Plan, Task
 from protocols.wording import escaped
+from supervisor.session_survey import SessionSurvey, render_sessions, survey_sessions
 from supervisor.terminal_view import INSTALL_TERM
 
 __all__ = ["Survey", "render", "survey"]
@@ -61,6 +62,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     """What will not be as somebody may expect, though the plan can run."""
     logfiles: tuple[Followed, ...] = ()
+    sessions: tuple[SessionSurvey, ...] = ()
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -80,6 +82,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
             for task in plan.tasks
             if (log := task.logfile) is not None
         ),
+        sessions=survey_sessions(plan.tasks),
         notes=tuple(_notes(plan)),
     )
 
@@ -129,6 +132,7 @@ def render(found: Survey, width: int = 100) -> str:
         longest = format_duration(found.slowest.seconds)
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
     lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
+    lines.extend(_wrap(label, text, width) for label, text in render_sessions(found.sessions))
     for group in found.environments:
         lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
     lines.extend(_wrap("note: ", note, width) for note in found.notes)

@@ -2,10 +2,14 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-__all__ = ["needs"]
+__all__ = ["needs", "program"]
+
+# Where `npm ci` puts the agents that the tests run.
+_AGENTS = Path(__file__).with_name("e2e") / "node_modules" / ".bin"
 
 
 def needs(name: str, hint: str, present: bool | None = None) -> None:
@@ -21,3 +25,10 @@ def needs(name: str, hint: str, present: bool | None = None) -> None:
     if required & {"all", name}:
         pytest.fail(f"{reason} (CALLBOARD_REQUIRE forbids to skip it)", pytrace=False)
     pytest.skip(reason)
+
+
+def program(name: str, hint: str) -> str:
+    """The path of the program ``name``: of those in ``tests/e2e``, else on PATH. Without it as `needs` says."""
+    found = shutil.which(name, path=str(_AGENTS)) or shutil.which(name)
+    needs(name, hint, present=found is not None)
+    return str(found)

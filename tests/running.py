@@ -158,9 +158,9 @@ class RunningPlan:
         self.wait_until(is_there)
         return bytes(read)
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
+    def wait_until(self, condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
         """Look again and again while the run lives; its end is the last chance."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             ended = self.process.poll() is not None
             if condition():
@@ -168,6 +168,10 @@ class RunningPlan:
             assert not ended, f"the run ended before: {self.stdout!r} {self.stderr}"
             assert time.monotonic() < deadline, f"it never came true: {self.stdout!r} {self.stderr}"
             time.sleep(_PAUSE)
+
+    def marked(self) -> list[Process]:
+        """All living processes of the run, its supervisor left out."""
+        return _marked(self.fleet)
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -253,9 +257,9 @@ def running(
 
 
 @contextmanager
-def resumed(cwd: Path, *options: str) -> Iterator[RunningPlan]:
-    """Go on with the latest run of a folder."""
-    run = RunningPlan(cwd, _start(cwd, ["resume", *options]))
+def resumed(cwd: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningPlan]:
+    """Go on with the latest run of a folder. ``env`` adds to our environment."""
+    run = RunningPlan(cwd, _start(cwd, ["resume", *options], env))
     try:
         yield run
     finally:

@@ -9,7 +9,8 @@ import pytest
 
 from protocols.pressure import Machine
 from supervisor import doctor
-from supervisor.doctor import Finding, examine
+from supervisor.doctor import examine
+from supervisor.findings import Finding
 
 MOUNT = "36 25 {major}:{minor} / /data rw,relatime shared:1 - {kind} server:/export rw\n"
 

@@ -12,8 +12,12 @@ __all__: list[str] = []
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "actors", "supervisor", "tests")
 KEEPER = "actors/keeper_process"
-# Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients.
-SPAWNERS = {"actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_process.py", "actors/tmux_program.py"}
+# Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients;
+# who wants to know the version of a program.
+SPAWNERS = {
+    *("actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_process.py"),
+    *("actors/tmux_program.py", "actors/opencode_program.py"),
+}
 # Who may become another program: nothing of ours runs then.
 BECOMES = {"supervisor/cli/attach.py"}
 # Who may catch everything: the restarts, and the guard around each connection.

@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "resume",
     "watch-run",
+    "watch",
     "check",
     "status",
     "stop",

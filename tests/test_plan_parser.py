@@ -136,9 +136,8 @@ def test_the_concurrency_of_a_task_is_refused_with_where_it_belongs() -> None:
 
 
 def test_keys_of_later_versions_are_refused_for_what_they_are() -> None:
-    assert problems('tasks = [{ id = "a", command = ["true"], agent = "x", priority = 1 }]\nagents.x = {}') == [
-        "agents: this key is not supported; this version runs commands only",
-        "tasks[0].agent: this key is not supported; this version runs commands only",
+    assert problems('tasks = [{ id = "a", command = ["true"], session = "x", priority = 1 }]') == [
+        "tasks[0].session: this key is not supported by this version; remove it",
         "tasks[0].priority: this key is not supported by this version; remove it",
     ]
 

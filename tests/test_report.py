@@ -71,8 +71,10 @@ def test_a_report_tells_of_the_run_and_its_totals(fleet: Fleet) -> None:
         "stderr": StreamReport(bytes=5, lines=1),
         "terminal": StreamReport(bytes=6, lines=1),
         "log": StreamReport(bytes=0, lines=0),
+        "session": StreamReport(bytes=0, lines=0),
         "gaps": 0,
         "swept": 1,
+        "use": None,
         "seconds": 3.0,
     }
     assert [(task.id, task.status, task.reason) for task in report.tasks] == [

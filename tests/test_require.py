@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.require import needs
+from tests import require
+from tests.require import needs, program
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,20 @@ def test_what_is_no_program_is_judged_by_the_caller() -> None:
 
     with pytest.raises(pytest.skip.Exception, match="needs cgroup v2: mount it"):
         needs("cgroup v2", "mount it", present=False)
+
+
+def test_an_agent_is_that_of_the_tests_before_that_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for folder in ("ours", "machine"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "agent").touch(mode=0o755)
+    monkeypatch.setattr(require, "_AGENTS", tmp_path / "ours")
+    monkeypatch.setenv("PATH", str(tmp_path / "machine"))
+
+    assert program("agent", "make agents") == str(tmp_path / "ours" / "agent")
+    (tmp_path / "ours" / "agent").unlink()
+    assert program("agent", "make agents") == str(tmp_path / "machine" / "agent")
+    (tmp_path / "machine" / "agent").unlink()
+    with pytest.raises(pytest.skip.Exception, match="needs agent: make agents"):
+        program("agent", "make agents")

@@ -24,6 +24,7 @@ _COMMANDS = {
     "run": "Run a plan in the foreground.",
     "resume": "Go on with a run whose callboard was killed.",
     "watch-run": "Show a run that somebody else started.",
+    "watch": "Show what the sessions of an OpenCode server say and do, as it streams.",
     "check": "Say whether a plan can run here, in which order, and with which environment.",
     "status": "Show how a run stands.",
     "stop": "Stop a run and wait for its end.",

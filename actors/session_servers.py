@@ -1,0 +1,113 @@
+"""The servers on which sessions live, by agent, and what goes with each of them: reader, router and reconciler."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from actors.opencode_client import OpenCodeClient
+from actors.opencode_pool import ServerPool
+from actors.opencode_process import Host
+from actors.orders import KeeperAsk
+from actors.reconciler import Reconciler
+from actors.server_messages import ServerCalls
+from actors.session_lease import Lease
+from actors.session_messages import Endpoint, Look, RouterInput
+from actors.session_router import SessionRouter
+from actors.stream_reader import StreamReader
+from protocols.agents import Agent
+from protocols.ids import FleetId
+
+__all__ = ["SessionServers"]
+
+_THREADS = 4
+_ROUTER_INBOX = 4096  # of reads of the stream; it never waits, so this is for bursts
+_LOOKS = 64
+_DIRECTORIES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Companion:
+    client: OpenCodeClient
+    router: trio.MemorySendChannel[RouterInput]
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionServers:
+    """Pools of servers, each begun when the first session of its agent wants a place, in the nursery ``nursery``."""
+
+    fleet: FleetId
+    folder: Path
+    """Each managed server gets a folder in it."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    keeper: trio.MemorySendChannel[KeeperAsk]
+    nursery: trio.Nursery
+    attached: bool = True
+    """The servers that are ours end when the supervisor is gone."""
+    limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_THREADS))
+    open_client: Callable[[Endpoint], ServerCalls] = OpenCodeClient
+    _pools: dict[str, ServerPool[_Companion]] = field(default_factory=dict)
+    _starting: trio.Lock = field(default_factory=trio.Lock)
+
+    @asynccontextmanager
+    async def lease(self, agent: Agent, directory: str, server: str = "") -> AsyncIterator[Lease]:
+        """A place for a session in this directory. ``server``: the one on which it lives already. Raise ServerError
+        where there is none."""
+        async with self._starting:
+            pool = await self._pool(agent)
+        async with pool.lease(directory, server) as place:
+            companion = place.companion
+            yield Lease(
+                place.server, place.endpoint, companion.client, companion.router, place.given_up, lambda: place.why
+            )
+
+    def stop(self) -> None:
+        """No session lives any more: end what is ours."""
+        for pool in self._pools.values():
+            pool.stop()
+
+    async def _pool(self, agent: Agent) -> ServerPool[_Companion]:
+        pool = self._pools.get(agent.name)
+        if pool is None:
+            host = Host(
+                agent=agent,
+                fleet=self.fleet,
+                environ=self.environ,
+                keeper=self.keeper,
+                open_client=self.open_client,
+                limiter=self.limiter,
+                attached=self.attached,
+            )
+            pool = self._pools[agent.name] = ServerPool(host=host, folder=self.folder, companion=self._accompany)
+            await self.nursery.start(pool.run)
+        return pool
+
+    async def _accompany(
+        self,
+        server: str,
+        endpoint: Endpoint,
+        boot: Callable[[], int] | None,
+        folder: Path,
+        *,
+        task_status: trio.TaskStatus[_Companion],
+    ) -> None:
+        """Everything about one server, until it is cancelled."""
+        client = OpenCodeClient(endpoint)
+        router, inbox = trio.open_memory_channel[RouterInput](_ROUTER_INBOX)
+        looks, to_reconcile = trio.open_memory_channel[Look](_LOOKS)
+        directories, to_read = trio.open_memory_channel[str](_DIRECTORIES)
+        routing = SessionRouter(inbox=inbox, looks=looks, directories=directories, folder=folder, limiter=self.limiter)
+        reading = StreamReader(open_stream=client.stream, outbox=router, directories=to_read, boot=boot)
+        reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client)
+        await trio.to_thread.run_sync(_make_folder, folder, limiter=self.limiter)
+        async with trio.open_nursery() as nursery:
+            for run in (routing.run, reconciling.run, reading.run):
+                await nursery.start(run)
+            task_status.started(_Companion(client, router))
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)

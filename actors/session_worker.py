@@ -1,0 +1,290 @@
+"""One attempt that is a session on an agent server: made or taken up again, prompted, followed, aborted, concluded."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors.orders import Answer, Ask, AskSpawn
+from actors.session_files import open_files, write_status
+from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
+from actors.session_lease import Lease
+from actors.session_log import SessionLog
+from actors.session_messages import Register, Unregister
+from actors.spool_writer import SpoolWriter
+from protocols.agents import Agent, Prompting
+from protocols.errors import KeeperError, ServerError, SpawnError
+from protocols.ids import WorkerId
+from protocols.keeper import Ended, Exited, Interrupt, Report, Spawned, Stop, Stopping, Write
+from protocols.kinds import EndReason
+from protocols.permission_policy import server_rules
+from protocols.session_changes import PromptEnded
+from protocols.session_course import SessionCourse
+from protocols.session_entries import Begun, Entry
+from protocols.session_events import SessionStarted
+from protocols.session_fold import SessionFold
+from protocols.session_requests import Requests
+from protocols.session_sending import Prompts, ServerClock
+
+__all__ = ["OpenLease", "SessionWorker"]
+
+OpenLease = Callable[[Agent, str, str], AbstractAsyncContextManager[Lease]]
+"""A place on a server of this agent, for a session in this directory, on the server of this name if there is a name, as
+soon as there is one. Raises `ServerError` or `KeeperError`."""
+
+_GOODBYE = 5.0
+_NO_INPUT = "a session has no input: nobody can type there"
+
+
+class _Time(msgspec.Struct):
+    created: float = 0.0
+
+
+class _Session(msgspec.Struct):
+    """Source: opencode 1.18, answer of ``POST /session``."""
+
+    id: str
+    directory: str = ""
+    title: str = ""
+    time: _Time = msgspec.field(default_factory=_Time)
+
+
+_session: msgspec.json.Decoder[_Session] = msgspec.json.Decoder(_Session)
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionWorker:
+    """Serve one `AskSpawn` of a task with a prompt. What is asked of it later comes to `take`."""
+
+    ask: AskSpawn
+    prompting: Prompting
+    open_lease: OpenLease
+    folder: Path
+    """Of the attempt."""
+    limiter: trio.CapacityLimiter
+    now: Callable[[], float] = time.time
+    salt: Callable[[int], bytes] = os.urandom
+    answered: Answer | None = None
+    _stop: Stop | None = None
+    _stop_by: float = inf
+    """Unix time, once there is a stop."""
+    _waiting: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _follower: SessionFollower | None = None
+    _reason: EndReason = "exit"
+
+    async def run(self) -> None:
+        """Answer, and report until the end."""
+        try:
+            with self._waiting:
+                async with open_files(self.ask, self.folder, self.limiter) as (spool, log, entries):
+                    await self._serve(spool, log, entries)
+        except* (ServerError, KeeperError) as group:
+            if self.answered is not None:
+                raise
+            self._answer(Answer(error=_spawn_error(group)))
+        if self.answered is None:
+            self._answer(Answer(error=SpawnError("stopped before its session was there", "stopped")))
+
+    async def take(self, ask: Ask) -> None:
+        """A request for this attempt that came after its spawn."""
+        match ask.request:
+            case Stop() as stop:
+                self._stop = self._stop or stop
+                self._stop_by = min(self._stop_by, self.now() + stop.grace)
+                self._hurry()
+            case Write() | Interrupt() if ask.answer is not None:
+                with suppress(trio.BrokenResourceError):
+                    ask.answer.send_nowait(Answer(error=SpawnError(_NO_INPUT, "EBADF")))
+            case _:
+                pass
+
+    def _hurry(self) -> None:
+        follower = self._follower
+        if self.answered is None:
+            self._waiting.cancel(reason="it was stopped before its session was there")
+        elif follower is not None:
+            left = max(self._stop_by - self.now(), 0.0)
+            follower.hurry(trio.current_time() + left)
+            with suppress(trio.WouldBlock):  # it has so much to look at that it comes by anyway
+                follower.own.send_nowait(Wake())
+
+    async def _serve(self, spool: SpoolWriter, log: SessionLog, entries: Sequence[Entry]) -> None:
+        request = self.ask.request
+        begun = next((entry for entry in entries if isinstance(entry, Begun)), None)
+        if request.resume and begun is None:
+            raise SpawnError(f"{self.folder}: has no session of attempt {request.attempt}", "unknown-attempt")
+        agent, place = self.prompting.agent, "" if begun is None else begun.place
+        async with self.open_lease(agent, self.ask.order.task.cwd, place) as lease:
+            if begun is None:
+                begun = await self._create(lease)
+                entries = ()
+            course = self._course(begun)
+            if entries:
+                course.restore(entries, self.now(), boots_hold=not agent.attach)
+                await self._catch_up(course, spool, begun)
+            else:
+                course.begin(begun)
+            await self._record("running")
+            self._answer(Answer(msgspec.json.encode(Spawned(0, 0, self.now()))))
+            end = await self._follow(course, begun, lease, spool, log)
+        await self._conclude(end, spool)
+
+    async def _create(self, lease: Lease) -> Begun:
+        order, prompting = self.ask.order, self.prompting
+        made = await lease.client.create_session(
+            order.task.cwd,
+            title=f"{order.task.id} {order.attempt}",
+            permission=server_rules(prompting),
+            agent=prompting.mode,
+            model=prompting.model,
+        )
+        try:
+            found = _session.decode(made)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ServerError(f"{lease.endpoint.url}: a new session is not understood: {error}", "broken") from error
+        return Begun(
+            at=self.now(),
+            session=found.id,
+            server=lease.endpoint.url,
+            directory=found.directory or order.task.cwd,
+            title=found.title,
+            created=found.time.created / 1000,
+            place=lease.server,
+        )
+
+    def _course(self, begun: Begun) -> SessionCourse:
+        order, clock = self.ask.order, ServerClock()
+        fold = SessionFold(session=begun.session, worker=WorkerId(order.task.id), attempt=order.attempt)
+        return SessionCourse(
+            fold=fold,
+            prompts=Prompts(prompting=self.prompting, salt=self.salt, clock=clock),
+            requests=Requests(self.prompting),
+        )
+
+    async def _catch_up(self, course: SessionCourse, spool: SpoolWriter, begun: Begun) -> None:
+        """Write what the earlier callboard knew and did not come to write."""
+        said = "".join(course.texts).encode("utf-8", "replace")
+        course.texts.clear()
+        await spool.write(said[spool.size :])
+        order = self.ask.order
+        course.events.append(
+            SessionStarted(
+                at=self.now(),
+                worker=WorkerId(order.task.id),
+                attempt=order.attempt,
+                session=begun.session,
+                server=begun.server,
+                directory=begun.directory,
+                title=begun.title,
+                resumed=True,
+            )
+        )
+
+    async def _follow(
+        self, course: SessionCourse, begun: Begun, lease: Lease, spool: SpoolWriter, log: SessionLog
+    ) -> PromptEnded:
+        own, inbox = trio.open_memory_channel[FollowedInput](INBOX)
+        with own, inbox:
+            follower = self._follower = SessionFollower(
+                attempt=self.ask.request.attempt,
+                directory=begun.directory,
+                course=course,
+                lease=lease,
+                log=log,
+                spool=spool,
+                reports=self.ask.reports,
+                inbox=inbox,
+                own=own,
+                limiter=self.limiter,
+                check=partial(self._check, course, self._timeout_at()),
+                now=self.now,
+            )
+            await lease.router.send(Register(begun.session, begun.directory, own.clone()))
+            try:
+                return await follower.run()
+            finally:
+                with trio.move_on_after(_GOODBYE, shield=True), suppress(trio.BrokenResourceError):
+                    await lease.router.send(Unregister(begun.session))
+
+    def _timeout_at(self) -> float:
+        order, timeout = self.ask.order, self.ask.request.timeout
+        started = None if order.open is None else order.open.started
+        return inf if timeout is None else (self.now() if started is None else started.at) + timeout
+
+    def _check(self, course: SessionCourse, timeout_at: float) -> float:
+        """Tell the course of a stop, or that its time is over. Return when to look again."""
+        now, request = self.now(), self.ask.request
+        if self._stop is not None:
+            self._begin_end(self._stop.reason, self._stop_by - now)
+            course.stop("aborted", max(self._stop_by - now, 0.0), now)
+        elif now >= timeout_at:
+            self._stop_by = now + request.grace
+            self._stop = Stop(attempt=request.attempt, grace=request.grace, reason="timeout")
+            self._begin_end("timeout", request.grace)
+            course.stop("timed-out", request.grace, now)
+        return inf if self._stop is not None else timeout_at
+
+    def _begin_end(self, reason: EndReason, grace: float) -> None:
+        if self._reason == "exit":
+            self._reason = reason
+            report = Stopping(attempt=self.ask.request.attempt, reason=reason, grace=max(grace, 0.0))
+            self._say(report)
+
+    def _say(self, report: Report) -> None:
+        """Where there is no room for a notice that the end has begun, the end itself tells it."""
+        with suppress(trio.WouldBlock, trio.BrokenResourceError):
+            self.ask.reports.send_nowait(report)
+
+    async def _conclude(self, end: PromptEnded, spool: SpoolWriter) -> None:
+        attempt, at = self.ask.request.attempt, self.now()
+        reason, code = self._reason, None
+        if end.outcome == "completed":
+            code = 0
+        elif end.outcome == "lost" and reason == "exit":
+            reason = "orphaned" if self.ask.request.resume else "lost"  # its server ended with the callboard before
+        elif reason == "exit":
+            code = 1
+        told = f"{end.error} ({end.code})" if end.error and end.code else end.error or end.code
+        detail = "" if code == 0 else told or end.outcome
+        await self._record("ended", code, reason, at)
+        await self.ask.reports.send(Exited(attempt=attempt, code=code, signal=None, at=at))
+        await self.ask.reports.send(
+            Ended(
+                attempt=attempt,
+                code=code,
+                signal=None,
+                exited_at=at,
+                at=at,
+                reason=reason,
+                stdout_bytes=0,
+                stderr_bytes=0,
+                session_bytes=spool.size,
+                swept=(),
+                detail=detail,
+            )
+        )
+
+    def _answer(self, answer: Answer) -> None:
+        self.answered = answer
+        with suppress(trio.BrokenResourceError):  # who asked was cancelled
+            self.ask.answer.send_nowait(answer)
+
+    async def _record(self, state: str, code: int | None = None, reason: str | None = None, at: float = 0.0) -> None:
+        """What a later callboard finds where this one was killed. Raise SpawnError."""
+        write = partial(write_status, self.ask.request, state, code, reason, at or None)
+        await trio.to_thread.run_sync(write, limiter=self.limiter)
+
+
+def _spawn_error(group: BaseExceptionGroup[ServerError | KeeperError]) -> KeeperError:
+    """The first of them, as the error of a spawn."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, KeeperError) else SpawnError(str(error))

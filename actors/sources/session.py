@@ -1,0 +1,97 @@
+"""The source of sessions on agent servers: each attempt is a session that is made, prompted and followed."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.session_servers import SessionServers
+from actors.session_worker import OpenLease, SessionWorker
+from protocols.errors import SpawnError
+from protocols.ids import AttemptId, FleetId, WorkerId
+from protocols.keeper import Forget
+from protocols.layout import FleetFolder
+
+__all__ = ["SessionSource"]
+
+_THREADS = 8  # that write to spools and logs
+_STOP = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSource:
+    """A source as `actors.source` tells, for all tasks of a fleet that are prompts.
+
+    Ends when all senders of ``asks`` are gone. The servers that are its own then are gone too.
+    """
+
+    fleet: FleetId
+    folder: FleetFolder
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    asks: trio.MemoryReceiveChannel[KeeperAsk]
+    keeper: trio.MemorySendChannel[KeeperAsk]
+    attached: bool = True
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until nobody asks any more."""
+        async with trio.open_nursery() as nursery:
+            servers = SessionServers(
+                fleet=self.fleet,
+                folder=self.folder.servers,
+                environ=self.environ,
+                keeper=self.keeper,
+                nursery=nursery,
+                attached=self.attached,
+            )
+            task_status.started()
+            async with trio.open_nursery() as workers:
+                desk = _Desk(folder=self.folder, open_lease=servers.lease)
+                await desk.serve(self.asks, workers)
+            servers.stop()
+            nursery.cancel_scope.deadline = trio.current_time() + _STOP
+
+
+@dataclass(slots=True, kw_only=True)
+class _Desk:
+    folder: FleetFolder
+    open_lease: OpenLease
+    workers: dict[AttemptId, SessionWorker] = field(default_factory=dict)
+    limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, _THREADS))
+
+    async def serve(self, asks: trio.MemoryReceiveChannel[KeeperAsk], nursery: trio.Nursery) -> None:
+        async for ask in asks:
+            if isinstance(ask, AskSpawn):
+                self._spawn(ask, nursery)
+            else:
+                await self._pass(ask)
+
+    def _spawn(self, ask: AskSpawn, nursery: trio.Nursery) -> None:
+        known = self.workers.get(ask.request.attempt)
+        if known is not None and known.answered is not None and known.answered.error is None:
+            ask.answer.send_nowait(known.answered)
+            return
+        task = ask.order.task
+        if task.prompting is None:
+            ask.answer.send_nowait(Answer(error=SpawnError(f'task "{task.id}" has no prompt')))
+            return
+        worker = self.workers[ask.request.attempt] = SessionWorker(
+            ask=ask,
+            prompting=task.prompting,
+            open_lease=self.open_lease,
+            folder=self.folder.attempt(WorkerId(task.id), ask.order.attempt),
+            limiter=self.limiter,
+        )
+        nursery.start_soon(worker.run)
+
+    async def _pass(self, ask: Ask) -> None:
+        worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
+        if worker is None:
+            if ask.answer is not None:
+                ask.answer.send_nowait(Answer(error=SpawnError("it has ended", "ESRCH")))
+        else:
+            await worker.take(ask)
+        if isinstance(ask.request, Forget):
+            self.workers.pop(ask.request.attempt, None)

@@ -1,0 +1,146 @@
+"""The prompts of one session, one after another: under which id each is sent, and what is known of its way.
+
+A prompt whose call failed may have arrived all the same. It is never sent again on suspicion: the server is asked, and
+only where it does not have the message it gets it again, under the same id.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from protocols.agents import Prompting
+from protocols.opencode import Envelope, Snapshot
+from protocols.opencode_dialect import make_message_id
+
+__all__ = ["Prompts", "ServerClock"]
+
+_TRIES = 3
+
+
+class _Time(msgspec.Struct):
+    created: float = 0.0
+    completed: float | None = None
+
+
+class _Info(msgspec.Struct):
+    time: _Time | None = None
+
+
+class _Message(msgspec.Struct):
+    info: _Info | None = None
+
+
+class _Event(msgspec.Struct):
+    properties: _Message | None = None
+
+
+_event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
+_messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Message])
+
+
+@dataclass(slots=True)
+class ServerClock:
+    """The last moment that the server itself has told. Ids of its messages sort by its clock, and ours have to, too:
+    with one from a clock that goes ahead it would take its own answer for an older one, and answer for ever."""
+
+    at: float = 0.0
+    """Unix time."""
+
+    def hear(self, event: Envelope) -> None:
+        if event.type != "message.updated":
+            return
+        try:
+            found = _event.decode(event.payload).properties
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+        self._take(found)
+
+    def see(self, snapshot: Snapshot) -> None:
+        try:
+            messages = _messages.decode(snapshot.messages)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+        for message in messages:
+            self._take(message)
+
+    def _take(self, message: _Message | None) -> None:
+        if message is None or message.info is None or message.info.time is None:
+            return
+        time = message.info.time
+        self.at = max(self.at, max(time.created, time.completed or 0.0) / 1000)
+
+
+@dataclass(slots=True, kw_only=True)
+class Prompts:
+    """Where the prompts of a session stand."""
+
+    prompting: Prompting
+    salt: Callable[[int], bytes]
+    """So many random bytes."""
+    clock: ServerClock
+    number: int = 0
+    """Of those that were begun."""
+    message: str = ""
+    """The id of the last of these."""
+    state: Literal["none", "sending", "doubtful", "accepted", "there"] = "none"
+    """Of the last one: whether the server has it. It may forget what it has accepted and not shown."""
+    doubted_at: float = 0.0
+    tries: int = 0
+
+    @property
+    def text(self) -> str:
+        return self.prompting.prompts[self.number - 1]
+
+    @property
+    def left(self) -> bool:
+        return self.number < len(self.prompting.prompts)
+
+    def next(self) -> None:
+        """Begin with the next one."""
+        self.number += 1
+        self.message = make_message_id(self.clock.at + 0.001, self.number & 0xFFF, self.salt(14))
+        self.state, self.tries = "sending", 1
+
+    def restore(self, message: str) -> None:
+        """The next one was begun under this id by an earlier callboard, that may not have come to send it."""
+        self.number += 1
+        self.message, self.state, self.tries = message, "doubtful", 1
+
+    def accept(self) -> None:
+        if self.state != "there":
+            self.state = "accepted"
+
+    def arrive(self) -> None:
+        self.state = "there"
+
+    def doubt(self, at: float) -> None:
+        if self.state != "there":
+            self.state, self.doubted_at = "doubtful", at
+
+    def look_up(self, snapshot: Snapshot) -> bool | None:
+        """Whether it is to be sent again, after all; None: it was sent often enough."""
+        if self.state != "doubtful" or snapshot.at < self.doubted_at:
+            return False
+        if f'"{self.message}"'.encode() in snapshot.messages:
+            self.arrive()
+            return False
+        if self.tries >= _TRIES:
+            return None
+        self.state, self.tries = "sending", self.tries + 1
+        return True
+
+    def body(self) -> bytes:
+        """Of the request. Source: opencode 1.18, ``POST /session/{id}/prompt_async``."""
+        prompting = self.prompting
+        provider, _, model = prompting.model.partition("/")
+        body: dict[str, Any] = {
+            "messageID": self.message,
+            "parts": [{"type": "text", "text": self.text}],
+            "agent": prompting.mode,
+            "model": {"providerID": provider, "modelID": model} if model else None,
+            "system": prompting.system,
+            "tools": prompting.tools,
+        }
+        return msgspec.json.encode({name: value for name, value in body.items() if value})

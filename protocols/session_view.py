@@ -1,0 +1,45 @@
+"""What the records of a session add up to."""
+
+from dataclasses import dataclass
+
+from protocols.session_events import (
+    SessionEnded,
+    SessionEvent,
+    SessionPrompted,
+    SessionStarted,
+    SessionStatus,
+    SessionTodos,
+    SessionUsage,
+)
+
+__all__ = ["SessionView"]
+
+
+@dataclass(slots=True)
+class SessionView:
+    started: SessionStarted | None = None
+    status: SessionStatus | None = None
+    usage: SessionUsage | None = None
+    """Totals."""
+    todos: SessionTodos | None = None
+    prompts: int = 0
+    """That the server has, or had."""
+    ended: tuple[SessionEnded, ...] = ()
+    """The end of each prompt, in order."""
+
+    def apply(self, event: SessionEvent) -> None:
+        match event:
+            case SessionStarted():
+                self.started = event
+            case SessionStatus():
+                self.status = event
+            case SessionUsage():
+                self.usage = event
+            case SessionTodos():
+                self.todos = event
+            case SessionPrompted():
+                self.prompts = max(self.prompts, event.number)
+            case SessionEnded():
+                self.ended = (*self.ended, event)
+            case _:
+                pass
