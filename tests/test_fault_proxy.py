@@ -32,9 +32,11 @@ async def _stream(fault: Fault) -> AsyncIterator[AsyncIterator[bytes]]:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, serve, listeners)
-        async with open_proxy(listeners[0].socket.getsockname()[1], [fault]) as proxy:
-            async with OpenCodeClient(Endpoint(proxy.url)).stream() as chunks:
-                yield chunks
+        async with (
+            open_proxy(listeners[0].socket.getsockname()[1], [fault]) as proxy,
+            OpenCodeClient(Endpoint(proxy.url)).stream() as chunks,
+        ):
+            yield chunks
         nursery.cancel_scope.cancel()
 
 
