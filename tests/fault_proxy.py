@@ -151,6 +151,9 @@ class FaultProxy:
                         await _reset(client)
                         return
 
+        if client in self._held or (isinstance(fault, Hold) and sent >= fault.after):
+            await trio.sleep_forever()
+
     async def _split(self, client: trio.SocketStream, data: bytes, most: int) -> None:
         client.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
         while data:

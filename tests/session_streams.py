@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from actors.session_messages import Connected, Endpoint, Look, Register, RouterI
 from actors.session_router import SessionRouter
 from actors.session_routes import RouterCounts
 from actors.stream_reader import StreamReader
+from protocols.errors import ServerError
 from protocols.opencode import Envelope, Snapshot
 
 __all__ = ["Listener", "Streams", "open_streams"]
@@ -80,9 +82,10 @@ class Streams:
 
 @asynccontextmanager
 async def open_streams(
-    endpoint: Endpoint, folder: Path, *, patience: float = 25.0, every: float = 30.0
+    endpoint: Endpoint, folder: Path, *, patience: float = 25.0, every: float = 30.0, of_all: bool = True
 ) -> AsyncIterator[Streams]:
-    """``patience`` of the reader; ``every`` seconds the router wants a look."""
+    """``patience`` of the reader; ``every`` seconds the router wants a look. Not ``of_all``: as if the server had no
+    stream of all directories."""
     to_router, inbox = trio.open_memory_channel[RouterInput](64)
     directories, to_reader = trio.open_memory_channel[str](1)
     looks, to_reconciler = trio.open_memory_channel[Look](1)
@@ -98,10 +101,23 @@ async def open_streams(
     async with trio.open_nursery() as nursery:
         await nursery.start(router.run)
         await nursery.start(Reconciler(inbox=to_reconciler, outbox=to_router, client=client).run)
-        reader = StreamReader(open_stream=client.stream, outbox=to_router, directories=to_reader, patience=patience)
+        reader = StreamReader(
+            open_stream=client.stream if of_all else partial(_of_each, client),
+            outbox=to_router,
+            directories=to_reader,
+            patience=patience,
+        )
         await nursery.start(reader.run)
         yield Streams(client, to_router, router.counts, nursery)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _of_each(client: OpenCodeClient, directory: str | None) -> AsyncIterator[AsyncIterator[bytes]]:
+    if directory is None:
+        raise ServerError("no such call", "not-found")
+    async with client.stream(directory) as chunks:
+        yield chunks
 
 
 def _complete(item: SessionInput) -> bool:

@@ -116,11 +116,20 @@ async def test_a_session_that_is_not_there_is_unknown_and_the_others_are_told(au
 
 
 async def test_what_was_busy_before_or_after_the_messages_were_read_is_busy(autojump_clock: MockClock) -> None:
-    before = Server({"s": {}, "t": {}}, [{"s": "busy"}, {"t": "retry"}])
+    server = Server({"s": {}, "t": {}}, [{"s": "busy"}, {"t": "retry"}] * 2)
 
-    found = await _answers(before, Look("/d", ("s", "t")))
+    found = await _answers(server, Look("/d", ("s", "t")))
 
     assert [each.status for each in found] == [b'{"type":"busy"}', b'{"type":"retry"}']
+
+
+async def test_what_became_idle_meanwhile_is_looked_at_once_more(autojump_clock: MockClock) -> None:
+    server = Server({"s": {}}, [{"s": "busy"}, {}])
+
+    (snapshot,) = await _answers(server, Look("/d", ("s",)))
+
+    assert snapshot.status == b""
+    assert server.calls["messages s"] == 2
 
 
 async def test_children_that_are_idle_and_did_not_change_are_left_out_unless_it_has_to_be_thorough(

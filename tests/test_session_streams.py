@@ -26,15 +26,16 @@ __all__: list[str] = []
 pytestmark = [pytest.mark.opencode, pytest.mark.deadline(90)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model() -> Iterator[ScriptedModel]:
     with open_model() as opened:
         yield opened
 
 
-@pytest.fixture
-def server(model: ScriptedModel, tmp_path: Path) -> Iterator[OpenCode]:
-    with open_opencode(tmp_path / "server", model.url) as opened:
+@pytest.fixture(scope="module")
+def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
+    """One for most tests: to start one takes seconds. Each test has directories of its own on it."""
+    with open_opencode(tmp_path_factory.mktemp("server"), model.url) as opened:
         yield opened
 
 
@@ -71,8 +72,8 @@ async def test_what_ends_while_the_connection_is_gone_is_told_by_the_snapshot_af
         open_streams(Endpoint(proxy.url, server.password), tmp_path, patience=3.0) as streams,
     ):
         session = await streams.session(directory)
-        await streams.prompt(session.id, script(say("Before it. ", times=9, size=9), gate("g"), say("After it.")))
-        await model.wait_reached("g")
+        await streams.prompt(session.id, script(say("Before it. ", times=9, size=9), gate(how), say("After it.")))
+        await model.wait_reached(how)
         place = len(session.told)
 
         proxy.down = True
@@ -80,7 +81,7 @@ async def test_what_ends_while_the_connection_is_gone_is_told_by_the_snapshot_af
             proxy.hold()
         else:
             await proxy.cut()
-        model.open("g")
+        model.open(how)
         await trio.to_thread.run_sync(_until_idle, server, directory, abandon_on_cancel=True)
         proxy.down = False
         gone = await session.until(lambda item: isinstance(item, Disconnected), place)
@@ -91,10 +92,13 @@ async def test_what_ends_while_the_connection_is_gone_is_told_by_the_snapshot_af
         assert snapshot.status == b""
 
 
-async def test_a_server_that_is_killed_and_started_again_is_another_one(
-    server: OpenCode, model: ScriptedModel, tmp_path: Path
-) -> None:
+async def test_a_server_that_is_killed_and_started_again_is_another_one(model: ScriptedModel, tmp_path: Path) -> None:
     (directory,) = _directories(tmp_path, 1)
+    with open_opencode(tmp_path / "server", model.url) as server:
+        await _killed(server, model, tmp_path, directory)
+
+
+async def _killed(server: OpenCode, model: ScriptedModel, tmp_path: Path, directory: Path) -> None:
     async with open_streams(server.endpoint, tmp_path) as streams:
         session = await streams.session(directory)
         await streams.prompt(session.id, script(say("Never done."), gate("never")))
@@ -111,6 +115,18 @@ async def test_a_server_that_is_killed_and_started_again_is_another_one(
         assert isinstance(snapshot, Snapshot)
         assert (snapshot.known, snapshot.status) == (True, b"")
         assert "completed" not in msgspec.json.decode(snapshot.messages)[-1]["info"]["time"]
+
+
+async def test_without_a_stream_of_all_directories_each_is_read_by_itself(server: OpenCode, tmp_path: Path) -> None:
+    directories = _directories(tmp_path, 2)
+    async with open_streams(server.endpoint, tmp_path, of_all=False) as streams:
+        for number, directory in enumerate(directories):
+            session = await streams.session(directory)
+            await streams.prompt(session.id, script(say(f"I am {number}. ", times=5, size=4)))
+            await session.until(lambda item: _type(item) == "session.idle")
+
+            assert [each for each in session.told if isinstance(each, Connected)] == [Connected(1, str(directory))]
+            assert _streamed(session) == {f"I am {number}. " * 5}
 
 
 async def test_children_belong_to_their_root_and_what_they_ask_for_is_in_its_snapshot(
