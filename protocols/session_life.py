@@ -211,7 +211,7 @@ class Life:
         newest = state.newest
         last = newest is not None and newest.is_last_word
         if state is not self.family.root and status.type != "idle" and last:
-            status = _IDLE if state.looks_stuck("busy", snapshot.at, BUSY_TOO_LONG) else status
+            status = _IDLE if state.held("busy", snapshot.at) >= BUSY_TOO_LONG else status
         changes = self._word(status, state, step + 1 if last else step, place, sure=last)
         state.word_at = snapshot.at
         return changes

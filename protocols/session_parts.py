@@ -93,12 +93,15 @@ class TextParts:
             return ""
         part.pieces = [full]
         part.torn = part.torn and not (full and full != known)
-        if full.startswith(known):
-            shown = self._write(told.id, part, full[len(known) :], at, label)
-        elif known.rstrip() == full.rstrip():  # the server cuts off white space at the end
+        follows = full.startswith(known) and not (done and part.rested)
+        if (
+            done and len(full) <= len(known) and known.rstrip() == full.rstrip()
+        ):  # the server cuts off white space at the end
             shown = ""
+        elif follows:
+            shown = self._write(told.id, part, full[len(known) :], at, label)
         else:  # what was written cannot be taken back: here is all of it
-            part.rested = False
+            part.kind, part.rested = f"{part.kind} again", False
             shown = self.text.close(told.id, at) + self._write(told.id, part, full, at, label)
         if not done:
             return shown
@@ -107,7 +110,7 @@ class TextParts:
         return shown + self.text.close(told.id, at)
 
     def _write(self, name: str, part: _Part, text: str, at: float, label: str) -> str:
-        if not text or (part.kind == "REASONING" and not self.reasoning):
+        if not text or (part.kind.startswith("REASONING") and not self.reasoning):
             return ""
         kind = f"{part.kind} continued" if part.rested else part.kind
         return self.text.grow(name, kind, text, at, label=label)

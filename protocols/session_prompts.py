@@ -115,33 +115,25 @@ class Prompts:
 
     def judge(self, snapshot: Snapshot, place: Place) -> list[Change]:
         """A snapshot was taken into account, and what is open may be over though the stream never said so."""
-        root = self.life.family.root
-        if snapshot.session != root.id:
+        root, changes = self.life.family.root, list[Change]()
+        if snapshot.session != root.id or self._missed_at is not None:
             return []
-        if (
-            self._missed_at is not None
-            or self.life.family.working
-            or root.news_at > snapshot.at
-            or not any(each.seen_at for each in self.open)
-        ):
+        if self.life.family.working or root.news_at > snapshot.at:
             return []
-        first = next(each for each in self.open if each.seen_at is not None)
         word: Word = "busy" if root.works else "idle"
-        answer = answer_to(self.open[-1], root) or answer_to(first, root)
-        restarted = self.restarted_at is not None and first.sent_at < self.restarted_at <= snapshot.at
-        pause = pause_of(word, answer, aborted=self._aborted is not None)
-        if word == "idle" and restarted:
-            pause = 0.0
-        if self._is_over(first):
-            pause = 0.0
-        if pause is None or not (pause == 0.0 or root.looks_stuck(word, snapshot.at, pause)):
-            return []
-        return self.conclude("restarted" if restarted else "no-answer", place, only_seen=True)
+        held = root.held(word, snapshot.at)
+        for prompt in [each for each in self.open if each.seen_at is not None]:
+            restarted = self.restarted_at is not None and prompt.sent_at < self.restarted_at <= snapshot.at
+            pause = pause_of(word, answer_to(prompt, root), aborted=self._aborted is not None)
+            if self._is_over(prompt) or (word == "idle" and restarted):
+                pause = 0.0
+            if pause is not None and held >= pause:
+                changes += self._conclude(prompt, "restarted" if restarted else "no-answer", place)
+        return changes
 
-    def conclude(self, code: str, place: Place, why: str = "", *, only_seen: bool = False) -> list[Change]:
+    def conclude(self, code: str, place: Place, why: str) -> list[Change]:
         """All that is open."""
-        found = [each for each in self.open if each.seen_at is not None or not only_seen]
-        return [change for prompt in found for change in self._conclude(prompt, code, place, why)]
+        return [change for prompt in list(self.open) for change in self._conclude(prompt, code, place, why)]
 
     def _is_over(self, prompt: Prompt) -> bool:
         return not self.life.family.working and is_over(prompt, self.life.family.root, failed=self.life.failed)

@@ -75,7 +75,7 @@ class SessionState:
     newest: Message | None = None
     """The newest answer."""
     suspected: tuple[str, int, float] | None = None
-    """What the last snapshot looked like, at which step of news, and when it was asked for."""
+    """What the last snapshots looked like, since which step of news, and when the first of them was asked for."""
 
     def news(self, step: int, at: float) -> None:
         self.news_step, self.news_at = step, at
@@ -101,10 +101,8 @@ class SessionState:
     def works(self) -> bool:
         return self.word in ("busy", "retry") and not self.deleted
 
-    def looks_stuck(self, word: Word, asked_at: float, pause: float) -> bool:
-        """A snapshot shows ``word``. True where one before it, at least ``pause`` seconds ago, did so too, and nothing
-        happened in between."""
-        if self.suspected is not None and self.suspected[:2] == (word, self.news_step):
-            return asked_at >= self.suspected[2] + pause
-        self.suspected = (word, self.news_step, asked_at)
-        return False
+    def held(self, word: Word, asked_at: float) -> float:
+        """A snapshot shows ``word``. For how many seconds others before it did so too, with nothing happening."""
+        if self.suspected is None or self.suspected[:2] != (word, self.news_step):
+            self.suspected = (word, self.news_step, asked_at)
+        return asked_at - self.suspected[2]

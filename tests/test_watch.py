@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from tests import model_script as does
+from tests.event_server import open_event_server
 from tests.opencode import OpenCode, free_port, open_opencode
 from tests.scripted_model import ScriptedModel, open_model
+from tests.stream_server import event
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
 PASSWORD = "a secret"
@@ -33,11 +35,17 @@ def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> It
         yield found
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: the server boots each folder that it did not know."""
+    return tmp_path_factory.mktemp("project")
+
+
 @contextmanager
-def watching(server: OpenCode, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def watching(url: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command, when it is connected."""
     environ = {**os.environ, "OPENCODE_SERVER_PASSWORD": PASSWORD}
-    command = [str(CALLBOARD), "watch", server.url, *options]
+    command = [str(CALLBOARD), "watch", url, *options]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         yield process
@@ -58,12 +66,12 @@ def prompt(server: OpenCode, session: str, *steps: does.Step) -> None:
 def read_until(process: subprocess.Popen[bytes], wanted: bytes) -> bytes:
     """What it prints up to there; pieces as they are written."""
     assert process.stdout is not None
-    found = b""
-    while wanted not in found:
+    found = bytearray()
+    while wanted not in found[-65536 - len(wanted) :]:
         piece = os.read(process.stdout.fileno(), 65536)
-        assert piece, found
+        assert piece, bytes(found)
         found += piece
-    return found
+    return bytes(found)
 
 
 def connect(server: OpenCode, process: subprocess.Popen[bytes], folder: Path, session: str = "") -> None:
@@ -77,11 +85,11 @@ def connect(server: OpenCode, process: subprocess.Popen[bytes], folder: Path, se
 @pytest.mark.opencode
 @pytest.mark.deadline(120)
 def test_sessions_are_shown_as_they_stream_each_with_its_label(
-    server: OpenCode, model: ScriptedModel, tmp_path: Path
+    server: OpenCode, model: ScriptedModel, folder: Path
 ) -> None:
-    with watching(server, "--reasoning") as process:
-        connect(server, process, tmp_path)
-        session = create(server, tmp_path, "The work")
+    with watching(server.url, "--reasoning") as process:
+        connect(server, process, folder)
+        session = create(server, folder, "The work")
         prompt(
             server,
             session,
@@ -106,10 +114,10 @@ def test_sessions_are_shown_as_they_stream_each_with_its_label(
 
 @pytest.mark.opencode
 @pytest.mark.deadline(120)
-def test_one_session_is_shown_with_its_children_until_it_is_deleted(server: OpenCode, tmp_path: Path) -> None:
-    session, other = create(server, tmp_path, "This"), create(server, tmp_path, "That")
-    with watching(server, "--session", session) as process:
-        connect(server, process, tmp_path, session)
+def test_one_session_is_shown_with_its_children_until_it_is_deleted(server: OpenCode, folder: Path) -> None:
+    session, other = create(server, folder, "This"), create(server, folder, "That")
+    with watching(server.url, "--session", session) as process:
+        connect(server, process, folder, session)
         prompt(server, other, does.say("Not this."))
         prompt(server, session, does.think("No."), does.spawn(does.say("I help."), name="aide"), does.say("So be it."))
         shown = read_until(process, b"[TEXT]\nSo be it.")
@@ -125,10 +133,10 @@ def test_one_session_is_shown_with_its_children_until_it_is_deleted(server: Open
 
 @pytest.mark.opencode
 @pytest.mark.deadline(120)
-def test_programs_get_events_and_text_as_json_lines(server: OpenCode, tmp_path: Path) -> None:
-    with watching(server, "--output", "json") as process:
-        connect(server, process, tmp_path)
-        session = create(server, tmp_path, "For programs")
+def test_programs_get_events_and_text_as_json_lines(server: OpenCode, folder: Path) -> None:
+    with watching(server.url, "--output", "json") as process:
+        connect(server, process, folder)
+        session = create(server, folder, "For programs")
         prompt(server, session, does.run("true"), does.say("It \x9b is\u2028true.", size=3), does.todo(end="completed"))
         shown = read_until(process, b'"done":1')
 
@@ -140,47 +148,49 @@ def test_programs_get_events_and_text_as_json_lines(server: OpenCode, tmp_path: 
     assert "\x9b" not in shown.decode()
 
 
-@pytest.mark.opencode
-@pytest.mark.deadline(120)
-def test_raw_are_the_events_of_the_server(server: OpenCode, tmp_path: Path) -> None:
-    with watching(server, "--raw") as process:
-        connect(server, process, tmp_path)
-        prompt(server, create(server, tmp_path, "Raw"), does.say("As it is."))
-        shown = read_until(process, b'"delta":"As it is."')
-
-    events = [json.loads(line) for line in shown.decode().split("\n")[1:-1]]
-    assert {"message.updated", "session.status"} <= {event["type"] for event in events}
+def text(number: int, text: str) -> bytes:
+    """The event of a whole text."""
+    part = {"id": f"prt_{number}", "messageID": "msg_1", "type": "text", "text": text, "time": {"start": 1, "end": 2}}
+    return event("message.part.updated", number, sessionID="ses_abcdef", part=part)
 
 
-@pytest.mark.opencode
-@pytest.mark.deadline(120)
-def test_a_reader_that_leaves_ends_it_quietly(server: OpenCode, tmp_path: Path) -> None:
-    with watching(server) as process:
-        connect(server, process, tmp_path)
-        assert process.stdout is not None
+def test_a_stream_that_was_cut_off_is_opened_again_and_both_is_said() -> None:
+    with open_event_server([text(1, "Before.")], [text(2, "After.")]) as server, watching(server.url) as process:
+        shown = read_until(process, b"After.\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
+
+    assert shown.startswith(b"[abcdef] [TEXT]\nBefore.\n\n[CONNECTION] lost: ")
+    assert shown.endswith(b"[CONNECTION] there again\n\n[abcdef] [TEXT]\nAfter.\n")
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody_and_is_told_what_it_missed() -> None:
+    big = [text(number, "x" * 1_000_000) for number in range(20)]
+    with open_event_server(big, [text(99, "The end.")]) as server, watching(server.url) as process:
+        server.wait_for_last()
+        shown = read_until(process, b" characters were not read in time\n")
+
+    assert shown.startswith(b"[abcdef] [TEXT]\nxxx")
+    assert shown.count(b"[GAP]") == 1
+    assert len(shown) < 18_000_000
+
+
+def test_raw_are_the_events_of_the_server() -> None:
+    with open_event_server([text(1, "As it\x9bis.")]) as server, watching(server.url, "--raw") as process:
+        shown = read_until(process, b"\n")
+
+    sent = json.loads(text(1, "As it\x9bis.").removeprefix(b"data: "))["payload"]
+    assert json.loads(shown) == sent
+    assert b"\\u009b" in shown
+
+
+def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    with open_event_server([text(1, "Nobody reads.")]) as server, watching(server.url) as process:
+        assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
-        prompt(server, create(server, tmp_path, "Nobody reads"), does.say("Hello?"))
         assert process.wait(20) == 141
-        assert process.stderr is not None
         assert process.stderr.read() == b""
-
-
-@pytest.mark.opencode
-@pytest.mark.deadline(120)
-def test_a_server_that_was_killed_is_waited_for_and_what_was_missed_is_shown(
-    model: ScriptedModel, tmp_path: Path
-) -> None:
-    with open_opencode(tmp_path / "server", model.url, password=PASSWORD) as mine, watching(mine) as process:
-        connect(mine, process, tmp_path)
-        mine.kill()
-        lost = read_until(process, b"[CONNECTION] lost: ")
-        mine.start()
-        read_until(process, b"[CONNECTION] there again")
-        prompt(mine, create(mine, tmp_path, "After"), does.say("I am back."))
-        shown = read_until(process, b"[TEXT]\nI am back.")
-
-    assert lost
-    assert b"[After] [TEXT]\nI am back." in shown
+        process.stdout = None
 
 
 def run(*arguments: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
