@@ -236,9 +236,10 @@ class ServerPool(Generic[T]):
                         else (f"set {name} to the variable that holds its password")
                     )
                     raise ServerError(f"{what}; {advice}", error.kind, error.status) from error
-                if trio.current_time() >= until:
+                if trio.current_time() >= until or self._closing.is_set():
                     raise ServerError(what, error.kind, error.status) from error
-            await trio.sleep(_PAUSE)
+            with trio.move_on_after(_PAUSE):
+                await self._closing.wait()
 
     async def _accompany(
         self, place: _Place[T], ready: ServerReady, nursery: trio.Nursery, boot: Callable[[], int] | None

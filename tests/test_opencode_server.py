@@ -12,14 +12,18 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
-from actors.opencode_process import free_port
+from actors.opencode_process import Host, free_port
+from actors.orders import KeeperAsk
 from actors.server_messages import ServerGone, ServerReady
+from actors.session_messages import Endpoint
 from protocols.agents import Agent
 from protocols.errors import ServerError
+from protocols.ids import FleetId
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
-from tests.server_pools import fake_agent, open_pools
+from tests.server_pools import Pools, fake_agent, open_pools
 
 
 def _environ(pid: int) -> list[bytes]:
@@ -288,6 +292,52 @@ async def main():
 
 trio.run(main)
 """
+
+
+class _Refuses:
+    """Calls of a server at whose address nobody is."""
+
+    def __init__(self, _: Endpoint) -> None:
+        pass
+
+    async def health(self, deadline: float = 0.8) -> str:
+        await trio.lowlevel.checkpoint()
+        raise ServerError(f"nobody there after {deadline} s", "unreachable")
+
+    async def session_status(self, directory: str) -> bytes:
+        raise AssertionError(directory)
+
+    async def abort(self, session: str) -> None:
+        raise AssertionError(session)
+
+
+async def test_who_waits_for_a_server_of_somebody_else_does_not_hold_up_a_stop(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    asks, _ = trio.open_memory_channel[KeeperAsk](1)
+    agent = Agent(name="there", attach="http://127.0.0.1:1", ready_within=3600.0)
+    host = Host(
+        agent=agent,
+        fleet=FleetId("f" * 32),
+        environ={},
+        keeper=asks,
+        open_client=_Refuses,
+        limiter=trio.CapacityLimiter(1),
+    )
+    pool = Pools(host, tmp_path, 120.0, 60.0).pool
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pool.run)
+
+        async def want_a_place() -> None:
+            with pytest.raises(ServerError, match='agent "there": nobody there'):
+                async with pool.lease("/work"):
+                    pass
+
+        nursery.start_soon(want_a_place)
+        await trio.sleep(100)
+        pool.stop()
+
+    assert trio.current_time() < 200
 
 
 def _killed_supervisor(tmp_path: Path, fleet: str, kind: str) -> list[int]:
