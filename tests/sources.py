@@ -45,8 +45,10 @@ class Kind:
         return task(name, redirected, **self._keys(name), **keys)
 
     def writer(self, name: str, *, size: float = float("inf")) -> str:
+        """One without an end leaves the machine some time for others."""
         keys: dict[str, Any] = self._keys(name)
-        return writer(name, size=size, prologue=self._prologue(name), **keys)
+        pause = 0.001 if size == float("inf") else 0.0
+        return writer(name, size=size, pause=pause, prologue=self._prologue(name), **keys)
 
     def _prologue(self, name: str) -> str:
         to_file = f"import os; os.dup2(os.open('{name}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)"

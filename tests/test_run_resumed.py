@@ -273,11 +273,11 @@ def test_after_a_reboot_no_pid_means_anything_and_what_ran_is_lost(tmp_path: Pat
     plan = task("a", "echo on; exec sleep 1000"), task("b", "echo b")
     with running(tmp_path, *plan, options=DURABLE) as run:
         run.wait_for_output("a", b"on\n")
+        worker = run.wait_for(WorkerStarted, "a").pid
         run.wait_for(WorkerExited, "b")
         run.signal(signal.SIGSTOP)
         kill_keeper(run)
         kill(run)
-        worker = run.events(WorkerStarted, "a")[0].pid
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not is_alive(worker))
         _reboot(run)

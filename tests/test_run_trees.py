@@ -142,6 +142,7 @@ time.sleep(60)
 
 def test_a_worker_that_kills_its_parent_hits_the_keeper_and_loses_nothing(tmp_path: Path) -> None:
     script = """
+        while [ ! -e up ]; do sleep 0.005; done
         for number in $(seq 2000); do echo $number; [ $number != 1000 ] || kill -9 $PPID; done
         while [ ! -e go ]; do sleep 0.005; done
         echo end; exit 3
@@ -150,6 +151,8 @@ def test_a_worker_that_kills_its_parent_hits_the_keeper_and_loses_nothing(tmp_pa
     plan = [task("a", script, allow_failure=True), task("b", "echo b", needs=["a"])]
 
     with running(tmp_path, *plan) as run:
+        run.wait_for(WorkerStarted, "a")
+        (tmp_path / "up").touch()
         run.wait_for(KeeperStarted, count=2)
         (tmp_path / "go").touch()
         run.finish()
