@@ -45,7 +45,11 @@ class EventSocket:
             await trio.aclose_forcefully(stream)
             raise
         status, fields, first = head
-        if status == 200 and _STREAM in fields.get("content-type", "") and fields.get("transfer-encoding") == "chunked":
+        if (
+            status == 200
+            and _STREAM in fields.get("content-type", "")
+            and fields.get("transfer-encoding", "").lower() == "chunked"
+        ):
             return cls(stream, first)
         await trio.aclose_forcefully(stream)
         return None

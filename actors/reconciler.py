@@ -114,8 +114,9 @@ class Reconciler:
         finally:
             slots.release()
 
-    async def _look(self, look: Look) -> list[Snapshot]:
-        """The state is asked before the messages and after them: what is busy in one of them may not be over."""
+    async def _look(self, look: Look, *, again: bool = True) -> list[Snapshot]:
+        """The state is asked before the messages and after them: what is busy in one of them may not be over. What
+        became idle in between is looked at ``again``: nobody may tell of its end."""
         at = self.now()
         before = _statuses.decode(await self.client.session_status(look.directory))
         sessions: list[_Session] = []
@@ -124,6 +125,8 @@ class Reconciler:
         permissions = _by_session(await self.client.permissions(look.directory))
         questions = _by_session(await self.client.questions(look.directory))
         after = _statuses.decode(await self.client.session_status(look.directory))
+        if again and any(each.id in before and each.id not in after for each in sessions):
+            return await self._look(look, again=False)
         status = {**before, **after}
         return [
             Snapshot(

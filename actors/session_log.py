@@ -4,6 +4,7 @@
 of the object and brings a new one.
 """
 
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ import msgspec
 from protocols.session_entries import Entry
 
 __all__ = ["SessionLog"]
+
+logger = logging.getLogger(__name__)
 
 _HEAD = b'{"format":1,"events":['
 _TAIL = b"\n]}\n"
@@ -86,7 +89,10 @@ class SessionLog:
         return True
 
     def close(self) -> None:
-        self.flush()
+        if not self.flush():
+            self.lost += len(self._waiting)
+        if self.lost:
+            logger.warning("the disk did not take %s entries of the log of a session", self.lost)
         os.close(self.fd)
 
 

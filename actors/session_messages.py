@@ -75,8 +75,8 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class Register:
     """A session that is one of ours. ``inbox`` (bounded) gets `SessionInput`, its children's events too: `Connected` if
-    the stream is there, then what came for it already, then a `Snapshot`. The router owns it from then on, and closes
-    it after `Unregister` and at its own end."""
+    the stream is there, `Disconnected` if it is known why not, then what came for it already, then a `Snapshot`. The
+    router owns it from then on, and closes it after `Unregister` and at its own end."""
 
     session: str
     directory: str

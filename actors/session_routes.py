@@ -62,6 +62,8 @@ class Routes:
     """Sessions that were unregistered, and their children."""
     _streams: dict[str, tuple[Connected, float]] = field(default_factory=dict, init=False)
     """By directory: what is there, and since when."""
+    _gone: dict[str, Disconnected] = field(default_factory=dict, init=False)
+    """By directory: why there is no stream."""
     _wanted: dict[str, dict[str, bool]] = field(default_factory=dict, init=False)
     """By directory: the sessions that are to be looked at, and how thoroughly."""
     _announced: set[str] = field(default_factory=set, init=False)
@@ -86,9 +88,10 @@ class Routes:
                 mailbox.put(event)
 
     def register(self, asked: Register) -> None:
-        """A session that registers again gets its events in its new inbox."""
-        self.unregister(asked.session)
+        """A session that registers again gets its events, and its children's, in its new inbox."""
         session = asked.session
+        family = {session} | self._family(session)
+        self.unregister(session)
         mailbox = Mailbox(
             session=session, directory=asked.directory, inbox=asked.inbox, missed=lambda: self.reconcile(session)
         )
@@ -98,29 +101,34 @@ class Routes:
         stream = self._stream(asked.directory)
         if stream is not None:
             mailbox.put(stream[0])
-        self._adopt(mailbox, {session})
+        elif (gone := self._gone.get("") or self._gone.get(asked.directory)) is not None:
+            mailbox.put(gone)
+        self._adopt(mailbox, family)
         self.reconcile(session)
 
     def unregister(self, session: str) -> None:
-        mailbox = self._sessions.pop(session, None)
+        mailbox = self._sessions.get(session)
         if mailbox is None:
             return
         self.counts.dropped += mailbox.dropped
         mailbox.close()
-        for each in [name for name, owner in self._routes.items() if owner is mailbox]:
+        for each in self._family(session):
             del self._routes[each]
             self._past.add(each)
+        del self._sessions[session]
         for wanted in self._wanted.values():
             wanted.pop(session, None)
 
     def connected(self, message: Connected) -> None:
         self._streams[message.directory] = (message, self.now())
+        self._gone.pop(message.directory, None)
         for mailbox in self._of(message.directory):
             mailbox.put(message)
             self.reconcile(mailbox.session)
 
     def disconnected(self, message: Disconnected) -> None:
         self._streams.pop(message.directory, None)
+        self._gone[message.directory] = message
         for mailbox in self._of(message.directory):
             if self._stream(mailbox.directory) is None:
                 mailbox.put(message)
@@ -210,6 +218,11 @@ class Routes:
     def _count_other(self, kind: str) -> None:
         others = self.counts.others
         others[kind if kind in others or len(others) < _MOST_TYPES else ""] += 1
+
+    def _family(self, session: str) -> set[str]:
+        """A session that is registered, and those below it."""
+        mailbox = self._sessions.get(session)
+        return {name for name, owner in self._routes.items() if owner is mailbox}
 
     def _of(self, directory: str) -> list[Mailbox]:
         """Those of a directory; of the empty one: all."""

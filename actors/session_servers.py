@@ -1,6 +1,7 @@
 """The servers on which sessions live, by agent, and what goes with each of them: reader, router and reconciler."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,18 +9,21 @@ from pathlib import Path
 
 import trio
 
+from actors.messages import Append
 from actors.opencode_client import OpenCodeClient
 from actors.opencode_pool import ServerPool
 from actors.opencode_process import Host
 from actors.orders import KeeperAsk
 from actors.reconciler import Reconciler
-from actors.server_messages import ServerCalls
+from actors.server_messages import ServerCalls, ServerGone, ServerReady, ServerState
 from actors.session_lease import Lease
 from actors.session_messages import Endpoint, Look, RouterInput
 from actors.session_router import SessionRouter
+from actors.session_routes import RouterCounts
 from actors.stream_reader import StreamReader
 from protocols.agents import Agent
 from protocols.ids import FleetId
+from protocols.server_events import ServerEnded, ServerEvent, ServerOther, ServerStarted
 
 __all__ = ["SessionServers"]
 
@@ -27,6 +31,7 @@ _THREADS = 4
 _ROUTER_INBOX = 4096  # of reads of the stream; it never waits, so this is for bursts
 _LOOKS = 64
 _DIRECTORIES = 256
+_COUNT_EVERY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,13 @@ class SessionServers:
     """The servers that are ours end when the supervisor is gone."""
     limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_THREADS))
     open_client: Callable[[Endpoint], ServerCalls] = OpenCodeClient
+    outbox: trio.MemorySendChannel[Append]
+    """To the journal."""
+    patience: float = 25.0
+    """Seconds without a byte after which the connection to a server is dead."""
+    look_every: float = 30.0
+    """Seconds between two looks at each session."""
+    now: Callable[[], float] = time.time
     _pools: dict[str, ServerPool[_Companion]] = field(default_factory=dict)
     _starting: trio.Lock = field(default_factory=trio.Lock)
 
@@ -81,9 +93,39 @@ class SessionServers:
                 limiter=self.limiter,
                 attached=self.attached,
             )
-            pool = self._pools[agent.name] = ServerPool(host=host, folder=self.folder, companion=self._accompany)
+            pool = self._pools[agent.name] = ServerPool(
+                host=host, folder=self.folder, companion=self._accompany, tell=self._tell
+            )
             await self.nursery.start(pool.run)
         return pool
+
+    async def _tell(self, state: ServerState) -> None:
+        match state:
+            case ServerReady():
+                version, pid = state.version, state.pid
+                event: ServerEvent = ServerStarted(
+                    at=self.now(),
+                    server=state.server,
+                    url=state.endpoint.url,
+                    version=version,
+                    boot=state.boot,
+                    pid=pid,
+                )
+            case ServerGone():
+                event = ServerEnded(
+                    at=self.now(), server=state.server, boot=state.boot, why=state.why, again_in=state.again_in
+                )
+        await self.outbox.send(Append(event))
+
+    async def _count(self, server: str, counts: RouterCounts) -> None:
+        """Tell of events whose types nobody knows, now and then, where there are more."""
+        told: dict[str, int] = {}
+        while True:
+            await trio.sleep(_COUNT_EVERY)
+            for name, count in counts.others.items():
+                if count > told.get(name, 0):
+                    told[name] = count
+                    await self.outbox.send(Append(ServerOther(at=self.now(), server=server, name=name, count=count)))
 
     async def _accompany(
         self,
@@ -99,14 +141,24 @@ class SessionServers:
         router, inbox = trio.open_memory_channel[RouterInput](_ROUTER_INBOX)
         looks, to_reconcile = trio.open_memory_channel[Look](_LOOKS)
         directories, to_read = trio.open_memory_channel[str](_DIRECTORIES)
-        routing = SessionRouter(inbox=inbox, looks=looks, directories=directories, folder=folder, limiter=self.limiter)
-        reading = StreamReader(open_stream=client.stream, outbox=router, directories=to_read, boot=boot)
+        routing = SessionRouter(
+            inbox=inbox,
+            looks=looks,
+            directories=directories,
+            folder=folder,
+            limiter=self.limiter,
+            every=self.look_every,
+        )
+        reading = StreamReader(
+            open_stream=client.stream, outbox=router, directories=to_read, boot=boot, patience=self.patience
+        )
         reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client)
         await trio.to_thread.run_sync(_make_folder, folder, limiter=self.limiter)
         async with trio.open_nursery() as nursery:
             for run in (routing.run, reconciling.run, reading.run):
                 await nursery.start(run)
             task_status.started(_Companion(client, router))
+            await self._count(server, routing.counts)
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,7 +10,8 @@ from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
-from protocols.session_events import ServerOther, SessionEvent
+from protocols.server_events import ServerEvent
+from protocols.session_events import SessionEvent
 
 __all__ = ["Event", "Record"]
 
@@ -281,7 +282,7 @@ Event: TypeAlias = (
     | ActorFailed
     | FleetSwept
     | SessionEvent
-    | ServerOther
+    | ServerEvent
 )
 
 

@@ -34,7 +34,7 @@ from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.liveness_states import State
 from protocols.pane import WorkerPane, WorkerUnclaimed
-from protocols.session_plain import session_text
+from protocols.session_plain import server_text, session_text
 from protocols.states import RunView
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
@@ -90,7 +90,7 @@ class PlainLines:
             case WorkerAction():
                 return tell_deed(event)
             case _:
-                return worker_text(event) or fleet_text(event)
+                return worker_text(event) or fleet_text(event) or server_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):

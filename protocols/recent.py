@@ -4,7 +4,7 @@ __all__ = ["RecentIds"]
 
 
 class RecentIds:
-    """At least the last ``most`` ids that were added, at most twice as many."""
+    """At least the last ``most`` that were new when they were added, at most twice as many."""
 
     def __init__(self, most: int = 16384) -> None:
         self._most = most

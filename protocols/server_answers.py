@@ -70,4 +70,5 @@ def _said(body: bytes) -> str:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return "without a reason"
     text = refusal.message or (refusal.data.message if refusal.data is not None else "")
-    return " ".join(text.split())[:_LONGEST].encode("ascii", "backslashreplace").decode() or "without a reason"
+    shown = (each if each.isprintable() else repr(each)[1:-1] for each in " ".join(text.split())[:_LONGEST])
+    return "".join(shown) or "without a reason"

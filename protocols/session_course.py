@@ -175,11 +175,11 @@ class SessionCourse:
             self._record(Ticked(at=moment))
         if self.is_over():
             self._change(self.fold.flush(moment))
-        if moment >= self._lose_at and self.end is None:
-            self.forsake("it did not end in time when it was told to", moment)
         if moment >= self._abort_at and self.end is None:
             self._abort_at = moment + _ABORT_EVERY
             self._deeds.append(Abort())
+        if moment >= self._lose_at and self.end is None:
+            self.forsake("it did not end in time when it was told to", moment)
         if moment >= self._doubt_at():
             self._looked_at = moment
             self._deeds.append(Look())

@@ -1,9 +1,10 @@
 """What happens in a session, as a line of text for people."""
 
 from protocols.events import Event
+from protocols.server_events import ServerEnded, ServerStarted
 from protocols.session_events import SessionPermission, SessionQuestion, SessionRetry, SessionStarted
 
-__all__ = ["session_text"]
+__all__ = ["server_text", "session_text"]
 
 
 def session_text(event: Event) -> str | None:
@@ -23,3 +24,17 @@ def session_text(event: Event) -> str | None:
 
 def _options(event: SessionQuestion) -> str:
     return f" ({' / '.join(event.options)})" if event.options else ""
+
+
+def server_text(event: Event) -> str | None:
+    """What became of an agent server."""
+    match event:
+        case ServerStarted() if event.boot > 1 and event.pid:
+            return f"server {event.server}: answers again at {event.url}, pid {event.pid}"
+        case ServerStarted():
+            pid = f", pid {event.pid}" if event.pid else ""
+            return f"server {event.server}: OpenCode {event.version} at {event.url}{pid}"
+        case ServerEnded(again_in=float(seconds)):
+            return f"server {event.server}: {event.why}; started again in {seconds:.1f} s"
+        case _:
+            return None

@@ -36,7 +36,8 @@ from protocols.events import (
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import Outcome, Source, Stream, TaskStatus
 from protocols.pane import WorkerPane, WorkerUnclaimed
-from protocols.session_events import ServerOther, SessionEvent, SessionTodos
+from protocols.server_events import ServerEnded, ServerOther, ServerStarted
+from protocols.session_events import SessionEvent, SessionTodos
 from protocols.session_view import SessionView
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
@@ -274,7 +275,9 @@ class RunView:
                 self._forget_blocked()  # the next keeper says it again
             case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
                 pass
-            case ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther():
+            case ProcessUnattributed() | ActorFailed() | FleetSwept():
+                pass
+            case ServerStarted() | ServerEnded() | ServerOther():
                 pass
             case _:
                 self._apply_to_attempt(event)

@@ -197,7 +197,7 @@ class Run:
         prompted = [task for task in tasks if task.prompting is not None]
         if prompted:
             durable = any(task.durable for task in prompted)
-            yield session_child(self.fleet, channels.to_sessions, channels.asks, durable=durable)
+            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events, durable=durable)
 
     def _other_sources(self) -> dict[Source, trio.MemorySendChannel[KeeperAsk]]:
         logfiles: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {"logfile": self._channels.log_asks}

@@ -4,6 +4,7 @@ import os
 
 import trio
 
+from actors.messages import Append
 from actors.orders import KeeperAsk
 from protocols.layout import FleetFolder
 from supervisor.children import Child
@@ -46,6 +47,7 @@ def session_child(
     fleet: NewFleet,
     asks: trio.MemoryReceiveChannel[KeeperAsk],
     keeper: trio.MemorySendChannel[KeeperAsk],
+    outbox: trio.MemorySendChannel[Append],
     *,
     durable: bool,
 ) -> Child:
@@ -58,6 +60,7 @@ def session_child(
         environ=os.environ,
         asks=asks,
         keeper=keeper,
+        outbox=outbox,
         attached=not durable,
     )
     return Child("sessions", source.run, limit=0)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
 from actors.sources.session import SessionSource
 from protocols.agents import Agent, PermissionRule, Prompting
@@ -153,15 +154,31 @@ class SessionDesk:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, agent: Agent, directory: Path, *, environ: dict[str, str]
+    folder: Path,
+    agent: Agent,
+    directory: Path,
+    *,
+    environ: dict[str, str],
+    patience: float = 25.0,
+    look_every: float = 30.0,
 ) -> AsyncIterator[SessionDesk]:
     """Sessions are in ``directory`` if not said otherwise. What is asked of the keeper, nobody answers."""
     asks, inbox = trio.open_memory_channel[KeeperAsk](16)
     keeper, to_keeper = trio.open_memory_channel[KeeperAsk](16)
     fleet = FleetFolder(folder)
-    source = SessionSource(fleet=FleetId("f" * 32), folder=fleet, environ=environ, asks=inbox, keeper=keeper)
+    events, appends = trio.open_memory_channel[Append](1000)
+    source = SessionSource(
+        fleet=FleetId("f" * 32),
+        folder=fleet,
+        environ=environ,
+        asks=inbox,
+        keeper=keeper,
+        outbox=events,
+        patience=patience,
+        look_every=look_every,
+    )
     left = trio.Event()
-    with keeper, to_keeper:
+    with keeper, to_keeper, events, appends:
         async with trio.open_nursery() as outer:
             outer.start_soon(_cancel_when, left, outer.cancel_scope)
             async with trio.open_nursery() as nursery:

@@ -100,3 +100,26 @@ def test_a_large_payload_is_passed_on_byte_for_byte() -> None:
 def test_copies_of_the_servers_own_log_are_told_by_their_beginning(data: bytes, copy: bool) -> None:
     assert is_copy(data) is copy
     assert msgspec.json.decode(data)
+
+
+@given(st.sampled_from(["before", "after", "both"]), JSON, st.booleans())
+def test_where_the_payload_stands_and_what_is_in_it_makes_no_difference(
+    where: str, inner: object, nested: bool
+) -> None:
+    payload = {"id": "e", "type": "x", "properties": {"sessionID": "s", "payload": inner}}
+    if nested:
+        payload["properties"] = {"payload": payload["properties"], "sessionID": "s"}
+    fields: dict[str, object] = {"directory": '/d "payload":'} if where != "after" else {}
+    fields["payload"] = payload
+    if where != "before":
+        fields |= {"project": {"payload": inner}, "z": "}"} | ({} if where == "both" else {"directory": "/d"})
+
+    found = parse_envelope(msgspec.json.encode(fields), 1.0)
+
+    assert found == Envelope("e", "x", str(fields["directory"]), "s", "", msgspec.json.encode(payload), 1.0)
+    bare = msgspec.json.encode(payload)
+    assert parse_envelope(bare, 1.0, "/d") == Envelope("e", "x", "/d", "s", "", bare, 1.0)
+
+
+def test_an_event_may_have_space_around_it() -> None:
+    assert parse_envelope(b' {"directory": "/d", "payload" : {"type": "x"} } ').directory == "/d"

@@ -226,3 +226,34 @@ def test_a_file_to_follow_that_is_none_or_not_readable_is_told() -> None:
         assert problems(Path(folder), text) == [
             f'tasks[0].logfile.path: "{log}" is not readable for this user; change its permissions'
         ]
+
+
+def test_what_agents_need_is_told_once_for_each_of_them(tmp_path: Path) -> None:
+    text = """
+        [agents.there]
+        attach = "http://127.0.0.1:1"
+        password_env = "NOT_SET"
+        [agents.ours]
+        command = ["no-such-agent"]
+        [agents.unused]
+        command = ["no-such-agent-either"]
+        [[tasks]]
+        id = "a"
+        agent = "there"
+        prompt = "x"
+        [[tasks]]
+        id = "b"
+        agent = "there"
+        prompt = "x"
+        cwd = "missing"
+        [[tasks]]
+        id = "c"
+        agent = "ours"
+        prompt = "x"
+    """
+
+    assert problems(tmp_path, text) == [
+        f'tasks[1].cwd: "{tmp_path}/missing": no such file or directory; it must be there before the run starts',
+        'agents.there.password_env: "NOT_SET" is not set; set it to the password of http://127.0.0.1:1',
+        'agents.ours.command: no command "no-such-agent" on PATH; install it, or correct the name',
+    ]

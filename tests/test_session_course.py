@@ -178,7 +178,7 @@ def test_an_abort_is_repeated_until_the_end_and_what_does_not_end_in_time_is_lef
         course.tick(course.due)
         aborts += course.take_deeds().count(Abort())
 
-    assert aborts == 3
+    assert aborts == 4
     assert course.end.outcome == "timed-out"
     assert [event.outcome for event in course.events if isinstance(event, SessionEnded)] == ["timed-out"]
 
@@ -191,6 +191,17 @@ def test_a_second_stop_only_hurries() -> None:
     course.tick(1012.0)
 
     assert course.end is not None
+
+
+def test_who_does_not_wait_for_the_end_aborts_all_the_same() -> None:
+    course = begun()
+    sends(course)
+    course.stop("aborted", 0.0, 1010.0)
+    course.tick(1010.0)
+
+    assert course.end is not None
+    assert course.take_deeds() == [Abort()]
+    assert not course.is_over()
 
 
 def test_a_permission_is_answered_once_as_the_plan_says() -> None:

@@ -305,12 +305,23 @@ async def test_a_session_that_registers_again_gets_the_rest_in_its_new_inbox(
 ) -> None:
     async with _routing(tmp_path) as routing:
         first = await routing.register("s")
-        await routing.arrive(_event("s", 1))
+        await routing.arrive(_event("c", 1, parent="s"))
         second = await routing.register("s")
-        await routing.arrive(_event("s", 2))
+        await routing.arrive(_event("s", 2), _event("c", 3))
 
-        assert [each async for each in first] == [_event("s", 1)]
-        assert _all(second) == [_event("s", 2)]
+        assert [each async for each in first] == [_event("c", 1, parent="s")]
+        assert _all(second) == [_event("s", 2), _event("c", 3)]
+
+
+async def test_a_session_that_registers_while_the_stream_is_gone_hears_why(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with _routing(tmp_path) as routing:
+        await routing.send.send(Disconnected("wrong password"))
+
+        inbox = await routing.register("s")
+
+        assert _all(inbox) == [Disconnected("wrong password")]
 
 
 async def test_a_session_that_takes_nothing_holds_up_nobody_and_is_told_what_it_missed(

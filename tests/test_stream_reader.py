@@ -2,14 +2,25 @@
 
 from collections.abc import Sequence
 from math import inf
+from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.session_messages import Arrived, Connected, Disconnected, RouterInput
+from actors.session_messages import (
+    Arrived,
+    Connected,
+    Disconnected,
+    Look,
+    Register,
+    RouterInput,
+    SessionInput,
+)
+from actors.session_router import SessionRouter
 from actors.stream_reader import StreamReader
 from protocols.errors import ServerError
+from protocols.opencode import Snapshot
 from tests.stream_server import CONNECTED, HEARTBEAT, ScriptedStreams, Step, event
 
 __all__: list[str] = []
@@ -209,3 +220,44 @@ async def test_a_disposed_directory_is_subscribed_again_without_a_pause(autojump
     assert told[1:4] == ["connected 1/a", "server.instance.disposed", "disconnected/a: the server ended the stream"]
     assert told[4:] == told[1:4] * 3
     assert [at for at, each in streams.opened if each][:3] == pytest.approx([0, 1, 2], abs=0.1)
+
+
+async def test_an_event_of_200_kb_comes_whole_however_it_is_cut(autojump_clock: MockClock) -> None:
+    large = event("message.part.updated", 1, sessionID="s", text="\u2028x" * 50_000)
+    pieces = [large[start : start + 9973] for start in range(0, len(large), 9973)]
+    told, _ = await _told([[CONNECTED, *pieces, inf]], 2)
+
+    assert isinstance(told[1], Arrived)
+    (envelope,) = told[1].events
+    assert (envelope.session, len(large) - len(envelope.payload)) == (
+        "s",
+        len(b'data: {"directory":"/d","payload":}\n\n'),
+    )
+
+
+async def test_where_only_heartbeats_come_the_end_of_a_session_is_told_by_a_snapshot(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    to_router, inbox = trio.open_memory_channel[RouterInput](8)
+    looks, to_answer = trio.open_memory_channel[Look](0)
+    directories, to_reader = trio.open_memory_channel[str](1)
+    outbox, session = trio.open_memory_channel[SessionInput](8)
+    router = SessionRouter(
+        inbox=inbox, looks=looks, directories=directories, folder=tmp_path, limiter=trio.CapacityLimiter(1),
+        now=trio.current_time,
+    )  # fmt: skip
+    streams = ScriptedStreams([[CONNECTED, *BEATS]])
+    reader = StreamReader(open_stream=streams.open, outbox=to_router, directories=to_reader, now=trio.current_time)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(router.run)
+        await nursery.start(reader.run)
+        await to_router.send(Register("s", "/d", outbox))
+        told: list[SessionInput] = []
+        for _ in range(4):
+            look = await to_answer.receive()
+            await to_router.send(Snapshot(look.sessions[0], trio.current_time(), True, *[b"[]"] * 6))
+            told.append(await session.receive())
+        nursery.cancel_scope.cancel()
+
+    assert sum(isinstance(each, Snapshot) for each in told) == 3
+    assert len(streams.opened) == 1

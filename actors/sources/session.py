@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.session_servers import SessionServers
 from actors.session_worker import OpenLease, SessionWorker
@@ -33,7 +34,13 @@ class SessionSource:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     asks: trio.MemoryReceiveChannel[KeeperAsk]
     keeper: trio.MemorySendChannel[KeeperAsk]
+    outbox: trio.MemorySendChannel[Append]
+    """To the journal."""
     attached: bool = True
+    patience: float = 25.0
+    """Seconds without a byte after which the connection to a server is dead."""
+    look_every: float = 30.0
+    """Seconds between two looks at each session."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until nobody asks any more."""
@@ -45,6 +52,9 @@ class SessionSource:
                 keeper=self.keeper,
                 nursery=nursery,
                 attached=self.attached,
+                outbox=self.outbox,
+                patience=self.patience,
+                look_every=self.look_every,
             )
             task_status.started()
             async with trio.open_nursery() as workers:

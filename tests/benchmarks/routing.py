@@ -118,7 +118,7 @@ def _rates(stream: Path, folder: Path, rounds: int, size: int) -> _Rate:
     return _Rate(ours, bare, node)
 
 
-async def _route(url: str, folder: Path, total: int, take: Take) -> float:
+async def _route(url: str, folder: Path, total: int, take: Take, waiting: bool = False) -> float:
     """Events per second, from the first that is there until the last has been routed and the stream has ended."""
     to_router, inbox = trio.open_memory_channel[RouterInput](64)
     directories, to_reader = trio.open_memory_channel[str](1)
@@ -136,7 +136,11 @@ async def _route(url: str, folder: Path, total: int, take: Take) -> float:
             outbox, events = trio.open_memory_channel[SessionInput](_INBOX)
             await to_router.send(Register(session, "/d", outbox))
             inboxes.append(events)
-        nursery.start_soon(_collect, inboxes, take, ended)
+        if waiting:
+            for events in inboxes:
+                nursery.start_soon(_wait, events, take, ended)
+        else:
+            nursery.start_soon(_collect, inboxes, take, ended)
         await nursery.start(reader.run)
         await ended.all.wait()
         nursery.cancel_scope.cancel()
@@ -150,26 +154,29 @@ async def _collect(inboxes: list[trio.MemoryReceiveChannel[SessionInput]], take:
     while True:
         for inbox in inboxes:
             for _ in range(inbox.statistics().current_buffer_used):
-                match inbox.receive_nowait():
-                    case Envelope() as event:
-                        take(event)
-                    case Connected():
-                        ended.first = ended.first or time.perf_counter()
-                    case Disconnected():
-                        ended.last = time.perf_counter()
-                        ended.left -= 1
-                        if not ended.left:
-                            ended.all.set()
-                    case _:
-                        pass
+                _note(inbox.receive_nowait(), take, ended)
         await trio.sleep(_COLLECT)
 
 
-async def _consume(inbox: trio.MemoryReceiveChannel[SessionInput], take: Take) -> None:
-    """As a session does it: a task that waits for each event."""
+async def _wait(inbox: trio.MemoryReceiveChannel[SessionInput], take: Take, ended: _Ended) -> None:
+    """As a session does it."""
     async for item in inbox:
-        if isinstance(item, Envelope):
+        _note(item, take, ended)
+
+
+def _note(item: SessionInput, take: Take, ended: _Ended) -> None:
+    match item:
+        case Envelope():
             take(item)
+        case Connected():
+            ended.first = ended.first or time.perf_counter()
+        case Disconnected():
+            ended.last = time.perf_counter()
+            ended.left -= 1
+            if not ended.left:
+                ended.all.set()
+        case _:
+            pass
 
 
 async def _bare(url: str, total: int) -> float:
@@ -208,7 +215,7 @@ def _delays(stream: Path, folder: Path, rounds: int) -> list[float]:
         delays.append((time.monotonic_ns() - int(stamp)) / 1e6)
 
     with _replay(stream, rounds, 1, _PAUSE) as (url, total):
-        trio.run(_route, url, folder, total, take)
+        trio.run(_route, url, folder, total, take, True)
     return delays
 
 
