@@ -12,7 +12,8 @@ from protocols.events import KeeperStarted, WorkerExited, WorkerStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
-from tests.running import RunningPlan, resumed, running, task
+from tests.process_trees import wait_until
+from tests.running import RunningPlan, callboard, resumed, running, task
 from tests.scripted_model import ScriptedModel, open_model
 
 pytestmark = [
@@ -126,6 +127,24 @@ def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
 
         assert [event.outcome for event in stopped.events(SessionEnded, "a")] == ["aborted"]
         assert stopped.task("a").status == "stopped"
+
+
+def test_the_next_look_at_a_killed_run_ends_its_sessions_on_a_server_of_somebody_else(
+    server: OpenCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = (attached(server), session("a", script(run("sleep 1000"))))
+    with running(tmp_path, *plan, env={"SECRET": server.password}) as killed:
+        started = killed.wait_for(SessionStarted, "a")
+        killed.wait_for(SessionTool, "a")
+        killed.process.kill()
+        killed.wait()
+        assert started.session in server.ask(f"/session/status?directory={tmp_path}")
+
+        monkeypatch.setenv("SECRET", server.password)
+        callboard(tmp_path, "runs")
+
+        assert killed.events(WorkerExited, "a")[0].reason == "orphaned"
+        wait_until(lambda: started.session not in server.ask(f"/session/status?directory={tmp_path}"))
 
 
 def test_a_server_of_ours_goes_on_without_callboard_where_its_sessions_are_durable(
