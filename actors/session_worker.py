@@ -40,6 +40,7 @@ OpenLease = Callable[[Agent, str, str], AbstractAsyncContextManager[Lease]]
 soon as there is one. Raises `ServerError` or `KeeperError`."""
 
 _GOODBYE = 5.0
+_FINAL = frozenset({400, 401, 402, 403, 404, 422})  # of the model's server, where it says itself that no retry helps
 _NO_INPUT = "a session has no input: nobody can type there"
 
 
@@ -267,6 +268,7 @@ class SessionWorker:
                 stderr_bytes=0,
                 session_bytes=spool.size,
                 swept=(),
+                final=end.outcome == "failed" and not end.retryable and end.status in _FINAL,
                 detail=detail,
             )
         )

@@ -110,12 +110,15 @@ def test_a_session_goes_on_while_callboard_is_dead_and_is_taken_up_again(
     assert [message["info"]["role"] for message in said] == ["user", "assistant", "user", "assistant"]
 
 
-def test_a_prompt_that_fails_fails_its_task_with_the_words_of_the_server(server: OpenCode, tmp_path: Path) -> None:
-    plan = (attached(server), session("a", script(refuse(401, "no such key"))))
+def test_a_prompt_that_would_fail_again_fails_its_task_at_once_with_the_words_of_the_server(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    plan = (attached(server), session("a", script(refuse(401, "no such key")), retries=2))
     with running(tmp_path, *plan, env={"SECRET": server.password}) as run_of_it:
         run_of_it.finish(1)
 
         assert "no such key" in run_of_it.task("a").reason
+        assert len(run_of_it.task("a").attempts) == 1
 
 
 def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
