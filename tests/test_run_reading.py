@@ -140,7 +140,7 @@ KEYS = {
     (
         "check",
         "plan.toml",
-    ): "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles",
+    ): "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles sessions roles",
     ("prune", "--dry-run"): "removed kept bytes dry_run",
     ("doctor",): "subject level found advice",
 }
@@ -161,6 +161,7 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
 
     assert " ".join(status["tasks"][0]) == (
         "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes log_bytes "
+        "session_bytes "
         "quiet_for fraction label retry_at stopping blocked actions gap verdict"
     )
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
