@@ -167,9 +167,11 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
         "number id started_at ended_at seconds code signal reason stdout stderr terminal "
-        "log gaps lost swept error stalled_seconds actions"
+        "log session gaps lost swept error stalled_seconds actions use"
     )
-    assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr terminal log gaps swept seconds"
+    assert " ".join(report["totals"]) == (
+        "tasks statuses attempts stdout stderr terminal log session gaps swept seconds use"
+    )
 
 
 def test_every_record_as_json_has_its_number_its_type_and_its_time(ended: Path) -> None:
