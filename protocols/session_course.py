@@ -10,6 +10,7 @@ from typing import assert_never
 
 from protocols.errors import ServerErrorKind
 from protocols.opencode import Envelope, Snapshot
+from protocols.opencode_dialect import Problem
 from protocols.session_changes import Change, PermissionAsked, PromptEnded, QuestionAsked, Tell, Withdrawn, Write
 from protocols.session_deeds import Abort, Deed, Look, SendPrompt
 from protocols.session_entries import (
@@ -129,9 +130,12 @@ class SessionCourse:
         if snapshot.session != self.fold.session:
             return
         self._news = False
+        error = self.fold.error
+        if self.fold.running and self.prompts.is_forgotten(snapshot, failed=error is not None):
+            self._record(_refusal(error, self._at))
         again = self.prompts.look_up(snapshot)
         if again is None:
-            self._record(Refused(at=self._at, error="the server does not keep what it is sent", code="unsent"))
+            self._record(_refusal(None, self._at))
         elif again:
             self._send()
 
@@ -145,7 +149,7 @@ class SessionCourse:
         elif kind is not None:
             self.prompts.doubt(moment)
         else:
-            self.prompts.accept()
+            self.prompts.accept(moment)
 
     def stop(self, outcome: Outcome, grace: float, at: float) -> None:
         """End it: abort, and wait so many seconds for its end. Said again it can only become more urgent."""
@@ -279,3 +283,10 @@ class SessionCourse:
             self._go_on(self._at)
         else:
             self.end, self._ended_at = ended, self._at
+
+
+def _refusal(error: Problem | None, at: float) -> Refused:
+    """Of a prompt that the server accepts and does not keep; ``error`` is what it said meanwhile."""
+    if error is None:
+        return Refused(at=at, error="the server does not keep what it is sent", code="unsent")
+    return Refused(at=at, error=error.message, code=error.name)

@@ -208,6 +208,16 @@ async def test_a_failure_is_told_with_the_words_of_the_server(server: OpenCode, 
     assert "never said" not in attempt.spool
 
 
+async def test_a_mode_that_the_server_does_not_know_is_a_failure_in_its_words(server: OpenCode, tmp_path: Path) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.spawn(script(say("never said")), mode="nosuch")
+        ended = await attempt.end()
+
+    assert (ended.code, ended.reason) == (1, "exit")
+    assert 'Agent not found: "nosuch"' in ended.detail
+    assert "Agent not found" in attempt.spool
+
+
 async def test_eight_sessions_at_once_have_each_their_own_events(server: OpenCode, tmp_path: Path) -> None:
     async with desk_of(server, tmp_path) as desk:
         attempts = [
