@@ -1,5 +1,6 @@
 """One attempt that is a session on an agent server: made or taken up again, prompted, followed, aborted, concluded."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ __all__ = ["OpenLease", "SessionWorker"]
 OpenLease = Callable[[Agent, str, str], AbstractAsyncContextManager[Lease]]
 """A place on a server of this agent, for a session in this directory, on the server of this name if there is a name, as
 soon as there is one. Raises `ServerError` or `KeeperError`."""
+
+logger = logging.getLogger(__name__)
 
 _GOODBYE = 5.0
 _NO_INPUT = "a session has no input: nobody can type there"
@@ -253,7 +256,10 @@ class SessionWorker:
             code = 1
         told = f"{end.error} ({end.code})" if end.error and end.code else end.error or end.code
         detail = "" if code == 0 else told or end.outcome
-        await self._record("ended", code, reason, at)
+        try:
+            await self._record("ended", code, reason, at)
+        except SpawnError as error:  # the file is for a later callboard; this one tells the end all the same
+            logger.warning("the end of attempt %s is not in its status file: %s", attempt, error)
         await self.ask.reports.send(Exited(attempt=attempt, code=code, signal=None, at=at))
         await self.ask.reports.send(
             Ended(

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from actors.orders import Answer, Ask
 from protocols.agents import Agent, PermissionRule
-from protocols.keeper import Exited, Stopping
+from protocols.ids import AttemptId
+from protocols.keeper import Exited, Interrupt, Stopping
 from protocols.session_events import (
     SessionChild,
     SessionEnded,
@@ -216,6 +218,29 @@ async def test_a_mode_that_the_server_does_not_know_is_a_failure_in_its_words(se
     assert (ended.code, ended.reason) == (1, "exit")
     assert 'Agent not found: "nosuch"' in ended.detail
     assert "Agent not found" in attempt.spool
+
+
+async def test_an_end_that_cannot_be_written_to_its_status_file_is_told_all_the_same(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.spawn(script(say("Well.")))
+        status = desk.folder.status(attempt.id)
+        status.unlink()
+        status.mkdir()
+        ended = await attempt.end()
+
+    assert (ended.code, ended.reason) == (0, "exit")
+
+
+async def test_who_asks_and_leaves_is_nobody_s_trouble(server: OpenCode, tmp_path: Path) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        send, answer = trio.open_memory_channel[Answer](1)
+        answer.close()
+        await desk.asks.send(Ask(Interrupt(attempt=AttemptId("nobody")), send))
+        attempt = await desk.spawn(script(say("Well.")))
+
+        assert (await attempt.end()).code == 0
 
 
 async def test_eight_sessions_at_once_have_each_their_own_events(server: OpenCode, tmp_path: Path) -> None:
