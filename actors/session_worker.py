@@ -130,7 +130,9 @@ class SessionWorker:
                 entries = ()
             course = self._course(begun)
             if entries:
-                course.restore(entries, self.now(), boots_hold=not agent.attach)
+                left = self.ask.order.open
+                told = 0 if left is None else left.session_told
+                course.restore(entries, self.now(), told=told, boots_hold=not agent.attach)
                 await self._catch_up(course, spool, begun)
             else:
                 course.begin(begun)

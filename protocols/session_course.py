@@ -83,9 +83,10 @@ class SessionCourse:
     def begin(self, begun: Begun) -> None:
         self._record(begun)
 
-    def restore(self, entries: Iterable[Entry], at: float, *, boots_hold: bool = False) -> None:
-        """Go on where an earlier callboard was killed. `texts` then is all that it has written, or was about to; its
-        events are recorded already. ``boots_hold``: the numbers of boots mean the same as they did to that one."""
+    def restore(self, entries: Iterable[Entry], at: float, *, told: int = 0, boots_hold: bool = False) -> None:
+        """Go on where an earlier callboard was killed. `texts` then is all that it has written, or was about to, and
+        `events` those that it did not come to record: all but the first ``told``. ``boots_hold``: the numbers of boots
+        mean the same as they did to that one."""
         for entry in entries:
             if isinstance(entry, Prompted):
                 self.prompts.restore(entry.message)
@@ -95,7 +96,7 @@ class SessionCourse:
             self._change(self._fold(entry))
             for _ in self.requests.answers(entry.at):
                 pass  # whether it was given, nobody knows: it is given again
-        self.events.clear()
+        del self.events[:told]
         self._deeds = [*self.requests.again()]
         self._moment(at)
         if self._stopping and self.fold.running:

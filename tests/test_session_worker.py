@@ -20,10 +20,11 @@ from protocols.session_events import (
     SessionStarted,
     SessionTool,
 )
+from protocols.session_report import SessionReport
 from tests.model_script import ask, gate, refuse, run, say, script, spawn, think
 from tests.opencode import OpenCode, open_opencode
 from tests.scripted_model import ScriptedModel, open_model
-from tests.session_desk import SessionDesk, open_desk
+from tests.session_desk import Attempt, SessionDesk, open_desk
 
 pytestmark = pytest.mark.opencode
 
@@ -283,12 +284,31 @@ async def test_a_session_is_taken_up_where_it_was_left_and_not_prompted_again(
 
     assert ended.code == 0
     assert [event.outcome for event in attempt.of(SessionEnded)] == ["completed", "completed"]
+    assert [event.number for event in (*left.of(SessionPrompted), *attempt.of(SessionPrompted))] == [1, 2]
     assert [event.resumed for event in attempt.of(SessionStarted)] == [True]
     said = server.ask(f"/session/{attempt.of(SessionStarted)[0].session}/message")
     assert [message["info"]["role"] for message in said] == ["user", "assistant", "user", "assistant"]
     assert "After." in attempt.spool
     assert "And more." in attempt.spool
     assert ended.session_bytes == len(attempt.spool.encode())
+
+
+async def test_what_was_in_the_log_and_not_yet_in_the_journal_is_told_when_it_is_taken_up(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        killed = await desk.spawn(script(run("true"), say("Well.")), permissions=[ALLOW])
+        await killed.end()
+    started = killed.reports[0]
+    before = Attempt(desk, killed.id, killed.folder, killed.inbox, reports=[started])
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.resume(before, script(run("true"), say("Well.")))
+        await attempt.end()
+
+    told = [event for event in attempt.events if not (isinstance(event, SessionStarted) and event.resumed)]
+    assert [started, *(SessionReport(attempt=killed.id, event=event) for event in told)] == [
+        report for report in killed.reports if isinstance(report, SessionReport)
+    ]
 
 
 async def test_a_session_that_was_never_made_is_not_known(server: OpenCode, tmp_path: Path) -> None:
