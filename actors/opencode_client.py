@@ -26,6 +26,7 @@ _DEADLINE = 15.0  # creating a session in a new directory boots an instance: 0.5
 _PROBE = 0.8  # a server that is not yet ready takes a connection and never answers on it
 _MOST = 64 * 1024 * 1024  # one message can hold files of several hundred kB, and a list many messages
 _REFUSAL = 64 * 1024
+_GOODBYE = 1.0
 _STREAM = "text/event-stream"
 
 
@@ -260,8 +261,8 @@ def _written(request: httpx.Request, endpoint: Endpoint) -> bytes:
 
 
 async def _close(response: httpx.Response) -> None:
-    """At once: the socket is thrown away, so nobody is waited for."""
-    with trio.CancelScope(shield=True):
+    """At once: the socket is thrown away, so nobody is waited for. One with TLS says goodbye to who may not listen."""
+    with trio.move_on_after(_GOODBYE, shield=True):
         await response.aclose()
 
 

@@ -115,9 +115,13 @@ class ServerPool(Generic[T]):
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until `stop`. Nothing of its servers is left then."""
-        async with trio.open_nursery() as self._nursery:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             task_status.started()
-            await self._closing.wait()
+            try:
+                await self._closing.wait()
+            finally:
+                self._nursery = None
             for place in self._places:
                 if place.server is not None:
                     place.server.stop()
@@ -209,7 +213,8 @@ class ServerPool(Generic[T]):
             try:
                 version = await self._find(endpoint)
             except ServerError as error:
-                await self._told(place, ServerGone(place.name, 1, str(error), None))
+                given_up = not self._closing.is_set()
+                await self._told(place, ServerGone(place.name, 1, str(error), None, given_up))
                 return
             ready = ServerReady(place.name, 1, endpoint, version, 0)
             await self._accompany(place, ready, nursery, None)

@@ -73,7 +73,8 @@ class ManagedServer:
                     pauses = _pauses()
                 hopeless = failures >= _TRIES or why.kind == "not-found"
                 again_in = None if hopeless or self._stopping.is_set() else next(pauses)
-                await outbox.send(ServerGone(self.name, self.boot, str(why), again_in))
+                given_up = hopeless and not self._stopping.is_set()
+                await outbox.send(ServerGone(self.name, self.boot, str(why), again_in, given_up))
                 if again_in is None:
                     return
                 if not ever_ready:

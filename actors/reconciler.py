@@ -4,7 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ import trio
 
 from actors.session_messages import Look, RouterInput
 from protocols.backoff import delay
-from protocols.errors import ServerError
+from protocols.errors import ServerError, ServerErrorKind
 from protocols.opencode import Snapshot
 
 __all__ = ["Questions", "Reconciler"]
@@ -25,6 +25,9 @@ _FIRST_PAUSE = 0.5
 _MESSAGES = 100
 _DEPTH = 5
 _NONE = b"[]"
+_SLOW: frozenset[ServerErrorKind] = frozenset(("late", "unreachable"))
+"""The next question would wait as long: others come first next time."""
+_FAILURES = (ServerError, msgspec.MsgspecError, UnicodeDecodeError)
 _MOST_REMEMBERED = 4096
 
 
@@ -100,33 +103,49 @@ class Reconciler:
     async def _answer(self, look: Look, outbox: trio.MemorySendChannel[RouterInput], slots: trio.Semaphore) -> None:
         try:
             for attempt in range(1, _TRIES + 1):
-                try:
-                    snapshots = await self._look(look)
-                except (ServerError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
-                    logger.info("attempt %s to look at %s: %s", attempt, look.directory, exc)
-                    self._looked.clear()
-                    await trio.sleep(delay(attempt, _FIRST_PAUSE, random=self.random))
-                else:
-                    for snapshot in snapshots:
-                        await outbox.send(snapshot)
+                snapshots, failed = await self._try(look)
+                for snapshot in snapshots:
+                    await outbox.send(snapshot)
+                if not failed:
                     return
-            logger.warning("the sessions of %s could not be looked at", look.directory)
+                look = replace(look, sessions=failed)
+                await trio.sleep(delay(attempt, _FIRST_PAUSE, random=self.random))
+            logger.warning("%s sessions of %s could not be looked at", len(look.sessions), look.directory)
         finally:
             slots.release()
 
-    async def _look(self, look: Look, *, again: bool = True) -> list[Snapshot]:
+    async def _try(self, look: Look) -> tuple[list[Snapshot], tuple[str, ...]]:
+        """And the sessions that could not be looked at, which hold up no other."""
+        failed: list[str] = []
+        try:
+            return await self._look(look, failed), tuple(failed)
+        except _FAILURES as exc:
+            logger.info("%s: %s", look.directory, exc)
+            return [], look.sessions
+
+    async def _look(self, look: Look, failed: list[str], *, again: bool = True) -> list[Snapshot]:
         """The state is asked before the messages and after them: what is busy in one of them may not be over. What
-        became idle in between is looked at ``again``: nobody may tell of its end."""
+        became idle in between is looked at ``again``: nobody may tell of its end. Sessions that cannot be asked about
+        are added to ``failed``."""
         at = self.now()
         before = _statuses.decode(await self.client.session_status(look.directory))
         sessions: list[_Session] = []
-        for session in look.sessions:
-            sessions += await self._family(session, before, look.thorough)
+        for number, session in enumerate(look.sessions):
+            try:
+                sessions += await self._family(session, before, look.thorough)
+            except _FAILURES as exc:
+                logger.info("%s: %s", session, exc)
+                self._looked.clear()
+                if isinstance(exc, ServerError) and exc.kind in _SLOW:
+                    failed += [*look.sessions[number + 1 :], session]
+                    break
+                failed.append(session)
         permissions = _by_session(await self.client.permissions(look.directory))
         questions = _by_session(await self.client.questions(look.directory))
         after = _statuses.decode(await self.client.session_status(look.directory))
         if again and any(each.id in before and each.id not in after for each in sessions):
-            return await self._look(look, again=False)
+            failed.clear()
+            return await self._look(look, failed, again=False)
         status = {**before, **after}
         return [
             Snapshot(

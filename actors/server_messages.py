@@ -32,7 +32,9 @@ class ServerGone:
     why: str
     """For the user: what, where, what to do."""
     again_in: float | None
-    """Seconds until it is started again; None: it is not, be it that nobody needs it any more."""
+    """Seconds until it is started again; None: it is not."""
+    given_up: bool = False
+    """It is not started again though it is wanted."""
 
 
 ServerState: TypeAlias = ServerReady | ServerGone

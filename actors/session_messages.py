@@ -6,7 +6,7 @@ connected. The router tells the reader which directories there are, and the reco
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import trio
@@ -34,7 +34,7 @@ class Endpoint:
 
     url: str
     """Without a slash at its end."""
-    password: str = ""
+    password: str = field(default="", repr=False)
     """Empty: it asks for none."""
     user: str = "opencode"
 

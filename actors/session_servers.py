@@ -32,6 +32,7 @@ _ROUTER_INBOX = 64
 _LOOKS = 1
 _DIRECTORIES = 256
 _COUNT_EVERY = 30.0
+_GOODBYE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +114,31 @@ class SessionServers:
                 )
             case ServerGone():
                 event = ServerEnded(
-                    at=self.now(), server=state.server, boot=state.boot, why=state.why, again_in=state.again_in
+                    at=self.now(),
+                    server=state.server,
+                    boot=state.boot,
+                    why=state.why,
+                    again_in=state.again_in,
+                    given_up=state.given_up,
                 )
         await self.outbox.send(Append(event))
 
     async def _count(self, server: str, counts: RouterCounts) -> None:
-        """Tell of events whose types nobody knows, now and then, where there are more."""
+        """Tell of events whose types nobody knows, where there are more: now and then, and at the end."""
         told: dict[str, int] = {}
-        while True:
-            await trio.sleep(_COUNT_EVERY)
-            for name, count in counts.others.items():
-                if count > told.get(name, 0):
-                    told[name] = count
-                    await self.outbox.send(Append(ServerOther(at=self.now(), server=server, name=name, count=count)))
+        try:
+            while True:
+                await trio.sleep(_COUNT_EVERY)
+                await self._tell_others(server, counts, told)
+        finally:
+            with trio.move_on_after(_GOODBYE, shield=True):
+                await self._tell_others(server, counts, told)
+
+    async def _tell_others(self, server: str, counts: RouterCounts, told: dict[str, int]) -> None:
+        for name, count in list(counts.others.items()):
+            if count > told.get(name, 0):
+                told[name] = count
+                await self.outbox.send(Append(ServerOther(at=self.now(), server=server, name=name, count=count)))
 
     async def _accompany(
         self,

@@ -1,5 +1,6 @@
 """One attempt that is a session on an agent server: made or taken up again, prompted, followed, aborted, concluded."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ __all__ = ["OpenLease", "SessionWorker"]
 OpenLease = Callable[[Agent, str, str], AbstractAsyncContextManager[Lease]]
 """A place on a server of this agent, for a session in this directory, on the server of this name if there is a name, as
 soon as there is one. Raises `ServerError` or `KeeperError`."""
+
+logger = logging.getLogger(__name__)
 
 _GOODBYE = 5.0
 _FINAL = frozenset({400, 401, 402, 403, 404, 422})  # of the model's server, where it says itself that no retry helps
@@ -128,7 +131,9 @@ class SessionWorker:
                 entries = ()
             course = self._course(begun)
             if entries:
-                course.restore(entries, self.now(), boots_hold=not agent.attach)
+                left = self.ask.order.open
+                told = 0 if left is None else left.session_told
+                course.restore(entries, self.now(), told=told, boots_hold=not agent.attach)
                 await self._catch_up(course, spool, begun)
             else:
                 course.begin(begun)
@@ -254,7 +259,10 @@ class SessionWorker:
             code = 1
         told = f"{end.error} ({end.code})" if end.error and end.code else end.error or end.code
         detail = "" if code == 0 else told or end.outcome
-        await self._record("ended", code, reason, at)
+        try:
+            await self._record("ended", code, reason, at)
+        except SpawnError as error:  # the file is for a later callboard; this one tells the end all the same
+            logger.warning("the end of attempt %s is not in its status file: %s", attempt, error)
         await self.ask.reports.send(Exited(attempt=attempt, code=code, signal=None, at=at))
         await self.ask.reports.send(
             Ended(

@@ -10,6 +10,7 @@ from protocols.kinds import EndReason, TaskStatus
 from protocols.liveness_states import State
 from protocols.outcomes import describe_exit
 from protocols.plain import gap_text
+from protocols.server_events import ServerEnded, ServerStarted
 from protocols.states import AttemptView, RunView, TaskView
 
 __all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
@@ -107,6 +108,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     tasks: tuple[TaskLine, ...]
     last_seq: int
+    servers: tuple[ServerStarted | ServerEnded, ...] = ()
+    """The last that was told of each agent server, without those that nobody needs any more."""
     detached: str = ""
     """Where its supervisor is gone and the run may go on: what to do. The tasks stand then as that one saw them last,
     but for the pids: those are of workers that live now."""
@@ -126,7 +129,15 @@ def run_status(view: RunView, now: float) -> RunStatus:
         counts=view.counts(),
         tasks=tuple(_task_line(task, now) for task in view.tasks.values()),
         last_seq=view.last_seq,
+        servers=tuple(each for each in view.servers.values() if _matters(each, ended=view.ended_at is not None)),
     )
+
+
+def _matters(server: ServerStarted | ServerEnded, *, ended: bool) -> bool:
+    """A run that has ``ended`` takes its servers with it, but for those that had been given up."""
+    if isinstance(server, ServerStarted):
+        return not ended
+    return server.given_up or (server.again_in is not None and not ended)
 
 
 def _task_line(task: TaskView, now: float) -> TaskLine:

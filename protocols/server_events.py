@@ -3,7 +3,6 @@
 from typing import TypeAlias
 
 from protocols.bases import BaseEvent
-from protocols.session_events import ServerOther
 
 __all__ = ["ServerEnded", "ServerEvent", "ServerOther", "ServerStarted"]
 
@@ -30,6 +29,18 @@ class ServerEnded(BaseEvent, frozen=True, kw_only=True, tag="server.ended"):
     """For people."""
     again_in: float | None
     """Seconds until it is started again; None: it is not."""
+    given_up: bool = False
+    """It is not started again though it is wanted."""
+
+
+class ServerOther(BaseEvent, frozen=True, kw_only=True, tag="server.other"):
+    """Events of a type that nobody of us knows; they are passed on to the session that they are about."""
+
+    server: str
+    name: str
+    """Their type; empty for all those beyond the first 256."""
+    count: int
+    """So far."""
 
 
 ServerEvent: TypeAlias = ServerStarted | ServerEnded | ServerOther

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from protocols.errors import ServerErrorKind
 from protocols.opencode import Envelope, Snapshot
+from protocols.opencode_dialect import Problem
 from protocols.session_changes import Change, PermissionAsked, PromptEnded, QuestionAsked, Tell, Withdrawn, Write
 from protocols.session_deeds import Abort, Deed, Look, SendPrompt
 from protocols.session_entries import (
@@ -82,9 +83,10 @@ class SessionCourse:
     def begin(self, begun: Begun) -> None:
         self._record(begun)
 
-    def restore(self, entries: Iterable[Entry], at: float, *, boots_hold: bool = False) -> None:
-        """Go on where an earlier callboard was killed. `texts` then is all that it has written, or was about to; its
-        events are recorded already. ``boots_hold``: the numbers of boots mean the same as they did to that one."""
+    def restore(self, entries: Iterable[Entry], at: float, *, told: int = 0, boots_hold: bool = False) -> None:
+        """Go on where an earlier callboard was killed. `texts` then is all that it has written, or was about to, and
+        `events` those that it did not come to record: all but the first ``told``. ``boots_hold``: the numbers of boots
+        mean the same as they did to that one."""
         for entry in entries:
             if isinstance(entry, Prompted):
                 self.prompts.restore(entry.message)
@@ -94,7 +96,7 @@ class SessionCourse:
             self._change(self._fold(entry))
             for _ in self.requests.answers(entry.at):
                 pass  # whether it was given, nobody knows: it is given again
-        self.events.clear()
+        del self.events[:told]
         self._deeds = [*self.requests.again()]
         self._moment(at)
         if self._stopping and self.fold.running:
@@ -129,9 +131,12 @@ class SessionCourse:
         if snapshot.session != self.fold.session:
             return
         self._news = False
+        error = self.fold.error
+        if self.fold.running and self.prompts.is_forgotten(snapshot, failed=error is not None):
+            self._record(_refusal(error, self._at))
         again = self.prompts.look_up(snapshot)
         if again is None:
-            self._record(Refused(at=self._at, error="the server does not keep what it is sent", code="unsent"))
+            self._record(_refusal(None, self._at))
         elif again:
             self._send()
 
@@ -145,7 +150,7 @@ class SessionCourse:
         elif kind is not None:
             self.prompts.doubt(moment)
         else:
-            self.prompts.accept()
+            self.prompts.accept(moment)
 
     def stop(self, outcome: Outcome, grace: float, at: float) -> None:
         """End it: abort, and wait so many seconds for its end. Said again it can only become more urgent."""
@@ -279,3 +284,10 @@ class SessionCourse:
             self._go_on(self._at)
         else:
             self.end, self._ended_at = ended, self._at
+
+
+def _refusal(error: Problem | None, at: float) -> Refused:
+    """Of a prompt that the server accepts and does not keep; ``error`` is what it said meanwhile."""
+    if error is None:
+        return Refused(at=at, error="the server does not keep what it is sent", code="unsent")
+    return Refused(at=at, error=error.message, code=error.name)

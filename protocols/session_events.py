@@ -1,10 +1,10 @@
-"""What is recorded of a session on an agent server, and of the server itself."""
+"""What is recorded of a session on an agent server."""
 
 from typing import Literal, TypeAlias
 
-from protocols.bases import BaseEvent, WorkerEvent
+from protocols.bases import WorkerEvent
 
-__all__ = ["Doing", "Outcome", "ServerOther", "SessionEvent", "ToolState"]
+__all__ = ["Doing", "Outcome", "SessionEvent", "ToolState"]
 
 Outcome: TypeAlias = Literal["completed", "failed", "aborted", "timed-out", "lost"]
 """How a prompt ended. ``lost``: its server restarted or forgot it, so nobody knows."""
@@ -140,16 +140,6 @@ class SessionEnded(_SessionEvent, frozen=True, kw_only=True, tag="session.ended"
     """Of HTTP, as the model's provider answered."""
     retryable: bool = False
     """Another attempt may do better."""
-
-
-class ServerOther(BaseEvent, frozen=True, kw_only=True, tag="server.other"):
-    """Events of a server that nobody of us knows, or that were for nobody."""
-
-    server: str
-    name: str
-    """Their type."""
-    count: int
-    """So far."""
 
 
 SessionEvent: TypeAlias = (

@@ -13,7 +13,7 @@ import msgspec
 
 from protocols.ids import WorkerId
 from protocols.opencode import Envelope, Snapshot
-from protocols.opencode_dialect import read_payload
+from protocols.opencode_dialect import Problem, read_payload
 from protocols.session_changes import Change, Tell
 from protocols.session_events import Outcome, SessionStarted
 from protocols.session_family import Family
@@ -62,6 +62,11 @@ class SessionFold:
     def running(self) -> bool:
         """A prompt was sent and is not over."""
         return bool(self._prompts.open)
+
+    @property
+    def error(self) -> Problem | None:
+        """That the session told since it was prompted, or began to work."""
+        return self._life.error
 
     @property
     def doubt_at(self) -> float | None:

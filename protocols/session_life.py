@@ -45,7 +45,7 @@ class Life:
     family: Family
     story: Story
     error: Problem | None = None
-    """Of the session itself, that was told last, since it began to work."""
+    """Of the session itself, that was told first since it was prompted, or began to work: what follows is a trace."""
     error_step: int = 0
     watching: bool = False
     """No prompt's end tells the errors of the session itself."""
@@ -101,7 +101,7 @@ class Life:
             case ErrorTold():
                 error = payload.error or Problem("UnknownError")
                 if own:
-                    self.error, self.error_step = error, step
+                    self.error, self.error_step = self.error or error, step
                 return [] if own and not self.watching else self.story.error(error, place)
             case SessionDeleted():
                 return self._deleted(state, place)

@@ -36,5 +36,7 @@ def server_text(event: Event) -> str | None:
             return f"server {event.server}: OpenCode {event.version} at {event.url}{pid}"
         case ServerEnded(again_in=float(seconds)):
             return f"server {event.server}: {event.why}; started again in {seconds:.1f} s"
+        case ServerEnded(given_up=True):
+            return f"server {event.server}: {event.why}; it is given up"
         case _:
             return None

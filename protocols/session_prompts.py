@@ -45,7 +45,7 @@ class Prompts:
         if self._missed_at is not None:
             return max(self._missed_at, later)
         if all(each.seen_at is None for each in self.open):
-            return max(self.open[0].sent_at + _UNSEEN, later)
+            return max(self.open[0].sent_at + (_UNSEEN if self.life.error is None else _SOON), later)
         answer = answer_to(self.open[0], root)
         if self._is_over(self.open[0]):
             return max(root.news_at, later)

@@ -17,6 +17,8 @@ from protocols.opencode_dialect import make_message_id
 __all__ = ["Prompts", "ServerClock"]
 
 _TRIES = 3
+_REFUSED_AFTER = 2.0  # seconds; an error was told, and one about a prompt that is kept comes behind the prompt
+_FORGOTTEN_AFTER = 120.0  # a cold server with 32 folders took 20 s to its first sign
 
 
 class _Time(msgspec.Struct):
@@ -87,6 +89,7 @@ class Prompts:
     state: Literal["none", "sending", "doubtful", "accepted", "there"] = "none"
     """Of the last one: whether the server has it. It may forget what it has accepted and not shown."""
     doubted_at: float = 0.0
+    accepted_at: float = 0.0
     tries: int = 0
 
     @property
@@ -108,9 +111,9 @@ class Prompts:
         self.number += 1
         self.message, self.state, self.tries = message, "doubtful", 1
 
-    def accept(self) -> None:
+    def accept(self, at: float) -> None:
         if self.state != "there":
-            self.state = "accepted"
+            self.state, self.accepted_at = "accepted", at
 
     def arrive(self) -> None:
         self.state = "there"
@@ -130,6 +133,13 @@ class Prompts:
             return None
         self.state, self.tries = "sending", self.tries + 1
         return True
+
+    def is_forgotten(self, snapshot: Snapshot, *, failed: bool) -> bool:
+        """The server has accepted it, rests and does not have it: that is how it refuses a mode that it does not know.
+        ``failed``: it told an error since then."""
+        if self.state != "accepted" or snapshot.status or f'"{self.message}"'.encode() in snapshot.messages:
+            return False
+        return snapshot.at >= self.accepted_at + (_REFUSED_AFTER if failed else _FORGOTTEN_AFTER)
 
     def body(self) -> bytes:
         """Of the request. Source: opencode 1.18, ``POST /session/{id}/prompt_async``."""

@@ -24,10 +24,13 @@ class SessionView:
     todos: SessionTodos | None = None
     prompts: int = 0
     """That the server has, or had."""
+    told: int = 0
+    """How many records its course comes to: without those of its being taken up again."""
     ended: tuple[SessionEnded, ...] = ()
     """The end of each prompt, in order."""
 
     def apply(self, event: SessionEvent) -> None:
+        self.told += not (isinstance(event, SessionStarted) and event.resumed)
         match event:
             case SessionStarted():
                 self.started = event

@@ -107,6 +107,8 @@ class SessionWatch:
         if not event.session:
             return ""
         root = self._roots.get(event.parent, event.parent) or event.session
+        if event.session == self.only:
+            root = self.only
         if event.parent and root not in self._roots:
             self._roots[root] = root
         self._roots[event.session] = root

@@ -219,6 +219,8 @@ class RunView:
     ended_at: float | None = None
     outcome: Outcome | None = None
     tasks: dict[TaskId, TaskView] = field(default_factory=dict)
+    servers: dict[str, ServerStarted | ServerEnded] = field(default_factory=dict)
+    """The last that was told of each."""
     last_seq: int = 0
     last_at: float | None = None
 
@@ -275,10 +277,10 @@ class RunView:
                 self._forget_blocked()  # the next keeper says it again
             case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
                 pass
-            case ProcessUnattributed() | ActorFailed() | FleetSwept():
+            case ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther():
                 pass
-            case ServerStarted() | ServerEnded() | ServerOther():
-                pass
+            case ServerStarted() | ServerEnded():
+                self.servers[event.server] = event
             case _:
                 self._apply_to_attempt(event)
 

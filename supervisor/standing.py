@@ -11,6 +11,7 @@ from actors.unix_socket import is_listening
 from protocols.control import RunStatus, TaskLine, run_status
 from protocols.durations import format_elapsed
 from protocols.errors import UnreachableError
+from protocols.session_plain import server_text
 from protocols.sizes import format_bytes
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet, tell_detached
@@ -49,13 +50,13 @@ def _dead_status(fleet: Fleet) -> RunStatus:
     if status.outcome:
         return status
     if not fleet.is_detached():
-        return msgspec.structs.replace(status, outcome="interrupted")
+        return msgspec.structs.replace(status, outcome="interrupted", servers=())
     living = {pid for pid, start_ticks in find_leaders(view, borrowed=True) if _lives(pid, start_ticks)}
     tasks = tuple(
         line if line.pid is None or line.pid in living else msgspec.structs.replace(line, pid=None, reason=_ENDED)
         for line in status.tasks
     )
-    return msgspec.structs.replace(status, tasks=tasks, pid=None, detached=tell_detached(fleet))
+    return msgspec.structs.replace(status, tasks=tasks, servers=(), pid=None, detached=tell_detached(fleet))
 
 
 def _lives(pid: int, start_ticks: int) -> bool:
@@ -121,7 +122,8 @@ def render_status(status: RunStatus, width: int | None) -> str:
     ]
     titles = ("task", "status", "attempt", "pid", "time", "output", "done", "what")
     table = render_table(titles, rows, right=titles[2:7], spare=("pid", "output", "attempt"), width=width)
-    return f"{head}\n\n{table}"
+    servers = "".join(f"\n{one_line(text)}" for each in status.servers if (text := server_text(each)))
+    return f"{head}{servers}\n\n{table}"
 
 
 def _output_of(line: TaskLine) -> int:

@@ -105,7 +105,7 @@ class SessionDesk:
         return await self.start(StartWorker(task, 1, AttemptId(secrets.token_hex(16))), timeout)
 
     async def resume(self, attempt: Attempt, *prompts: str, **more: Any) -> Attempt:
-        """What is left of an attempt of another desk."""
+        """What is left of an attempt of another desk; what that one reported and nobody has read is not recorded."""
         prompting = Prompting(agent=self.agent, prompts=prompts, **more)
         name = attempt.folder.parent.name
         task = Task(id=TaskId(name), command=(), source="session", cwd=str(self.directory), prompting=prompting)
@@ -122,6 +122,7 @@ class SessionDesk:
             told=True,
             silent_since=started.at,
             seen_at=started.at,
+            session_told=sum(not getattr(event, "resumed", False) for event in attempt.events),
         )
         return await self.start(StartWorker(task, 1, attempt.id, left), None)
 

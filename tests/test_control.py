@@ -7,6 +7,7 @@ from hypothesis import given
 from protocols.control import RunStatus, StatusParams, StopParams, TaskLine, VerdictLine, run_status
 from protocols.events import Event, Record, RunStopping, SpoolBlocked, WorkerProgress, WorkerStopping
 from protocols.ids import RunId, TaskId, WorkerId
+from protocols.server_events import ServerEnded, ServerStarted
 from protocols.states import RunView
 from tests.made_events import records
 from tests.made_fleets import AT, exited, judged, output, run_ended, run_started, started, starting, status
@@ -66,6 +67,18 @@ def test_a_run_is_told_by_how_its_tasks_stand() -> None:
     assert (stands.seconds, stands.stopping, stands.outcome) == (10.0, "SIGINT", "")
     assert stands.counts == {"failed": 1, "pending": 1}
     assert [line.task for line in stands.tasks] == ["a", "b"]
+
+
+def test_the_servers_of_a_run_are_told_as_they_stand() -> None:
+    ready = ServerStarted(at=AT, server="c-1", url="http://x", version="1", boot=1, pid=5)
+    down = ServerEnded(at=AT, server="c-1", boot=1, why="it died", again_in=0.5)
+    lost = ServerEnded(at=AT, server="c-2", boot=3, why="it died", again_in=None, given_up=True)
+    left = ServerEnded(at=AT, server="c-3", boot=1, why="nobody needs it any more", again_in=None)
+
+    assert _status(run_started("a"), ready).servers == (ready,)
+    assert _status(run_started("a"), ready, down, lost, left).servers == (down, lost)
+    assert _status(run_started("a"), ready, down, ready).servers == (ready,)
+    assert _status(run_started("a"), ready, lost, run_ended(failed=1)).servers == (lost,)
 
 
 def test_the_time_of_a_run_that_has_ended_stands_still() -> None:

@@ -126,6 +126,12 @@ async def test_each_failure_is_one_error_that_says_what_and_where_and_never_the_
     assert SECRET not in repr(caught.value)
 
 
+def test_the_password_is_in_no_representation() -> None:
+    client = OpenCodeClient(Endpoint("http://127.0.0.1:1", SECRET))
+
+    assert SECRET not in repr(client) and SECRET not in repr(client.endpoint)
+
+
 async def test_nobody_there_is_unreachable() -> None:
     async with _client(Raw(b"")) as client:
         pass

@@ -102,6 +102,7 @@ async def test_a_server_that_never_comes_up_is_given_up_with_its_last_words(tmp_
     assert "ended with exit code 3" in str(caught.value) and "\x1b" not in str(caught.value)
     assert str(pools.folder / "oc-1" / "3" / "stderr") in str(caught.value)
     assert [(type(state), state.boot) for state in pools.told] == [(ServerGone, 1), (ServerGone, 2), (ServerGone, 3)]
+    assert [state.given_up for state in pools.told if isinstance(state, ServerGone)] == [False, False, True]
     assert pools.with_them == []
 
 
@@ -198,6 +199,26 @@ async def test_without_a_cap_one_server_has_all(tmp_path: Path) -> None:
             nursery.start_soon(have_a_place)
 
     assert servers == ["oc-1"] * 20
+
+
+async def test_who_leaves_a_place_after_the_pool_was_cancelled_meets_no_error(tmp_path: Path) -> None:
+    async with open_pools(tmp_path, fake_agent()) as pools, trio.open_nursery() as outer:
+        cancelled, held = trio.Event(), trio.Event()
+        other = Pools(pools.host, pools.folder / "other", 120.0, 60.0)
+
+        async def hold(*, task_status: trio.TaskStatus[None]) -> None:
+            async with other.pool.lease("/work"):
+                task_status.started()
+                with trio.CancelScope(shield=True):
+                    await cancelled.wait()
+            held.set()
+
+        async with trio.open_nursery() as supplying:
+            await supplying.start(other.pool.run)
+            await outer.start(hold)
+            supplying.cancel_scope.cancel(reason="an emergency")
+        cancelled.set()
+        await held.wait()
 
 
 async def test_a_pool_that_is_stopped_gives_no_place(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ class Server:
     waiting: list[str] = field(default_factory=list)
     """The sessions that wait for a permission."""
     failures: int = 0
+    broken: str = ""
+    """The session whose messages cannot be had."""
+    slow: str = ""
+    """The session whose messages take too long."""
     large: int = 0
     """More messages than these are too many bytes."""
     calls: Counter[str] = field(default_factory=Counter)
@@ -47,6 +51,10 @@ class Server:
         await self._call(f"messages {session}")
         if session not in self.children_of:
             raise ServerError("no such session", "not-found", 404)
+        if session == self.broken:
+            raise ServerError("500, look at the log", "broken", 500)
+        if session == self.slow:
+            raise ServerError("no answer within 15 s", "late")
         if self.large and limit > self.large:
             raise ServerError("too many bytes", "too-big")
         return msgspec.json.encode([{"of": session, "limit": limit}])
@@ -173,3 +181,29 @@ async def test_a_directory_is_asked_once_for_all_of_its_sessions(autojump_clock:
     assert len(await _answers(server, Look("/d", tuple("abcd")))) == 4
 
     assert (server.calls["status /d"], server.calls["permissions /d"], server.calls["questions /d"]) == (2, 1, 1)
+
+
+async def test_one_session_that_cannot_be_looked_at_holds_up_no_other(autojump_clock: MockClock) -> None:
+    server = Server({name: {} for name in "abc"}, broken="b")
+
+    found = await _answers(server, Look("/d", ("a", "b", "c")))
+
+    assert [each.session for each in found] == ["a", "c"]
+
+
+async def test_a_session_that_takes_too_long_comes_last_the_next_time(autojump_clock: MockClock) -> None:
+    server = Server({name: {} for name in "abc"}, slow="a")
+
+    found = await _answers(server, Look("/d", ("a", "b", "c")))
+
+    assert [each.session for each in found] == ["b", "c"]
+    assert server.calls["messages a"] == 4
+
+
+async def test_of_a_session_with_a_child_that_cannot_be_looked_at_nothing_is_told(autojump_clock: MockClock) -> None:
+    """It would seem to be over, though its child may work."""
+    server = Server({"s": {"c": 1.0}, "c": {}, "t": {}}, broken="c")
+
+    found = await _answers(server, Look("/d", ("s", "t")))
+
+    assert [each.session for each in found] == ["t"]

@@ -170,7 +170,7 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
         "log session gaps lost swept error stalled_seconds actions use"
     )
     assert " ".join(report["totals"]) == (
-        "tasks statuses attempts stdout stderr terminal log session gaps swept seconds use"
+        "tasks statuses attempts stdout stderr terminal log session gaps swept use seconds"
     )
 
 

@@ -146,6 +146,59 @@ def test_what_was_accepted_and_then_forgotten_by_a_server_that_died_is_sent_agai
     assert course.end is not None or sends(course) == [sent]
 
 
+def ends(course: SessionCourse, count: int | None = None) -> list[str]:
+    """The outcomes that its first ``count`` events tell; None: that all of them do."""
+    return [event.outcome for event in course.events[:count] if isinstance(event, SessionEnded)]
+
+
+def rests(at: float, *messages: str) -> Snapshot:
+    return shown(at, *messages)._replace(status=b"")
+
+
+def errs(message: str) -> Envelope:
+    error = {"name": "UnknownError", "data": {"message": message}}
+    event = {"id": f"evt_{message}", "type": "session.error", "properties": {"sessionID": SESSION, "error": error}}
+    return Envelope(f"evt_{message}", "session.error", "/work", SESSION, "", json.dumps(event).encode())
+
+
+def test_a_prompt_that_is_accepted_and_then_refused_by_an_error_alone_has_failed_with_the_first_of_these() -> None:
+    """Recorded: so the server refuses a mode that it does not know."""
+    course = begun()
+    (sent,) = sends(course)
+    course.sent(sent.message, "", None, 1002.0)
+    course.hear(errs('Agent not found: "nosuch"'), 1002.1)
+    course.hear(errs("UnknownError at <anonymous>"), 1002.2)
+    assert course.due <= 1006.0
+    course.see(rests(1003.0), 1003.5)
+    assert ends(course) == []
+
+    course.see(rests(1006.0), 1006.5)
+
+    assert course.end is not None
+    assert (course.end.outcome, course.end.error) == ("failed", 'Agent not found: "nosuch"')
+    assert ends(course) == ["failed"]
+
+
+def test_a_prompt_of_which_a_resting_server_knows_nothing_is_not_waited_for_for_ever() -> None:
+    course = begun()
+    (sent,) = sends(course)
+    course.sent(sent.message, "", None, 1002.0)
+
+    course.see(rests(1100.0), 1100.5)
+    assert course.end is None
+    course.see(shown(1200.0), 1200.5)  # it is busy with something
+    assert course.end is None
+    course.see(rests(1300.0, sent.message), 1300.5)
+    assert course.end is None
+
+    other = begun()
+    (sent,) = sends(other)
+    other.sent(sent.message, "", None, 1002.0)
+    other.see(rests(1130.0), 1130.5)
+    assert other.end is not None
+    assert (other.end.outcome, other.end.code) == ("failed", "unsent")
+
+
 @pytest.mark.parametrize("kind", ["not-found", "bad-request", "refused-password", "too-big"])
 def test_a_prompt_that_is_refused_has_failed(kind: ServerErrorKind) -> None:
     course = begun("one", "two")
@@ -325,7 +378,9 @@ def test_who_takes_up_a_log_at_any_point_comes_to_the_same_text_and_to_one_end(n
     for row in found[:cut]:
         play(before, row)
     after = make(text, session=session, otherwise="allow")
-    after.restore(before.entries, found[max(cut - 1, 0)]["at"])
+    told = data.draw(st.integers(0, len(before.events)))
+    after.restore(before.entries, found[max(cut - 1, 0)]["at"], told=told)
+    assert after.events == before.events[told:]
     kept = "".join(after.texts)
     assert kept == "".join(before.texts)
     for row in found[cut:]:
@@ -336,5 +391,4 @@ def test_who_takes_up_a_log_at_any_point_comes_to_the_same_text_and_to_one_end(n
     assert after.end is not None
     assert after.end.outcome == whole.end.outcome
     assert "".join(after.texts) == "".join(whole.texts)
-    ends = [event for event in (*before.events, *after.events) if isinstance(event, SessionEnded)]
-    assert len(ends) == 1
+    assert len(ends(before, told)) + len(ends(after)) == 1

@@ -68,6 +68,10 @@ def test_what_is_worth_a_line_of_a_session(event: Event, expected: str | None) -
             "server c-1: it died; started again in 0.5 s",
         ),
         (ServerEnded(at=1.0, server="c-1", boot=1, why="not needed", again_in=None), None),
+        (
+            ServerEnded(at=1.0, server="c-1", boot=3, why="it died", again_in=None, given_up=True),
+            "server c-1: it died; it is given up",
+        ),
         (ServerOther(at=1.0, server="c-1", name="new.thing", count=3), None),
     ],
 )

@@ -58,6 +58,17 @@ def test_of_one_session_nothing_else_is_shown_and_its_deletion_is_the_end() -> N
     assert watch.over
 
 
+def test_one_child_may_be_watched_alone_from_its_creation_on() -> None:
+    (child, *_) = {row["event"]["properties"]["sessionID"] for row in rows("children") if "event" in row} - {
+        session_of(rows("children"))
+    }
+
+    text = printed("children", SessionWatch(only=child))
+
+    assert "[BASH] $ echo child\n" in text
+    assert "Two of you." not in text
+
+
 def test_reasoning_is_shown_where_it_is_wanted() -> None:
     assert "[REASONING]" not in printed("simple", SessionWatch())
     assert "[A session] [REASONING]\nLet me think" in printed("simple", SessionWatch(reasoning=True))

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from actors.orders import Answer, Ask
 from protocols.agents import Agent, PermissionRule
-from protocols.keeper import Exited, Stopping
+from protocols.ids import AttemptId
+from protocols.keeper import Exited, Interrupt, Stopping
 from protocols.session_events import (
     SessionChild,
     SessionEnded,
@@ -18,10 +20,11 @@ from protocols.session_events import (
     SessionStarted,
     SessionTool,
 )
+from protocols.session_report import SessionReport
 from tests.model_script import ask, gate, refuse, run, say, script, spawn, think
 from tests.opencode import OpenCode, open_opencode
 from tests.scripted_model import ScriptedModel, open_model
-from tests.session_desk import SessionDesk, open_desk
+from tests.session_desk import Attempt, SessionDesk, open_desk
 
 pytestmark = pytest.mark.opencode
 
@@ -208,6 +211,39 @@ async def test_a_failure_is_told_with_the_words_of_the_server(server: OpenCode, 
     assert "never said" not in attempt.spool
 
 
+async def test_a_mode_that_the_server_does_not_know_is_a_failure_in_its_words(server: OpenCode, tmp_path: Path) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.spawn(script(say("never said")), mode="nosuch")
+        ended = await attempt.end()
+
+    assert (ended.code, ended.reason) == (1, "exit")
+    assert 'Agent not found: "nosuch"' in ended.detail
+    assert "Agent not found" in attempt.spool
+
+
+async def test_an_end_that_cannot_be_written_to_its_status_file_is_told_all_the_same(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.spawn(script(say("Well.")))
+        status = desk.folder.status(attempt.id)
+        status.unlink()
+        status.mkdir()
+        ended = await attempt.end()
+
+    assert (ended.code, ended.reason) == (0, "exit")
+
+
+async def test_who_asks_and_leaves_is_nobody_s_trouble(server: OpenCode, tmp_path: Path) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        send, answer = trio.open_memory_channel[Answer](1)
+        answer.close()
+        await desk.asks.send(Ask(Interrupt(attempt=AttemptId("nobody")), send))
+        attempt = await desk.spawn(script(say("Well.")))
+
+        assert (await attempt.end()).code == 0
+
+
 async def test_eight_sessions_at_once_have_each_their_own_events(server: OpenCode, tmp_path: Path) -> None:
     async with desk_of(server, tmp_path) as desk:
         attempts = [
@@ -248,12 +284,31 @@ async def test_a_session_is_taken_up_where_it_was_left_and_not_prompted_again(
 
     assert ended.code == 0
     assert [event.outcome for event in attempt.of(SessionEnded)] == ["completed", "completed"]
+    assert [event.number for event in (*left.of(SessionPrompted), *attempt.of(SessionPrompted))] == [1, 2]
     assert [event.resumed for event in attempt.of(SessionStarted)] == [True]
     said = server.ask(f"/session/{attempt.of(SessionStarted)[0].session}/message")
     assert [message["info"]["role"] for message in said] == ["user", "assistant", "user", "assistant"]
     assert "After." in attempt.spool
     assert "And more." in attempt.spool
     assert ended.session_bytes == len(attempt.spool.encode())
+
+
+async def test_what_was_in_the_log_and_not_yet_in_the_journal_is_told_when_it_is_taken_up(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        killed = await desk.spawn(script(run("true"), say("Well.")), permissions=[ALLOW])
+        await killed.end()
+    started = killed.reports[0]
+    before = Attempt(desk, killed.id, killed.folder, killed.inbox, reports=[started])
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.resume(before, script(run("true"), say("Well.")))
+        await attempt.end()
+
+    told = [event for event in attempt.events if not (isinstance(event, SessionStarted) and event.resumed)]
+    assert [started, *(SessionReport(attempt=killed.id, event=event) for event in told)] == [
+        report for report in killed.reports if isinstance(report, SessionReport)
+    ]
 
 
 async def test_a_session_that_was_never_made_is_not_known(server: OpenCode, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from protocols.control import RunStatus, StopParams, VerdictLine
 from protocols.ids import TaskId
+from protocols.server_events import ServerEnded
 from supervisor.settings import Settings
 from supervisor.standing import read_status, render_status
 from supervisor.state import open_state
@@ -47,6 +48,14 @@ def test_a_run_that_ended_is_told_by_its_journal(ended: RunStatus) -> None:
         ["a", "failed", "1", "2s", "1.2", "kB", "exit", "code", "3"],
         ["b", "skipped", "needs", '"a"'],
     ]
+
+
+def test_servers_stand_under_the_head(ended: RunStatus) -> None:
+    lost = ServerEnded(at=1.0, server="c-1", boot=3, why="it \x1b[31m died", again_in=None, given_up=True)
+    head, server, empty, *_ = render_status(msgspec.structs.replace(ended, servers=(lost,)), None).splitlines()
+
+    assert head.startswith("run ") and empty == ""
+    assert server.startswith("server c-1: it ") and server.endswith("died; it is given up") and "\x1b" not in server
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])

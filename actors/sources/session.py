@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -81,11 +82,11 @@ class _Desk:
     def _spawn(self, ask: AskSpawn, nursery: trio.Nursery) -> None:
         known = self.workers.get(ask.request.attempt)
         if known is not None and known.answered is not None and known.answered.error is None:
-            ask.answer.send_nowait(known.answered)
+            _answer(ask.answer, known.answered)
             return
         task = ask.order.task
         if task.prompting is None:
-            ask.answer.send_nowait(Answer(error=SpawnError(f'task "{task.id}" has no prompt')))
+            _answer(ask.answer, Answer(error=SpawnError(f'task "{task.id}" has no prompt')))
             return
         worker = self.workers[ask.request.attempt] = SessionWorker(
             ask=ask,
@@ -99,9 +100,15 @@ class _Desk:
     async def _pass(self, ask: Ask) -> None:
         worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
         if worker is None:
-            if ask.answer is not None:
-                ask.answer.send_nowait(Answer(error=SpawnError("it has ended", "ESRCH")))
+            _answer(ask.answer, Answer(error=SpawnError("it has ended", "ESRCH")))
         else:
             await worker.take(ask)
         if isinstance(ask.request, Forget):
             self.workers.pop(ask.request.attempt, None)
+
+
+def _answer(to: trio.MemorySendChannel[Answer] | None, answer: Answer) -> None:
+    """Who asked may be gone."""
+    if to is not None:
+        with suppress(trio.BrokenResourceError):
+            to.send_nowait(answer)
