@@ -135,7 +135,7 @@ def test_a_living_run_is_never_pruned(living: RunningPlan) -> None:
 
 KEYS = {
     ("runs",): "run status plan started_at ended_at counts problem",
-    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq detached",
+    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq servers detached",
     ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks",
     (
         "check",
