@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn
-from actors.session_files import open_files, write_status
+from actors.session_files import open_files, write_last_message, write_status
 from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
 from actors.session_lease import Lease
 from actors.session_log import SessionLog
@@ -134,6 +134,7 @@ class SessionWorker:
             await self._record("running")
             self._answer(Answer(msgspec.json.encode(Spawned(0, 0, self.now()))))
             end = await self._follow(course, begun, lease, spool, log)
+        await self._keep_last_message(end)
         await self._conclude(end, spool)
 
     async def _create(self, lease: Lease) -> Begun:
@@ -241,6 +242,12 @@ class SessionWorker:
         """Where there is no room for a notice that the end has begun, the end itself tells it."""
         with suppress(trio.WouldBlock, trio.BrokenResourceError):
             self.ask.reports.send_nowait(report)
+
+    async def _keep_last_message(self, end: PromptEnded) -> None:
+        """For who reads the output of the task. On the disk before the end is."""
+        output = self.ask.order.task.output
+        if output is not None and output.kind == "last-message" and end.outcome == "completed":
+            await trio.to_thread.run_sync(write_last_message, self.folder, end.text, limiter=self.limiter)
 
     async def _conclude(self, end: PromptEnded, spool: SpoolWriter) -> None:
         attempt, at = self.ask.request.attempt, self.now()

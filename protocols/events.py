@@ -12,6 +12,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
+from protocols.task_output import TaskOutput
 
 __all__ = ["Event", "Record"]
 
@@ -74,6 +75,8 @@ class AttemptStarting(_WorkerEvent, frozen=True, kw_only=True, tag="attempt.star
     """Columns and rows of its terminal, where it has one."""
     log: str = ""
     """The file that is followed, written by whomever; then ``argv`` may be empty."""
+    prompts: tuple[str, ...] = ()
+    """As they are sent, where that is not what the plan says."""
 
 
 class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started"):
@@ -258,6 +261,7 @@ Event: TypeAlias = (
     | RunStopping
     | RunEnded
     | TaskStatusChanged
+    | TaskOutput
     | AttemptStarting
     | WorkerStarted
     | WorkerAdopted

@@ -39,6 +39,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.session_events import SessionEvent, SessionTodos
 from protocols.session_view import SessionView
+from protocols.task_output import TaskOutput
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
@@ -75,6 +76,7 @@ class AttemptView:
     window: tuple[int, int] | None = None
     log: str = ""
     """The file that is followed."""
+    prompts: tuple[str, ...] = ()
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
@@ -197,6 +199,9 @@ class TaskView:
     current: int = 0
     """The attempt of which ``status`` tells; its records may come before or behind the change of status."""
     retry_at: float | None = None
+    failure: str = ""
+    """Why the last attempt failed behind which there was to be another one."""
+    output: TaskOutput | None = None
     attempts: list[AttemptView] = field(default_factory=list)
 
     def attempt(self, number: int) -> AttemptView | None:
@@ -256,28 +261,19 @@ class RunView:
                 task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
                 task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
                 task.changed_seq = self.last_seq
+                task.failure = task.failure if event.retry_at is None else event.reason
+            case TaskOutput():
+                self._task(event.task).output = event
             case AttemptStarting():
-                self._task(TaskId(event.worker)).attempts.append(
-                    AttemptView(
-                        event.attempt,
-                        event.id,
-                        event.argv,
-                        event.cwd,
-                        event.at,
-                        event.timeout,
-                        event.source,
-                        event.window,
-                        event.log,
-                        epoch=self.epoch,
-                    )
-                )
+                view = AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, epoch=self.epoch)
+                view.timeout, view.source, view.window = event.timeout, event.source, event.window
+                view.log, view.prompts = event.log, event.prompts
+                self._task(TaskId(event.worker)).attempts.append(view)
             case KeeperLost():
                 self._forget_blocked()  # the next keeper says it again
             case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
                 pass
-            case ProcessUnattributed() | ActorFailed() | FleetSwept():
-                pass
-            case ServerStarted() | ServerEnded() | ServerOther():
+            case ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerStarted() | ServerEnded() | ServerOther():
                 pass
             case _:
                 self._apply_to_attempt(event)

@@ -14,6 +14,7 @@ from protocols.kinds import Source
 from protocols.layout import streams_of
 from protocols.plan import Plan, Task
 from protocols.wording import escaped
+from supervisor.plan_texts import shell_notes
 from supervisor.session_survey import SessionSurvey, render_sessions, survey_sessions
 from supervisor.terminal_view import INSTALL_TERM
 
@@ -47,6 +48,17 @@ class Followed(msgspec.Struct, frozen=True):
     """It runs one besides."""
 
 
+class Given(msgspec.Struct, frozen=True):
+    """The output of a task."""
+
+    task: TaskId
+    where: str
+    """A path, or what of the task it is."""
+    schema: str
+    used_by: tuple[TaskId, ...]
+    """Those whose templates name it."""
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -63,6 +75,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """What will not be as somebody may expect, though the plan can run."""
     logfiles: tuple[Followed, ...] = ()
     sessions: tuple[SessionSurvey, ...] = ()
+    outputs: tuple[Given, ...] = ()
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -83,6 +96,16 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
             if (log := task.logfile) is not None
         ),
         sessions=survey_sessions(plan.tasks),
+        outputs=tuple(
+            Given(
+                task=task.id,
+                where=escaped(output.label),
+                schema=escaped(output.schema),
+                used_by=tuple(other.id for other in plan.tasks if task.id in other.uses),
+            )
+            for task in plan.tasks
+            if (output := task.output) is not None
+        ),
         notes=tuple(_notes(plan)),
     )
 
@@ -90,6 +113,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
 def _notes(plan: Plan) -> Iterator[str]:
     if any("terminal" in streams_of(task.source) for task in plan.tasks) and not can_read_screens():
         yield f"what is asked on the terminals of its tasks will not be seen; for that, {INSTALL_TERM}"
+    yield from shell_notes(plan.tasks)
 
 
 def _find_slowest(plan: Plan) -> Slowest | None:
@@ -132,6 +156,7 @@ def render(found: Survey, width: int = 100) -> str:
         longest = format_duration(found.slowest.seconds)
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
     lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
+    lines.extend(_wrap(f"{each.task} gives: ", _render_given(each), width) for each in found.outputs)
     lines.extend(_wrap(label, text, width) for label, text in render_sessions(found.sessions))
     for group in found.environments:
         lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
@@ -146,6 +171,11 @@ def _render_followed(log: Followed) -> str:
     if not log.command:
         parts.append("and runs nothing")
     return ", ".join(parts)
+
+
+def _render_given(given: Given) -> str:
+    schema = f", checked by {given.schema}" if given.schema else ""
+    return f"{given.where}{schema}, to {', '.join(given.used_by) or 'nobody yet'}"
 
 
 def _render_environment(group: Environment, width: int, *, alone: bool) -> Iterable[str]:
