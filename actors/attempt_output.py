@@ -105,13 +105,15 @@ def _read(path: Path, wanted: Output) -> bytes:
         raise _OutputError("it is missing") from error
     except OSError as error:
         raise _OutputError(f"cannot be read: {error.strerror}") from error
-    with open(fd, "rb") as file:  # noqa: PTH123 - it is open
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise _OutputError("is no file")
-        try:
+        with open(fd, "rb", closefd=False) as file:
             data = file.read(wanted.max_output + 1)
-        except OSError as error:
-            raise _OutputError(f"cannot be read: {error.strerror}") from error
+    except OSError as error:
+        raise _OutputError(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(fd)
     if len(data) > wanted.max_output:
         raise _OutputError(f"larger than its max_output of {format_bytes(wanted.max_output)}")
     return data

@@ -99,6 +99,7 @@ class Orchestrator:
             pid=self.pid,
             version=self.version,
             roles={task: role for task, role in roles.items() if role is not None},
+            givers=tuple(task.id for task in self.plan.tasks if task.output is not None),
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
 

@@ -27,6 +27,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
+    givers: tuple[TaskId, ...] = ()
+    """The tasks that are to give an output."""
 
 
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):

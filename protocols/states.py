@@ -190,6 +190,8 @@ class TaskView:
     role: str = ""
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    gives: bool = False
+    """It is to give an output."""
     status: TaskStatus = "pending"
     reason: str = ""
     allowed: bool = False
@@ -247,7 +249,8 @@ class RunView:
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
                 self.started_at, self.epoch = event.at, 1
                 self.tasks = {
-                    task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task)) for task in event.tasks
+                    task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task), task in event.givers)
+                    for task in event.tasks
                 }
             case RunResumed():
                 self.pid, self.version, self.epoch = event.pid, event.version, event.epoch
