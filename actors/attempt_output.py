@@ -17,6 +17,7 @@ from actors.spawn_request import Surroundings
 from protocols.events import WorkerExited
 from protocols.ids import WorkerId
 from protocols.json_text import parse_json, without_fence
+from protocols.layout import FleetFolder
 from protocols.outcomes import is_success
 from protocols.session_prompts import LONGEST_ANSWER
 from protocols.sizes import format_bytes
@@ -46,7 +47,7 @@ class AttemptOutput:
         if left is not None and left.output is not None:
             self.found = left.output
             return exited
-        read = partial(_take, self.order, self.around, wanted)
+        read = partial(_take, self.order, self.around.folder, wanted, self.around.now())
         try:
             found = await trio.to_thread.run_sync(read, limiter=self.around.limiter, abandon_on_cancel=True)
         except _OutputError as error:
@@ -67,9 +68,9 @@ def load_output(root: Path, output: TaskOutput) -> object:
     return data.decode() if output.form == "text" else parse_json(data, DEEPEST)
 
 
-def _take(order: StartWorker, around: Surroundings, wanted: Output) -> TaskOutput:
+def _take(order: StartWorker, folder: FleetFolder, wanted: Output, at: float) -> TaskOutput:
     """In a thread. Raise _OutputError."""
-    worker, folder = WorkerId(order.task.id), around.folder
+    worker = WorkerId(order.task.id)
     places = {
         "file": Path(wanted.path),
         "stdout-json": folder.spool(worker, order.attempt, "stdout"),
@@ -88,7 +89,7 @@ def _take(order: StartWorker, around: Surroundings, wanted: Output) -> TaskOutpu
     except OSError as error:
         raise _OutputError(f"cannot be copied to {copy}: {error.strerror}") from error
     return TaskOutput(
-        at=around.now(),
+        at=at,
         task=order.task.id,
         attempt=order.attempt,
         form=wanted.form,

@@ -38,6 +38,7 @@ def find_names(text: str) -> Names:
 
     try:
         tree = _environment().parse(text)
+        named = meta.find_undeclared_variables(tree)
     except TemplateSyntaxError as error:
         where = f"line {error.lineno}: " if "\n" in text else ""
         hint = "braces that are meant as they are stand in {% raw %} … {% endraw %}, or write template = false"
@@ -46,13 +47,13 @@ def find_names(text: str) -> Names:
         raise TemplateError("nested too deep; make it simpler") from error
     for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         raise TemplateError("a template has no other files; write all of it here")
-    for name in sorted(meta.find_undeclared_variables(tree) - {*NAMES, *_environment().globals}):
+    for name in sorted(named - {*NAMES, *_environment().globals}):
         hint = did_you_mean(name, NAMES) or f"; there is {', '.join(NAMES[:-1])} and {NAMES[-1]}"
         dashed = f'; a task with "-" or "." in its name is outputs["…-{escaped(name)}"]' if "outputs." in text else ""
         raise TemplateError(f"{quote(name)} is nothing here{hint}{dashed}")
     return Names(
         outputs=tuple(dict.fromkeys(_outputs(tree))),
-        last_failure="last_failure" in meta.find_undeclared_variables(tree),
+        last_failure="last_failure" in named,
         unquoted=any(_is_unquoted(child) for output in tree.find_all(nodes.Output) for child in output.nodes),
     )
 
