@@ -15,7 +15,11 @@ from tests.any_text import any_text
 RAW = "braces that are meant as they are stand in {% raw %} … {% endraw %}, or write template = false"
 LISTED = "there is outputs, attempt, last_failure and task"
 GIVEN = {
-    "outputs": {"plan": {"items": [1, {"a": None}], "title": "it's", "on": True}, "said": "text"},
+    "outputs": {
+        "plan": {"items": [1, {"a": None}], "title": "it's", "on": True},
+        "said": "text",
+        "braces": "{{ task }}",
+    },
     "attempt": 2,
     "last_failure": "exit code 3",
     "task": "use",
@@ -92,6 +96,7 @@ def test_what_is_put_into_a_shell_as_it_is_is_noticed(text: str, unquoted: bool)
         ("{{ outputs.plan.no | default('none') }}", "none"),
         ("{% if outputs.other is defined %}x{% endif %}", ""),
         ("{{ task }} {{ attempt }} {{ last_failure }}", "use 2 exit code 3"),
+        ("{{ outputs.braces }} {{ outputs.braces }}", "{{ task }} {{ task }}"),
         ('{{ "<&>" | tojson }}', '"<&>"'),
     ],
 )
