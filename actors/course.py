@@ -5,14 +5,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from actors.orders import StopRun
-from protocols.events import Event
+from actors.orders import StartWorker, StopRun
+from protocols.events import Event, WorkerExited
 from protocols.graph import Admission, Graph
-from protocols.ids import TaskId
+from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.liveness_actions import Remedy
+from protocols.outcomes import Verdict
 from protocols.plan import Task
 from protocols.restarts import Restarts
+from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["Course"]
 
@@ -37,6 +39,10 @@ class Course:
     retries: list[tuple[float, TaskId]] = field(default_factory=list)
     """A heap of moments on trio's clock: of retries and of restarts."""
     statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
+    outputs: dict[TaskId, TaskOutput] = field(default_factory=dict)
+    """Of the tasks that gave one."""
+    failures: dict[TaskId, Failure] = field(default_factory=dict)
+    """Of the last attempts that failed."""
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
     """Of the most urgent stop of each worker that was told to stop."""
@@ -52,6 +58,20 @@ class Course:
         while self.retries and self.retries[0][0] <= now:
             due.append(heapq.heappop(self.retries)[1])
         return due
+
+    def order(self, task: TaskId, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
+        """For the attempt that was counted last, with what is known for it."""
+        given = tuple(self.outputs[used] for used in self.tasks[task].uses if used in self.outputs)
+        return StartWorker(self.tasks[task], self.attempts[task], id, outputs=given, failure=self.failures.get(task))
+
+    def judged(self, exited: WorkerExited, verdict: Verdict, output: TaskOutput | None) -> None:
+        """Keep what the end of an attempt leaves to others, and to the next one."""
+        task = TaskId(exited.worker)
+        self.outputs.pop(task, None)
+        if verdict.status == "succeeded" and output is not None:
+            self.outputs[task] = output
+        elif verdict.status != "succeeded":
+            self.failures[task] = Failure(verdict.reason, exited.reason == "output")
 
     def hurry(self, stop: StopRun) -> dict[TaskId, float]:
         """The running tasks for which this stop is more urgent than those before, with the grace that they get."""

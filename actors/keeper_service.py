@@ -15,8 +15,9 @@ from actors.keeper_table import Pending, Table, answer_to
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
+from protocols.adoption_events import WorkerLate
 from protocols.errors import KeeperError, SpawnError
-from protocols.events import ProcessUnattributed, WorkerLate
+from protocols.events import ProcessUnattributed
 from protocols.ids import FleetId, WorkerId
 from protocols.keeper import (
     MAX_MESSAGE,

@@ -34,6 +34,7 @@ from protocols.plan import Plan
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
 from protocols.resumption import FORGIVEN, Resumption
+from protocols.task_output import TaskOutput
 
 __all__ = ["Orchestrator"]
 
@@ -98,6 +99,7 @@ class Orchestrator:
             pid=self.pid,
             version=self.version,
             roles={task: role for task, role in roles.items() if role is not None},
+            givers=tuple(task.id for task in self.plan.tasks if task.output is not None),
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
 
@@ -106,6 +108,8 @@ class Orchestrator:
         course.statuses |= left.statuses
         course.attempts |= left.attempts
         course.forgiven |= left.forgiven
+        course.outputs |= left.outputs
+        course.failures |= left.failures
         ready = [*course.graph.ready()]
         for task, ok in left.finished:
             ready += self._follow(course, task, course.graph.finish(task, ok))
@@ -118,11 +122,11 @@ class Orchestrator:
         for each in left.open:
             if not each.told:
                 self._change(course, each.task, "running")
-            await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, each))
+            await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, open=each))
         if left.stopping:
             await self._stop(course, StopRun(left.stopping, left.grace))
         for exited in left.ended:
-            await self._ended(course, exited)
+            await self._ended(course, exited, left.outputs.get(TaskId(exited.worker)))
         return tuple(task for task in ready if task not in begun | pauses.keys() | course.statuses.keys())
 
     async def _step(self, course: Course) -> None:
@@ -130,8 +134,8 @@ class Orchestrator:
         with trio.move_on_at(min(course.next_retry(), self.door.wake_at if course.stop is None else math.inf)):
             decision = await self.inbox.receive()
         match decision:
-            case WorkerEnded():
-                await self._ended(course, decision.exited)
+            case WorkerEnded(exited, output):
+                await self._ended(course, exited, output)
             case StopRun():
                 await self._stop(course, decision)
             case Remedy():
@@ -154,9 +158,9 @@ class Orchestrator:
     async def _start(self, course: Course, ready: list[TaskId]) -> None:
         for task in ready:
             course.running.add(task)
-            attempt = course.attempts[task] = course.attempts.get(task, 0) + 1
+            course.attempts[task] = course.attempts.get(task, 0) + 1
             self._change(course, task, "running")
-            await self.roster.send(StartWorker(course.tasks[task], attempt, AttemptId(self.new_id())))
+            await self.roster.send(course.order(task, AttemptId(self.new_id())))
 
     async def _cure(self, course: Course, remedy: Remedy) -> None:
         """End a worker that stands still; what follows is decided at its end."""
@@ -165,11 +169,12 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
-    async def _ended(self, course: Course, exited: WorkerExited) -> None:
+    async def _ended(self, course: Course, exited: WorkerExited, output: TaskOutput | None) -> None:
         task = TaskId(exited.worker)
         course.running.remove(task)
         remedy = course.remedies.pop(task, None)
         verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None, remedy=remedy)
+        course.judged(exited, verdict, output)
         given_up = exited.reason == "stalled" and not verdict.retry
         if course.stop is None and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at

@@ -13,6 +13,7 @@ from protocols.kinds import EndReason
 from protocols.liveness_actions import Remedy
 from protocols.plan import Task
 from protocols.resumption import OpenAttempt
+from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["Ask", "Decision", "Order", "StopRun", "WorkerEnded"]
 
@@ -43,6 +44,10 @@ class StartWorker:
     id: AttemptId
     open: OpenAttempt | None = None
     """What an earlier supervisor left of it. Nothing is started then: it is taken up, or its end is found out."""
+    outputs: tuple[TaskOutput, ...] = ()
+    """Of those tasks that its templates name, as far as there are some."""
+    failure: Failure | None = None
+    """How the attempt before failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ Order: TypeAlias = StartWorker | StopWorker | SendInput | InterruptWorker | EndF
 @dataclass(frozen=True, slots=True)
 class WorkerEnded:
     exited: WorkerExited
+    output: TaskOutput | None = None
+    """What it gave, where the plan wants something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
+from actors.attempt_output import AttemptOutput
 from actors.orders import (
     Answer,
     Ask,
@@ -19,6 +20,7 @@ from actors.orders import (
     StopWorker,
     WorkerEnded,
 )
+from actors.preparation import prepare
 from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
@@ -82,10 +84,20 @@ class Roster:
 
     async def _host(self, slot: _Slot, slots: dict[WorkerId, _Slot], outbox: trio.MemorySendChannel[Decision]) -> None:
         with slot.commands, slot.inbox:
-            exited = await Worker(order=slot.order, around=self.around, commands=slot.inbox).run()
+            prepared = await prepare(slot.order, self.around)
+            output = AttemptOutput(order=prepared.order, around=self.around)
+            worker = Worker(
+                order=prepared.order,
+                around=self.around,
+                commands=slot.inbox,
+                prompts=prepared.prompts,
+                refusal=prepared.problem,
+                accept=output.take,
+            )
+            exited = await worker.run()
         del slots[exited.worker]
         with suppress(trio.BrokenResourceError):  # who decides has failed: the others come to their end all the same
-            await outbox.send(WorkerEnded(exited))
+            await outbox.send(WorkerEnded(exited, output.found))
 
     async def _end(self) -> FleetEmpty:
         send, receive = trio.open_memory_channel[Answer](1)

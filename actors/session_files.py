@@ -1,6 +1,7 @@
 """The files of an attempt that is a session: its spool, its log, and its status for a later callboard."""
 
 import errno
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,9 @@ from protocols.keeper import Spawn
 from protocols.keeper_codec import from_os
 from protocols.session_entries import Entry
 
-__all__ = ["open_files", "write_status"]
+__all__ = ["open_files", "write_last_message", "write_status"]
+
+logger = logging.getLogger(__name__)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -47,6 +50,18 @@ def write_status(request: Spawn, state: str, code: int | None, reason: str | Non
     except OSError as error:
         raise _disk_error(os.fsdecode(path), error) from error
     file.close()
+
+
+def write_last_message(folder: Path, text: str) -> None:
+    """In a thread. Where the disk does not take it there is none, and who wants it says so."""
+    path = folder / "last-message"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "wb") as file:  # noqa: PTH123 - it is open
+            file.write(text.encode("utf-8", "replace"))
+    except OSError as error:
+        logger.warning("%s: %s", path, error.strerror)
+        path.unlink(missing_ok=True)
 
 
 def _open(folder: Path) -> tuple[int, SessionLog, list[Entry]]:

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn
-from actors.session_files import open_files, write_status
+from actors.session_files import open_files, write_last_message, write_status
 from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
 from actors.session_lease import Lease
 from actors.session_log import SessionLog
@@ -25,6 +25,7 @@ from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
 from protocols.keeper import Ended, Exited, Interrupt, Report, Spawned, Stop, Stopping, Write
 from protocols.kinds import EndReason
+from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules
 from protocols.session_changes import PromptEnded
 from protocols.session_course import SessionCourse
@@ -45,22 +46,6 @@ logger = logging.getLogger(__name__)
 _GOODBYE = 5.0
 _FINAL = frozenset({400, 401, 402, 403, 404, 422})  # of the model's server, where it says itself that no retry helps
 _NO_INPUT = "a session has no input: nobody can type there"
-
-
-class _Time(msgspec.Struct):
-    created: float = 0.0
-
-
-class _Session(msgspec.Struct):
-    """Source: opencode 1.18, answer of ``POST /session``."""
-
-    id: str
-    directory: str = ""
-    title: str = ""
-    time: _Time = msgspec.field(default_factory=_Time)
-
-
-_session: msgspec.json.Decoder[_Session] = msgspec.json.Decoder(_Session)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,6 +125,7 @@ class SessionWorker:
             await self._record("running")
             self._answer(Answer(msgspec.json.encode(Spawned(0, 0, self.now()))))
             end = await self._follow(course, begun, lease, spool, log)
+        await self._keep_last_message(end)
         await self._conclude(end, spool)
 
     async def _create(self, lease: Lease) -> Begun:
@@ -152,7 +138,7 @@ class SessionWorker:
             model=prompting.model,
         )
         try:
-            found = _session.decode(made)
+            found = msgspec.json.decode(made, type=NewSession)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ServerError(f"{lease.endpoint.url}: a new session is not understood: {error}", "broken") from error
         return Begun(
@@ -247,6 +233,12 @@ class SessionWorker:
         """Where there is no room for a notice that the end has begun, the end itself tells it."""
         with suppress(trio.WouldBlock, trio.BrokenResourceError):
             self.ask.reports.send_nowait(report)
+
+    async def _keep_last_message(self, end: PromptEnded) -> None:
+        """For who reads the output of the task. On the disk before the end is."""
+        output = self.ask.order.task.output
+        if output is not None and output.kind == "last-message" and end.outcome == "completed":
+            await trio.to_thread.run_sync(write_last_message, self.folder, end.text, limiter=self.limiter)
 
     async def _conclude(self, end: PromptEnded, spool: SpoolWriter) -> None:
         attempt, at = self.ask.request.attempt, self.now()

@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -41,6 +42,8 @@ class Surroundings:
     outbox: trio.MemorySendChannel[Append]
     linger: float = 2.0
     heartbeat: float = 5.0
+    limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 2))
+    """For reading outputs and putting them into texts."""
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time

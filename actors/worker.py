@@ -1,6 +1,7 @@
 """The life of one attempt: recorded, started, followed, stopped on command, concluded."""
 
 import errno
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,9 @@ from actors.postmortem import Finding, examine
 from actors.spawn_request import Surroundings, spawn_request, spools_of, streams_of_task
 from actors.streamer import Notice, Streamer
 from protocols import keeper as wire
+from protocols.adoption_events import WorkerAdopted
 from protocols.errors import SpawnError
-from protocols.events import (
-    AttemptStarting,
-    Event,
-    SpoolBlocked,
-    SpoolResumed,
-    WorkerAdopted,
-    WorkerExited,
-    WorkerStarted,
-)
+from protocols.events import AttemptStarting, Event, SpoolBlocked, SpoolResumed, WorkerExited, WorkerStarted
 from protocols.ids import WorkerId
 from protocols.kinds import EndReason, Stream
 from protocols.resumption import OpenAttempt
@@ -41,6 +35,12 @@ class Worker:
     order: StartWorker
     around: Surroundings
     commands: trio.MemoryReceiveChannel[StopWorker]
+    prompts: tuple[str, ...] = ()
+    """Where they are not those of the plan."""
+    refusal: str = ""
+    """Why it is not to be started."""
+    accept: Callable[[WorkerExited], Awaitable[WorkerExited]] | None = None
+    """What becomes of its end, before that is recorded."""
 
     async def run(self) -> WorkerExited:
         """Return the last event of the attempt, after it was committed to the journal."""
@@ -51,6 +51,7 @@ class Worker:
             async with trio.open_nursery() as nursery:
                 exited = await self._live(nursery, notices, inbox)
                 nursery.cancel_scope.cancel(reason="the attempt has ended")
+        exited = exited if self.accept is None else await self.accept(exited)
         await self._record(exited)
         await self._source.send(Ask(wire.Forget(attempt=self.order.id)))
         return exited
@@ -61,6 +62,8 @@ class Worker:
         notices: trio.MemorySendChannel[Notice],
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
+        if self.refusal:
+            return self._not_started(self.refusal)
         answer, waited = (await self._spawn(notices), False) if self.order.open else await self._start(notices)
         if isinstance(answer, StopWorker):
             return self._not_started("stopped before its start", answer.reason)
@@ -210,6 +213,7 @@ class Worker:
             source=task.source,
             window=None if "terminal" not in self._streams or task.tmux is not None else task.window,
             log="" if task.logfile is None else task.logfile.path,
+            prompts=self.prompts,
         )
 
     def _resumed(self) -> SpoolResumed:

@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
 from protocols.ids import AttemptId, RunId, TaskId
@@ -12,6 +13,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
+from protocols.task_output import TaskOutput
 
 __all__ = ["Event", "Record"]
 
@@ -26,6 +28,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
+    givers: tuple[TaskId, ...] = ()
+    """The tasks that are to give an output."""
 
 
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
@@ -74,6 +78,8 @@ class AttemptStarting(_WorkerEvent, frozen=True, kw_only=True, tag="attempt.star
     """Columns and rows of its terminal, where it has one."""
     log: str = ""
     """The file that is followed, written by whomever; then ``argv`` may be empty."""
+    prompts: tuple[str, ...] = ()
+    """As they are sent, where that is not what the plan says."""
 
 
 class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started"):
@@ -83,22 +89,6 @@ class WorkerStarted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.started
     """Field 22 of ``/proc/PID/stat``: together with the boot id this names a process for ever."""
     boot_id: str
     pid_namespace: int
-
-
-class WorkerAdopted(_WorkerEvent, frozen=True, kw_only=True, tag="worker.adopted"):
-    """A worker that went on without its supervisor is followed again, each stream from where its records end."""
-
-    epoch: int
-    """Of the supervisor that follows it now."""
-    pid: int
-
-
-class WorkerLate(_WorkerEvent, frozen=True, kw_only=True, tag="worker.late"):
-    """Something was told of an attempt whose end is recorded: it is kept here, and changes nothing."""
-
-    epoch: int
-    """Of the supervisor under which the attempt ended."""
-    what: str
 
 
 class WorkerOutput(_WorkerEvent, frozen=True, kw_only=True, tag="worker.output"):
@@ -260,6 +250,7 @@ Event: TypeAlias = (
     | RunStopping
     | RunEnded
     | TaskStatusChanged
+    | TaskOutput
     | AttemptStarting
     | WorkerStarted
     | WorkerAdopted

@@ -1,5 +1,7 @@
 """Where everything of a fleet lies on disk."""
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +98,18 @@ class FleetFolder:
     def spool(self, worker: WorkerId, attempt: int, stream: Stream) -> Path:
         """The exact bytes that the worker wrote to this stream, nothing added."""
         return self.attempt(worker, attempt) / stream
+
+    def output(self, worker: WorkerId, attempt: int) -> Path:
+        """A copy of what this attempt gave to others."""
+        return self.attempt(worker, attempt) / "output"
+
+    def last_message(self, worker: WorkerId, attempt: int) -> Path:
+        """What the agent said last, where that is what the task gives to others."""
+        return self.attempt(worker, attempt) / "last-message"
+
+    def schema(self, path: str) -> Path:
+        """A copy of this JSON Schema, as it was when the run began."""
+        return self.root / "schemas" / hashlib.sha256(os.fsencode(path)).hexdigest()
 
     def status(self, attempt: AttemptId) -> Path:
         """The keeper's status file of one attempt."""

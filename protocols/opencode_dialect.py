@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-__all__ = ["Payload", "make_message_id", "read_answer", "read_payload"]
+__all__ = ["NewSession", "Payload", "make_message_id", "read_answer", "read_payload"]
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BITS = (1 << 48) - 1
@@ -100,6 +100,15 @@ class SessionInfo(msgspec.Struct, frozen=True):
     parent: str | None = msgspec.field(name="parentID", default=None)
     title: str | None = None
     directory: str | None = None
+
+
+class NewSession(msgspec.Struct, frozen=True):
+    """The answer of ``POST /session``."""
+
+    id: str
+    directory: str = ""
+    title: str = ""
+    time: Times = Times()
 
 
 class SessionCreated(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from protocols.events import WorkerExited
 from protocols.kinds import TaskStatus
 from protocols.liveness_actions import Remedy
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "is_success", "judge"]
 
 _STOPPING = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"})
 
@@ -19,6 +19,11 @@ class Verdict(msgspec.Struct, frozen=True):
     """Another attempt may help, if the plan has one left."""
 
 
+def is_success(exited: WorkerExited) -> bool:
+    """Nobody ended it, and it ended well."""
+    return exited.reason == "sentinel" or (exited.reason == "exit" and exited.code == 0)
+
+
 def judge(
     exited: WorkerExited, timeout: float | None, *, stopping: bool = False, remedy: Remedy | None = None
 ) -> Verdict:
@@ -28,9 +33,8 @@ def judge(
     ``stopping``: the run is being stopped. Who stops it may have sent the signal to the workers too, as service
     managers do. ``remedy``: it was to be ended because it stood still, and so it is to go on.
     """
-    done = exited.reason == "sentinel" or exited.code == 0
     match exited.reason:
-        case "exit" | "sentinel" if done:
+        case "exit" | "sentinel" if is_success(exited):
             return Verdict("succeeded", "", retry=False)
         case "exit" | "sentinel" if stopping and exited.signal in _STOPPING:
             return Verdict("stopped", describe_exit(exited), retry=False)
@@ -51,12 +55,14 @@ def judge(
         case "orphaned" | "lost" | "no-log" as reason:
             gone = "ended because its supervisor was gone" if reason == "orphaned" else "its end is not known"
             return Verdict("failed", exited.error or gone, retry=True)
-        case "not-started":
-            return Verdict("failed", f"not started: {exited.error}", retry=True)
+        case "output" | "not-started" as reason:
+            return Verdict("failed", f"{reason.replace('-', ' ')}: {exited.error}", retry=True)
 
 
 def describe_exit(exited: WorkerExited) -> str:
     """``exit code 3``, ``killed by SIGKILL``, or why nobody knows."""
+    if exited.reason == "output":
+        return f"output: {exited.error}"
     if exited.signal is not None:
         return f"killed by {exited.signal}"
     return f"exit code {exited.code}" if exited.code is not None else exited.error or "no exit status"

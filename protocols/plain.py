@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
@@ -21,10 +22,8 @@ from protocols.events import (
     SpoolResumed,
     TaskStatusChanged,
     WorkerAction,
-    WorkerAdopted,
     WorkerExited,
     WorkerGap,
-    WorkerLate,
     WorkerMismatch,
     WorkerStarted,
     WorkerStopping,
@@ -35,7 +34,9 @@ from protocols.lines import printable
 from protocols.liveness_states import State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_plain import server_text, session_text
+from protocols.sizes import format_bytes
 from protocols.states import RunView
+from protocols.task_output import TaskOutput
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
 
@@ -90,7 +91,7 @@ class PlainLines:
             case WorkerAction():
                 return tell_deed(event)
             case _:
-                return worker_text(event) or fleet_text(event) or server_text(event)
+                return worker_text(event) or fleet_text(event) or server_text(event) or _output_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):
@@ -159,6 +160,12 @@ def worker_text(event: Event) -> str | None:
         case _:
             said = session_text(event)
             return None if said is None else f"{getattr(event, 'worker', '')}: {said}"
+
+
+def _output_text(event: Event) -> str | None:
+    if not isinstance(event, TaskOutput):
+        return None
+    return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"
 
 
 def _spool_text(event: SpoolBlocked | SpoolResumed) -> str:

@@ -11,6 +11,7 @@ from protocols.liveness_actions import Ladder
 from protocols.liveness_states import Action
 from protocols.restarts import RestartPolicy
 from protocols.silence import Policy
+from protocols.task_output import Output
 from protocols.worker_limits import WorkerLimits
 
 __all__ = ["Logfile", "Plan", "Stdin", "Task", "Tmux", "Window"]
@@ -104,6 +105,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     durable: bool = False
     """It goes on when its supervisor is gone, until that is taken up again or the worker is stopped."""
     allow_failure: bool = False
+    output: Output | None = None
+    """What it gives to those that need it."""
+    template: bool | None = None
+    """Whether its texts are templates; None: those that name what only callboard knows."""
+    uses: tuple[TaskId, ...] = ()
+    """The tasks whose outputs its templates name, once they are read."""
     progress_file: str | None = None
     """A Markdown file whose checkboxes tell how far the task is."""
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from protocols.layout import streams_of
 from protocols.plan_level import Level
 from protocols.plan_session import SESSION_KEYS
 from protocols.section import Section
@@ -21,6 +22,7 @@ _NO_SESSION: dict[str, str] = {
 
 def check_task(section: Section, said: Level, level: Level) -> None:
     """``said`` by the task itself, and ``level`` with all that is said for it."""
+    _check_output(section, level)
     if level.session.prompts is not None:
         for key, why in _NO_SESSION.items():
             if key in section:
@@ -44,6 +46,21 @@ def without_foreign_keys(level: Level) -> Level:
         pass_env=(),
         limits=WorkerLimits(),
     )
+
+
+def _check_output(section: Section, level: Level) -> None:
+    """Each place of an output needs something that writes there."""
+    if level.output is None:
+        return
+    session = level.session.prompts is not None
+    if level.restart is not None and level.restart.when == "always":
+        section.reject("output", "a task that is restarted always is never done; remove this key")
+    elif level.output.kind == "last-message" and not session:
+        section.reject("output", 'only a session has a last message; write { file = "PATH" } or { stdout_json = true }')
+    elif level.output.kind == "stdout-json" and (
+        session or level.command is None or "stdout" not in streams_of(level.source or "pipe")
+    ):
+        section.reject("output", 'this task has no stdout of its own; write { file = "PATH" }')
 
 
 def _check_no_session(section: Section) -> None:

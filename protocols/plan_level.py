@@ -12,6 +12,7 @@ from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.section import Section
+from protocols.task_output import Output, read_output
 from protocols.wording import quote
 from protocols.worker_limits import WorkerLimits, read_limits
 
@@ -42,11 +43,13 @@ COMMON_KEYS = (
     "stdin",
     "durable",
     "allow_failure",
+    "output",
+    "template",
     "progress_file",
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("for_each", "output", "priority", "session", "when", "workspace"),
+        ("for_each", "priority", "session", "when", "workspace"),
         "this key is not supported by this version; remove it",
     ),
 }
@@ -94,6 +97,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     stdin: Stdin | None = None
     durable: bool | None = None
     allow_failure: bool | None = None
+    output: Output | None = None
+    template: bool | None = None
     progress_file: str | None = None
 
     def over(self, base: "Level") -> "Level":
@@ -138,6 +143,8 @@ def read_level(section: Section) -> Level:
         stdin=_read_stdin(section),
         durable=section.flag("durable"),
         allow_failure=section.flag("allow_failure"),
+        output=read_output(section),
+        template=section.flag("template"),
         progress_file=section.text("progress_file"),
     )
 

@@ -6,6 +6,7 @@ from protocols.events import WorkerExited, WorkerStarted
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import EndReason, Stream, TaskStatus
 from protocols.states import AttemptView, RunView, TaskView
+from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["FORGIVEN", "OpenAttempt", "Resumption", "find_resumption"]
 
@@ -34,6 +35,10 @@ class OpenAttempt:
     """Unix time of the last that is recorded of the run: until then it was surely looked after."""
     session_told: int = 0
     """Of a session: how many records of its course there are."""
+    prompts: tuple[str, ...] = ()
+    """As they are sent, where that is not what the plan says."""
+    output: TaskOutput | None = None
+    """What it gave to others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,10 @@ class Resumption:
     """Last attempts that ended, of which nobody has said yet what that means for the task."""
     retries: dict[TaskId, float] = field(default_factory=dict)
     """When the next attempt was to begin, in Unix time."""
+    outputs: dict[TaskId, TaskOutput] = field(default_factory=dict)
+    """What the last attempt of each task gave to others."""
+    failures: dict[TaskId, Failure] = field(default_factory=dict)
+    """Why the last attempts failed behind which there was to be another one."""
     concluded: dict[AttemptId, tuple[TaskId, int, int]] = field(default_factory=dict)
     """Task, number and epoch of each attempt whose end is recorded."""
 
@@ -90,6 +99,8 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
                 started=attempt.started,
                 covered=dict(attempt.output),
                 epoch=epoch,
+                prompts=attempt.prompts,
+                output=_output(task),
                 told=task.status == "running" and task.current == attempt.number,
                 silent_since=attempt.last_output_at or attempt.starting_at,
                 seen_at=view.last_at or attempt.starting_at,
@@ -104,6 +115,8 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
             for task, attempt in last
             if task.status in {"retrying", "restarting"} and attempt.number == task.current
         },
+        outputs={task.id: output for task in tasks if (output := _output(task)) is not None},
+        failures={task.id: Failure(task.failure, _is_of_output(task)) for task in tasks if task.failure},
         concluded={
             attempt.id: (task.id, attempt.number, attempt.epoch)
             for task in tasks
@@ -115,6 +128,17 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
 
 def _is_over(task: TaskView) -> bool:
     return task.status in _DONE or task.status in {"skipped", "stopped"}
+
+
+def _output(task: TaskView) -> TaskOutput | None:
+    """That of its last attempt."""
+    return task.output if task.output is not None and task.output.attempt == len(task.attempts) else None
+
+
+def _is_of_output(task: TaskView) -> bool:
+    """The last attempt whose end is recorded gave what the plan does not want."""
+    ended = [attempt.exited for attempt in task.attempts if attempt.exited is not None]
+    return bool(ended) and ended[-1].reason == "output"
 
 
 def _is_news(task: TaskView, attempt: AttemptView) -> bool:

@@ -11,10 +11,11 @@ from protocols.session_place import Place
 from protocols.session_snapshot import Picture
 from protocols.session_state import Word
 
-__all__ = ["Prompts"]
+__all__ = ["LONGEST_ANSWER", "Prompts"]
 
 _LONGEST = 2000  # characters of a prompt in a record
-_LAST = 200_000  # characters of an answer
+LONGEST_ANSWER = 200_000
+"""Characters; of a longer one the end is kept."""
 _SOON = 3.0  # seconds without news, until the server is asked
 _LATER = 5.0  # between two questions
 _UNSEEN = 10.0
@@ -153,7 +154,7 @@ class Prompts:
     def _conclude(self, prompt: Prompt, code: str, place: Place, why: str = "") -> list[Change]:
         root = self.life.family.root
         answer = answer_to(prompt, root)
-        text = "" if answer is None else self.life.story.texts.answer(answer.id)[-_LAST:]
+        text = "" if answer is None else self.life.story.texts.answer(answer.id)[-LONGEST_ANSWER:]
         ended = result(prompt, answer, text, aborted=self._aborted, told=self.life.error, lost=code, why=why)
         return self._end(prompt, ended, place)
 

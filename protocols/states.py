@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias, get_args
 
+from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.events import (
     ActorFailed,
     AttemptStarting,
@@ -21,11 +22,9 @@ from protocols.events import (
     SpoolResumed,
     TaskStatusChanged,
     WorkerAction,
-    WorkerAdopted,
     WorkerExited,
     WorkerGap,
     WorkerHeartbeat,
-    WorkerLate,
     WorkerMismatch,
     WorkerOutput,
     WorkerProgress,
@@ -39,6 +38,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.session_events import SessionEvent, SessionTodos
 from protocols.session_view import SessionView
+from protocols.task_output import TaskOutput
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
 
@@ -75,6 +75,7 @@ class AttemptView:
     window: tuple[int, int] | None = None
     log: str = ""
     """The file that is followed."""
+    prompts: tuple[str, ...] = ()
     started: WorkerStarted | None = None
     stopping: WorkerStopping | None = None
     exited: WorkerExited | None = None
@@ -188,6 +189,8 @@ class TaskView:
     role: str = ""
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    gives: bool = False
+    """It is to give an output."""
     status: TaskStatus = "pending"
     reason: str = ""
     allowed: bool = False
@@ -197,6 +200,9 @@ class TaskView:
     current: int = 0
     """The attempt of which ``status`` tells; its records may come before or behind the change of status."""
     retry_at: float | None = None
+    failure: str = ""
+    """Why the last attempt failed behind which there was to be another one."""
+    output: TaskOutput | None = None
     attempts: list[AttemptView] = field(default_factory=list)
 
     def attempt(self, number: int) -> AttemptView | None:
@@ -244,7 +250,8 @@ class RunView:
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
                 self.started_at, self.epoch = event.at, 1
                 self.tasks = {
-                    task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task)) for task in event.tasks
+                    task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task), task in event.givers)
+                    for task in event.tasks
                 }
             case RunResumed():
                 self.pid, self.version, self.epoch = event.pid, event.version, event.epoch
@@ -258,29 +265,22 @@ class RunView:
                 task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
                 task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
                 task.changed_seq = self.last_seq
+                task.failure = task.failure if event.retry_at is None else event.reason
+            case TaskOutput():
+                self._task(event.task).output = event
             case AttemptStarting():
-                self._task(TaskId(event.worker)).attempts.append(
-                    AttemptView(
-                        event.attempt,
-                        event.id,
-                        event.argv,
-                        event.cwd,
-                        event.at,
-                        event.timeout,
-                        event.source,
-                        event.window,
-                        event.log,
-                        epoch=self.epoch,
-                    )
-                )
+                view = AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, epoch=self.epoch)
+                view.timeout, view.source, view.window = event.timeout, event.source, event.window
+                view.log, view.prompts = event.log, event.prompts
+                self._task(TaskId(event.worker)).attempts.append(view)
             case KeeperLost():
                 self._forget_blocked()  # the next keeper says it again
-            case WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted():
-                pass
-            case ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther():
-                pass
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
+            case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
+                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther()
+            ):
+                pass
             case _:
                 self._apply_to_attempt(event)
 

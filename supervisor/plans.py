@@ -11,10 +11,12 @@ import msgspec
 from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
+from protocols.layout import FleetFolder
 from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
+from supervisor.plan_texts import load_schemas, resolve_templates
 
 __all__ = ["LoadedPlan", "load_plan"]
 
@@ -28,6 +30,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The absolute path of the command of each task that has one. The arguments stay as they were written."""
     source: bytes
     """The file as it was."""
+    schemas: dict[str, bytes] = {}
+    """The JSON Schemas of outputs, by their absolute paths."""
 
 
 def load_plan(
@@ -37,11 +41,13 @@ def load_plan(
     base: Mapping[str, str] | None = None,
     grace: float = 10.0,
     leave: Collection[TaskId] = (),
+    kept: FleetFolder | None = None,
 ) -> LoadedPlan:
     """Read a plan. Relative paths count from ``start``, ``base`` (our environment) gives PATH.
 
     ``grace`` seconds apply where the plan says none. Raises PlanError with every mistake; what the
     tasks name is looked up once the plan itself has none. What the tasks to ``leave`` name may be missing.
+    ``kept``: the run that has copies of its schemas.
     """
     base = os.environ if base is None else base
     source = read_input(start / path, str(path), PlanError)
@@ -49,9 +55,13 @@ def load_plan(
     tasks = tuple(_place(task, start) for task in plan.tasks)
     executables, problems = _look_up(tasks, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
+    schemas, wrong = load_schemas(tasks, kept, leave)
+    tasks, unknown = resolve_templates(tasks)
+    problems += [*wrong, *unknown]
     if problems:
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
-    return LoadedPlan(plan=msgspec.structs.replace(plan, tasks=tasks), executables=executables, source=source)
+    plan = msgspec.structs.replace(plan, tasks=tasks)
+    return LoadedPlan(plan=plan, executables=executables, source=source, schemas=schemas)
 
 
 def _place(task: Task, start: Path) -> Task:
@@ -65,8 +75,14 @@ def _place(task: Task, start: Path) -> Task:
     log = task.logfile
     if log is not None:
         log = msgspec.structs.replace(log, path=str(start / log.path))
+    output = task.output
+    if output is not None:
+        path, schema = (str(start / each) if each else "" for each in (output.path, output.schema))
+        output = msgspec.structs.replace(output, path=path, schema=schema)
     cwd = str(start / task.cwd)
-    return msgspec.structs.replace(task, cwd=cwd, stdin=stdin, logfile=log, tmux=tmux, progress_file=progress)
+    return msgspec.structs.replace(
+        task, cwd=cwd, output=output, stdin=stdin, logfile=log, tmux=tmux, progress_file=progress
+    )
 
 
 def _look_up(

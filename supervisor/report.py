@@ -12,6 +12,7 @@ from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Stream, TaskStatus
 from protocols.layout import FleetFolder
 from protocols.states import AttemptView, RunView, TaskView
+from protocols.task_output import Form, TaskOutput
 from supervisor.files import replace_file
 from supervisor.identity import Identity
 from supervisor.session_use import SessionUse, add_up, session_use
@@ -60,6 +61,15 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of a session on an agent server."""
 
 
+class OutputReport(msgspec.Struct, frozen=True, kw_only=True):
+    attempt: int
+    form: Form
+    bytes: int
+    sha256: str
+    path: str
+    """Of a copy, in the folder of the run."""
+
+
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     id: TaskId
     status: TaskStatus
@@ -69,6 +79,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     """From the start of its first attempt to the end of its last, pauses between them included."""
     attempts: tuple[AttemptReport, ...]
+    output: OutputReport | None = None
+    """What it gave to others."""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +172,14 @@ def _task(folder: FleetFolder, task: TaskView, last_at: float) -> TaskReport:
         allowed=task.allowed,
         seconds=_span(attempts[0].started_at, attempts[-1].ended_at) if attempts else None,
         attempts=attempts,
+        output=None if task.status != "succeeded" else _output(task.output),
     )
+
+
+def _output(given: TaskOutput | None) -> OutputReport | None:
+    if given is None:
+        return None
+    return OutputReport(attempt=given.attempt, form=given.form, bytes=given.bytes, sha256=given.sha256, path=given.path)
 
 
 def _attempt(folder: FleetFolder, task: TaskId, attempt: AttemptView, last_at: float) -> AttemptReport:

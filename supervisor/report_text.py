@@ -60,9 +60,21 @@ def render_markdown(folder: FleetFolder, report: Report) -> str:
         "\n".join(_facts(report)),
         "\n".join(_table(report)),
         *(_list(part) for part in _uses(report)),
+        *_outputs(report),
         *(_failure(folder, task) for task in report.tasks if task.status in _FAILURES),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _outputs(report: Report) -> Iterator[str]:
+    """One part, of lines; none where no task gave anything to others."""
+    given = [(task.id, task.output) for task in report.tasks if task.output is not None]
+    if given:
+        yield "\n".join(
+            f"- Output of {_escape(task)}: {format_bytes(output.bytes)} of "
+            f"{'JSON' if output.form == 'json' else 'text'} in {_escape(output.path)}"
+            for task, output in given
+        )
 
 
 def _list(lines: str) -> str:

@@ -121,7 +121,7 @@ def _check_keeper(fleet: Fleet) -> None:
 def _load(fleet: Fleet, settings: Settings, leave: Collection[TaskId]) -> LoadedPlan:
     """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Raise PlanError."""
     identity = read_identity(fleet)
-    loaded = load_plan(fleet.folder.plan, identity.start, grace=settings.stop.grace, leave=leave)
+    loaded = load_plan(fleet.folder.plan, identity.start, grace=settings.stop.grace, leave=leave, kept=fleet.folder)
     return make_durable(loaded) if identity.durable == "all" else loaded
 
 

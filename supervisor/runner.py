@@ -19,6 +19,7 @@ from supervisor.files import replace_file
 from supervisor.fleets import Fleet, NewFleet, create_fleet, find_fleet
 from supervisor.identity import Durable
 from supervisor.output import Output, choose_output, make_text
+from supervisor.plan_texts import keep_schemas
 from supervisor.plans import LoadedPlan, load_plan
 from supervisor.report import Report, build_report, write_report
 from supervisor.report_text import write_markdown
@@ -47,7 +48,7 @@ def run_plan(path: Path, settings: Settings, *, output: Output | None, show_outp
     conclude_all(state)
     which = _which_durable(loaded, everything=durable)
     with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=VERSION, durable=which) as fleet:
-        _prepare(fleet.folder, loaded.source)
+        _prepare(fleet.folder, loaded)
         course = Course(fleet, make_durable(loaded) if durable else loaded, settings, output, show_output)
         end = course.run()
     return course.tell(find_fleet(state, fleet.identity.run), end)
@@ -126,10 +127,11 @@ def _which_durable(loaded: LoadedPlan, *, everything: bool) -> Durable:
     return "all" if everything or all(said) else "some" if any(said) else "none"
 
 
-def _prepare(folder: FleetFolder, plan: bytes) -> None:
+def _prepare(folder: FleetFolder, loaded: LoadedPlan) -> None:
     """What a run cannot begin without. Where that fails, nothing of the run is left; raise StateError."""
     try:
-        replace_file(folder.plan, plan)
+        replace_file(folder.plan, loaded.source)
+        keep_schemas(folder, loaded.schemas)
         open_journal(folder.journal).close()
     except (OSError, JournalError) as error:
         shutil.rmtree(folder.root, ignore_errors=True)

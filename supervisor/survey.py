@@ -14,6 +14,7 @@ from protocols.kinds import Source
 from protocols.layout import streams_of
 from protocols.plan import Plan, Task
 from protocols.wording import escaped
+from supervisor.plan_texts import shell_notes
 from supervisor.session_survey import SessionSurvey, render_sessions, survey_sessions
 from supervisor.terminal_view import INSTALL_TERM
 
@@ -56,6 +57,17 @@ class FoundRole(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Given(msgspec.Struct, frozen=True):
+    """The output of a task."""
+
+    task: TaskId
+    where: str
+    """A path, or what of the task it is."""
+    schema: str
+    used_by: tuple[TaskId, ...]
+    """Those whose templates name it."""
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -74,6 +86,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     sessions: tuple[SessionSurvey, ...] = ()
     roles: tuple[FoundRole, ...] = ()
     """Of sessions for which the plan names none."""
+    outputs: tuple[Given, ...] = ()
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -95,6 +108,16 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
         ),
         sessions=survey_sessions(plan.tasks),
         roles=tuple(FoundRole(each.id, each.role or "", each.role_reason) for each in plan.tasks if each.role_reason),
+        outputs=tuple(
+            Given(
+                task=task.id,
+                where=escaped(output.label),
+                schema=escaped(output.schema),
+                used_by=tuple(other.id for other in plan.tasks if task.id in other.uses),
+            )
+            for task in plan.tasks
+            if (output := task.output) is not None
+        ),
         notes=tuple(_notes(plan)),
     )
 
@@ -102,6 +125,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
 def _notes(plan: Plan) -> Iterator[str]:
     if any("terminal" in streams_of(task.source) for task in plan.tasks) and not can_read_screens():
         yield f"what is asked on the terminals of its tasks will not be seen; for that, {INSTALL_TERM}"
+    yield from shell_notes(plan.tasks)
 
 
 def _find_slowest(plan: Plan) -> Slowest | None:
@@ -144,6 +168,7 @@ def render(found: Survey, width: int = 100) -> str:
         longest = format_duration(found.slowest.seconds)
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
     lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
+    lines.extend(_wrap(f"{each.task} gives: ", _render_given(each), width) for each in found.outputs)
     lines.extend(_wrap(label, text, width) for label, text in render_sessions(found.sessions))
     lines.extend(
         _wrap(f"role of {each.task}: ", f"{each.role or 'none'} ({each.reason})", width) for each in found.roles
@@ -161,6 +186,11 @@ def _render_followed(log: Followed) -> str:
     if not log.command:
         parts.append("and runs nothing")
     return ", ".join(parts)
+
+
+def _render_given(given: Given) -> str:
+    schema = f", checked by {given.schema}" if given.schema else ""
+    return f"{given.where}{schema}, to {', '.join(given.used_by) or 'nobody yet'}"
 
 
 def _render_environment(group: Environment, width: int, *, alone: bool) -> Iterable[str]:

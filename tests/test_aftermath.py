@@ -6,9 +6,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.keeper_process.status import Status, StatusFile
-from protocols.events import Event, FleetSwept, Record, RunEnded, WorkerExited, WorkerGap, WorkerMismatch
-from protocols.ids import WorkerId
+from protocols.events import (
+    Event,
+    FleetSwept,
+    Record,
+    RunEnded,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerGap,
+    WorkerMismatch,
+)
+from protocols.ids import TaskId, WorkerId
 from protocols.states import RunView
+from protocols.task_output import TaskOutput
 from supervisor.aftermath import closing_events
 from supervisor.fleets import Fleet
 from supervisor.machine import boot_id
@@ -93,6 +103,19 @@ def test_a_worker_that_ended_well_did_its_task(fleet: Fleet) -> None:
         status("a", "succeeded", attempt=1, at=NOW),
         interrupted(AT + 5, succeeded=1),
     ]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_worker_that_ended_well_did_its_task_only_where_its_output_is_recorded(fleet: Fleet, given: bool) -> None:
+    write_status(fleet, "a", "exited", code=0, exited_at=AT + 5)
+    recorded = TaskOutput(at=AT, task=TaskId("a"), attempt=1, form="json", bytes=1, sha256="", path="x")
+    begun = msgspec.structs.replace(run_started("a"), givers=(TaskId("a"),))
+    view = fold(begun, starting("a"), started("a"), *([recorded] if given else []))
+
+    told = closing_events(fleet.folder, view, (), NOW)
+
+    (status_of_it,) = [event for event in told if isinstance(event, TaskStatusChanged)]
+    assert status_of_it.status == ("succeeded" if given else "stopped")
 
 
 def test_the_end_of_a_recorded_worker_counts_for_its_task(fleet: Fleet) -> None:

@@ -24,8 +24,9 @@ from actors.keeper_table import Table
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
+from protocols.adoption_events import WorkerLate
 from protocols.errors import KeeperError
-from protocols.events import Event, KeeperLost, KeeperStarted, WorkerLate
+from protocols.events import Event, KeeperLost, KeeperStarted
 from protocols.ids import AttemptId, FleetId, TaskId, WorkerId
 from protocols.keeper import (
     Ended,

@@ -33,6 +33,7 @@ from protocols.pressure import Limits, Machine
 from protocols.restarts import RestartPolicy
 from protocols.resumption import Resumption, find_resumption
 from protocols.states import RunView
+from protocols.task_output import Failure, Output, TaskOutput
 from tests.made_fleets import exited, run_started, started, starting, status
 
 PATIENCE = 3600.0
@@ -62,6 +63,7 @@ class Stage:
         reason: EndReason = "exit",
         signal: str | None = None,
         lived: float = 0.0,
+        output: TaskOutput | None = None,
     ) -> None:
         exited = WorkerExited(
             at=0.0,
@@ -75,7 +77,7 @@ class Stage:
             stdout_bytes=0,
             stderr_bytes=0,
         )
-        await self.decisions.send(WorkerEnded(exited))
+        await self.decisions.send(WorkerEnded(exited, output))
 
     async def empty_the_fleet(self) -> None:
         order = await self.orders.receive()
@@ -682,3 +684,76 @@ async def test_a_remedy_for_another_attempt_or_during_a_stop_changes_nothing(aut
 
     assert stop == StopWorker(WorkerId("a"), 10.0, "stop")
     assert stage.statuses() == {"a": "stopped"}
+
+
+def _given(name: str, attempt: int = 1) -> TaskOutput:
+    return TaskOutput(at=0, task=TaskId(name), attempt=attempt, form="json", bytes=1, sha256="", path="x")
+
+
+async def test_who_uses_an_output_gets_it_and_nobody_else_does(autojump_clock: MockClock) -> None:
+    giver = task("a", output=Output(kind="stdout-json"))
+    async with conducted(giver, task("b", "a", uses=(TaskId("a"),)), task("c", "a")) as stage:
+        await stage.end(await stage.next_start(), output=_given("a"))
+        b, c = await stage.next_start(), await stage.next_start()
+        await stage.end(b)
+        await stage.end(c)
+        await stage.empty_the_fleet()
+
+    assert (b.outputs, c.outputs) == ((_given("a"),), ())
+    assert isinstance(stage.events[0], RunStarted)
+    assert stage.events[0].givers == (TaskId("a"),)
+
+
+async def test_an_output_that_is_not_accepted_is_a_failed_attempt_and_the_next_one_knows_why(
+    autojump_clock: MockClock,
+) -> None:
+    async with conducted(task("a", retries=2, output=Output(kind="stdout-json"))) as stage:
+        starts = [await stage.next_start()]
+        await stage.end(starts[0], reason="output")
+        starts.append(await stage.next_start())
+        await stage.end(starts[1], 3)
+        starts.append(await stage.next_start())
+        await stage.end(starts[2], output=_given("a", 3))
+        await stage.empty_the_fleet()
+
+    assert [start.failure for start in starts] == [
+        None,
+        Failure("output: ", of_output=True),
+        Failure("exit code 3", of_output=False),
+    ]
+    assert stage.statuses() == {"a": "succeeded"}
+
+
+async def test_a_giver_that_was_allowed_to_fail_gives_nothing(autojump_clock: MockClock) -> None:
+    giver = task("a", allow_failure=True, output=Output(kind="stdout-json"))
+    async with conducted(giver, task("b", "a", uses=(TaskId("a"),))) as stage:
+        await stage.end(await stage.next_start(), reason="output")
+        b = await stage.next_start()
+        await stage.end(b)
+        await stage.empty_the_fleet()
+
+    assert b.outputs == ()
+
+
+async def test_who_goes_on_with_a_run_has_what_was_given_and_why_the_last_attempt_failed(
+    autojump_clock: MockClock,
+) -> None:
+    view = RunView()
+    events = [
+        run_started("a", "b"),
+        *(status("a", "running", attempt=1), starting("a"), started("a"), _given("a"), exited("a")),
+        *(status("b", "running", attempt=1), starting("b"), started("b"), exited("b", reason="output")),
+        TaskStatusChanged(at=0, task=TaskId("b"), status="retrying", attempt=1, reason="output: x", retry_at=0),
+    ]
+    for seq, event in enumerate(events, 1):
+        view.apply(Record(seq, event))
+    giver = task("a", output=Output(kind="stdout-json"))
+    tasks = (giver, task("b", retries=1), task("c", "a", uses=(TaskId("a"),)))
+    async with conducted(*tasks, resumption=find_resumption(view, 2)) as stage:
+        found = {start.task.id: start for start in [await stage.next_start(), await stage.next_start()]}
+        for start in found.values():
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+    assert found[TaskId("c")].outputs == (_given("a"),)
+    assert found[TaskId("b")].failure == Failure("output: x", of_output=True)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 
-from protocols.events import Event, Record, RunResumed, RunStopping, WorkerAdopted
+from protocols.adoption_events import WorkerAdopted
+from protocols.events import Event, Record, RunResumed, RunStopping
 from protocols.ids import TaskId, WorkerId
 from protocols.resumption import Resumption, find_resumption
 from protocols.states import RunView

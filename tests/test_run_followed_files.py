@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from protocols.events import WorkerAdopted, WorkerExited, WorkerGap, WorkerMismatch, WorkerOutput, WorkerStarted
+from protocols.adoption_events import WorkerAdopted
+from protocols.events import WorkerExited, WorkerGap, WorkerMismatch, WorkerOutput, WorkerStarted
 from tests.process_trees import wait_until
 from tests.running import RunningPlan, callboard, resumed, running, task
 from tests.writers import has_line_numbers

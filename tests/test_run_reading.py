@@ -137,10 +137,10 @@ KEYS = {
     ("runs",): "run status plan started_at ended_at counts problem",
     ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq servers detached",
     ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks",
-    (
-        "check",
-        "plan.toml",
-    ): "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles sessions roles",
+    ("check", "plan.toml"): (
+        "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles "
+        "sessions roles outputs"
+    ),
     ("prune", "--dry-run"): "removed kept bytes dry_run",
     ("doctor",): "subject level found advice",
 }
@@ -164,7 +164,7 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
         "session_bytes "
         "quiet_for fraction label retry_at stopping blocked actions gap verdict"
     )
-    assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
+    assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts output"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
         "number id started_at ended_at seconds code signal reason stdout stderr terminal "
         "log session gaps lost swept error stalled_seconds actions use"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.adoption_events import WorkerAdopted
 from protocols.events import (
     AttemptStarting,
     KeeperLost,
@@ -17,7 +18,6 @@ from protocols.events import (
     RunStarted,
     RunStopping,
     TaskStatusChanged,
-    WorkerAdopted,
     WorkerExited,
     WorkerMismatch,
     WorkerOutput,

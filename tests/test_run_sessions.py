@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import KeeperStarted, WorkerExited, WorkerStarted
+from protocols.events import AttemptStarting, KeeperStarted, WorkerExited, WorkerStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
@@ -230,3 +230,29 @@ def _is_server(pid: int) -> bool:
 def _wait_for_start(run_of_it: RunningPlan) -> None:
     """Of its server, which may take longer than a test waits for anything else."""
     run_of_it.wait_until(lambda: bool(run_of_it.events(SessionStarted)), _SLOW)
+
+
+def test_what_a_session_said_is_in_the_prompt_of_another_once_it_is_as_its_schema_says(
+    model: ScriptedModel, tmp_path: Path
+) -> None:
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}}
+    (tmp_path / "s.json").write_text(json.dumps(schema))
+    answers = (script(say('{"title": 5}')), script(say('```json\n{"title": "fine"}\n```')))
+    prompt = f"{{% if attempt == 1 %}}{answers[0]}{{% else %}}{answers[1]}{{% endif %}}"
+    output = {"last_message": True, "schema": "s.json"}
+    plan = (
+        managed(model, tmp_path / "home"),
+        session("a", prompt, output=output, retries=1, backoff="0s"),
+        session("b", script(say("I got {{ outputs.a.title }}.")), needs=["a"], output={"last_message": True}),
+        session("c", script(say("{{ outputs.b }} So it is.")), needs=["b"]),
+    )
+    with running(tmp_path, *plan) as run_of_it:
+        run_of_it.process.wait(_SLOW)
+        run_of_it.finish()
+
+        first, second = run_of_it.events(AttemptStarting, "a")
+        why = "its last message: not as its schema says: $.title: 5 is not of type 'string'"
+        told = f"\n\nThe attempt before this one was not accepted. Its output: {why}"
+        assert (first.prompts, second.prompts) == ((answers[0],), (answers[1] + told,))
+        assert told.strip() in run_of_it.spool("a", 2, "session").decode()
+        assert "I got fine. So it is." in run_of_it.spool("c", stream="session").decode()

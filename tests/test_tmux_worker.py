@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from actors.keeper_process.ancestry import descendants
-from protocols.events import AttemptStarting, WorkerAdopted, WorkerExited, WorkerGap, WorkerStarted
+from protocols.adoption_events import WorkerAdopted
+from protocols.events import AttemptStarting, WorkerExited, WorkerGap, WorkerStarted
 from protocols.kinds import Source
 from protocols.pane import WorkerPane
 from tests.keeper_client import is_alive, wait_until_gone

@@ -2,7 +2,8 @@
 
 import time
 
-from protocols.events import WorkerAdopted, WorkerStarted
+from protocols.adoption_events import WorkerAdopted
+from protocols.events import WorkerStarted
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.running import plan_text, resumed_plan, running_plan, scratch
 

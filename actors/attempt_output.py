@@ -1,0 +1,144 @@
+"""The output of an attempt that ended well: found, checked against what the plan wants, copied, recorded."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors.json_schema import find_violations, read_schema
+from actors.messages import Append
+from actors.orders import StartWorker
+from actors.spawn_request import Surroundings
+from protocols.events import WorkerExited
+from protocols.ids import WorkerId
+from protocols.json_text import parse_json, without_fence
+from protocols.layout import FleetFolder
+from protocols.outcomes import is_success
+from protocols.session_prompts import LONGEST_ANSWER
+from protocols.sizes import format_bytes
+from protocols.task_output import DEEPEST, Output, TaskOutput
+
+__all__ = ["AttemptOutput", "load_output"]
+
+
+class _OutputError(Exception):
+    """What is wrong with an output, for people and for the agent that is to do better."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AttemptOutput:
+    """Of one attempt. ``found`` once it is there and recorded."""
+
+    order: StartWorker
+    around: Surroundings
+    found: TaskOutput | None = None
+
+    async def take(self, exited: WorkerExited) -> WorkerExited:
+        """The end of the attempt, which is another one where the output is not as the plan wants it. What an earlier
+        supervisor has recorded of this attempt holds."""
+        wanted, left = self.order.task.output, self.order.open
+        if wanted is None or not is_success(exited):
+            return exited
+        if left is not None and left.output is not None:
+            self.found = left.output
+            return exited
+        read = partial(_take, self.order, self.around.folder, wanted, self.around.now())
+        try:
+            found = await trio.to_thread.run_sync(read, limiter=self.around.limiter, abandon_on_cancel=True)
+        except _OutputError as error:
+            return msgspec.structs.replace(exited, reason="output", error=f"{wanted.label}: {error}")
+        await self.around.outbox.send(Append(found))
+        self.found = found
+        return exited
+
+
+def load_output(root: Path, output: TaskOutput) -> object:
+    """The value that was recorded. In a thread. Raise ValueError where the copy is not what it was."""
+    try:
+        data = (root / output.path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{output.path}: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != output.sha256:
+        raise ValueError(f"{output.path}: is not what was recorded; somebody has changed it")
+    return data.decode() if output.form == "text" else parse_json(data, DEEPEST)
+
+
+def _take(order: StartWorker, folder: FleetFolder, wanted: Output, at: float) -> TaskOutput:
+    """In a thread. Raise _OutputError."""
+    worker = WorkerId(order.task.id)
+    places = {
+        "file": Path(wanted.path),
+        "stdout-json": folder.spool(worker, order.attempt, "stdout"),
+        "last-message": folder.last_message(worker, order.attempt),
+    }
+    data = _read(places[wanted.kind], wanted)
+    if wanted.kind == "last-message" and len(data.decode()) >= LONGEST_ANSWER:
+        raise _OutputError(f"longer than {LONGEST_ANSWER:,} characters; put it in a file")
+    if wanted.kind == "last-message" and wanted.form == "json":
+        data = without_fence(data.decode()).encode()
+    if wanted.form == "json":
+        _check(data, wanted, folder.schema(wanted.schema))
+    copy = folder.output(worker, order.attempt)
+    try:
+        _write(copy, data)
+    except OSError as error:
+        raise _OutputError(f"cannot be copied to {copy}: {error.strerror}") from error
+    return TaskOutput(
+        at=at,
+        task=order.task.id,
+        attempt=order.attempt,
+        form=wanted.form,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        path=str(copy.relative_to(folder.root)),
+    )
+
+
+def _read(path: Path, wanted: Output) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe would wait for its writer
+    except FileNotFoundError as error:
+        raise _OutputError("it is missing") from error
+    except OSError as error:
+        raise _OutputError(f"cannot be read: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _OutputError("is no file")
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(wanted.max_output + 1)
+    except OSError as error:
+        raise _OutputError(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(fd)
+    if len(data) > wanted.max_output:
+        raise _OutputError(f"larger than its max_output of {format_bytes(wanted.max_output)}")
+    return data
+
+
+def _check(data: bytes, wanted: Output, schema: Path) -> None:
+    try:
+        value = parse_json(data, DEEPEST)
+    except ValueError as error:
+        raise _OutputError(str(error)) from error
+    if not wanted.schema:
+        return
+    try:
+        violations = find_violations(value, read_schema(schema.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise _OutputError(f"its schema {wanted.schema} cannot be used: {error}") from error
+    if violations:
+        raise _OutputError(f"not as its schema says: {'; '.join(violations)}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """It is on the disk before anybody says so."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "wb") as file:  # noqa: PTH123 - it is open
+        file.write(data)
+        file.flush()
+        os.fsync(fd)

@@ -1,0 +1,82 @@
+"""What a task gives to those that need it: what the plan says of its output, and what is recorded of one."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from protocols.bases import BaseEvent
+from protocols.ids import TaskId
+from protocols.section import Section
+
+__all__ = ["DEEPEST", "Failure", "Form", "Output", "TaskOutput", "read_output"]
+
+DEEPEST = 100
+"""Levels of arrays and objects; whoever reads more of them by recursion could fail."""
+_USUAL = 8 * 1024 * 1024
+_MOST = 256 * 1024 * 1024  # it is read into memory
+_WRITE = 'write { file = "PATH" }, { stdout_json = true } or { last_message = true }'
+
+Kind: TypeAlias = Literal["file", "stdout-json", "last-message"]
+Form: TypeAlias = Literal["json", "text"]
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the output of a task is found at the end of an attempt."""
+
+    kind: Kind
+    path: str = ""
+    """Of the ``file``."""
+    schema: str = ""
+    """The path of a JSON Schema; empty: any JSON will do."""
+    max_output: int = _USUAL
+    """Bytes."""
+
+    @property
+    def form(self) -> Form:
+        """The last message of an agent is text, but where a schema says what it has to be."""
+        return "text" if self.kind == "last-message" and not self.schema else "json"
+
+    @property
+    def label(self) -> str:
+        """As messages name it."""
+        return {"file": self.path, "stdout-json": "its stdout", "last-message": "its last message"}[self.kind]
+
+
+class TaskOutput(BaseEvent, frozen=True, kw_only=True, tag="task.output"):
+    """The output of an attempt that would succeed was found and is as the plan wants it. Recorded before the end of the
+    attempt."""
+
+    task: TaskId
+    attempt: int
+    form: Form
+    bytes: int
+    sha256: str
+    path: str
+    """Of a copy in the folder of the run, relative to that."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """How the attempt before failed."""
+
+    reason: str
+    of_output: bool
+    """Its output was not what the plan wants."""
+
+
+def read_output(section: Section) -> Output | None:
+    """The key ``output``."""
+    table = section.table("output")
+    if table is None:
+        return None
+    table.check_keys(("file", "stdout_json", "last_message", "schema", "max_output"), {})
+    path = table.text("file")
+    kinds: list[Kind] = ["file"] if "file" in table else []
+    kinds += ["stdout-json"] if table.flag("stdout_json") else []
+    kinds += ["last-message"] if table.flag("last_message") else []
+    if len(kinds) != 1:
+        section.reject("output", f"{'more than one' if kinds else 'none'} of the three places; {_WRITE}")
+        return None
+    most = table.size("max_output")
+    if most is not None and most > _MOST:
+        table.reject("max_output", 'it is read into memory; write at most "256MiB"')
+    return Output(kind=kinds[0], path=path or "", schema=table.text("schema") or "", max_output=most or _USUAL)

@@ -1,0 +1,118 @@
+"""What the templates of a plan name, and the JSON Schemas of its outputs: found and checked before anything starts."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from actors.json_schema import read_schema
+from actors.template import TemplateError, find_names
+from protocols.errors import PlanError
+from protocols.ids import TaskId
+from protocols.layout import FleetFolder
+from protocols.plan import Task
+from protocols.templates import template_texts
+from protocols.wording import did_you_mean, quote
+from supervisor.files import replace_file
+from supervisor.input_files import read_input
+
+__all__ = ["keep_schemas", "load_schemas", "resolve_templates", "shell_notes"]
+
+_MEANT = "braces that are meant as they are need template = false"
+
+
+def load_schemas(
+    tasks: Sequence[Task], kept: FleetFolder | None, leave: Collection[TaskId]
+) -> tuple[dict[str, bytes], list[str]]:
+    """The text of each schema by its path, and what is wrong with them. ``kept``: a run that has copies of its own."""
+    schemas: dict[str, bytes] = {}
+    problems = []
+    for index, task in enumerate(tasks):
+        path = "" if task.output is None else task.output.schema
+        if not path or path in schemas or task.id in leave:
+            continue
+        place = Path(path) if kept is None else kept.schema(path)
+        try:
+            schemas[path] = read_input(place, path, PlanError)
+            read_schema(schemas[path])
+        except PlanError as error:
+            problems.append(f"tasks[{index}].output.schema: {error}")
+        except ValueError as error:
+            problems.append(f"tasks[{index}].output.schema: {path}: {error}")
+    return schemas, problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the templates of all tasks."""
+
+    tasks: Mapping[TaskId, Task]
+    problems: list[str] = field(default_factory=list)
+
+    def read(self, index: int, task: Task) -> Task:
+        """The task with those in it that its templates name."""
+        used: dict[TaskId, None] = {}
+        for key, text in template_texts(task):
+            try:
+                self._check_key(task, key)
+                for path in find_names(text).outputs:
+                    self._check_output(task, path)
+                    used[TaskId(path[0])] = None
+            except TemplateError as error:
+                self.problems.append(f"tasks[{index}].{key}: {error}")
+        return msgspec.structs.replace(task, uses=tuple(used)) if used else task
+
+    def _check_key(self, task: Task, key: str) -> None:
+        if key == "command[0]":
+            raise TemplateError(f'what is run has to be known before; write ["/bin/sh", "-c", …], or {_MEANT}')
+        if key == "env.PATH":
+            raise TemplateError(f"where programs are has to be known before; write it out, or {_MEANT}")
+
+    def _check_output(self, task: Task, path: tuple[str, ...]) -> None:
+        name = TaskId(path[0])
+        given = self.tasks.get(name)
+        if name == task.id:
+            raise TemplateError(f"outputs.{name} is its own, which is not there yet; last_failure is")
+        if given is None:
+            hint = did_you_mean(name, self.tasks) or '; a name with "-" or "." in it is written outputs["NAME"]'
+            raise TemplateError(f"outputs has no task {quote(name)}{hint}")
+        if name not in self._before(task):
+            raise TemplateError(f"{quote(name)} may not be done by then; add it to needs")
+        if given.output is None:
+            raise TemplateError(f"task {quote(name)} has no output; add output to it")
+        if given.output.form == "text" and len(path) > 1:
+            raise TemplateError(f"the last message of {quote(name)} is text, without fields; add schema to its output")
+
+    def _before(self, task: Task) -> set[TaskId]:
+        """All that it needs, directly or through others."""
+        found: set[TaskId] = set()
+        rest = [*task.needs]
+        while rest:
+            need = rest.pop()
+            if need not in found:
+                found.add(need)
+                rest.extend(self.tasks[need].needs)
+        return found
+
+
+def resolve_templates(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], list[str]]:
+    """The tasks with what their templates name, and what is wrong with these."""
+    reader = _Reader({task.id: task for task in tasks})
+    return tuple(reader.read(index, task) for index, task in enumerate(tasks)), reader.problems
+
+
+def shell_notes(tasks: Sequence[Task]) -> Iterator[str]:
+    """Where what others have said becomes part of a shell command."""
+    for task in tasks:
+        texts = (text for key, text in template_texts(task) if task.shell and key == "command")
+        if any(find_names(text).unquoted for text in texts):
+            yield f"{task.id}: its shell runs what comes of its templates; write {{{{ … | shell_quote }}}} for one word"
+
+
+def keep_schemas(folder: FleetFolder, schemas: Mapping[str, bytes]) -> None:
+    """For the whole run, whatever becomes of the files. Raise OSError."""
+    for path, schema in schemas.items():
+        place = folder.schema(path)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        replace_file(place, schema)

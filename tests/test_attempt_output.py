@@ -1,0 +1,170 @@
+"""The output of one attempt: found, checked, copied and recorded, or a reason for its failure."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from actors.attempt_output import AttemptOutput, load_output
+from protocols.events import WorkerExited
+from protocols.ids import TaskId, WorkerId
+from protocols.kinds import EndReason
+from protocols.layout import FleetFolder
+from protocols.resumption import OpenAttempt
+from protocols.session_prompts import LONGEST_ANSWER
+from protocols.task_output import Output, TaskOutput
+from tests.made_fleets import exited
+from tests.surroundings import Stage, start, surrounded
+
+A = WorkerId("a")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FleetFolder:
+    folder = FleetFolder(tmp_path / "run")
+    folder.attempt(A, 1).mkdir(parents=True)
+    return folder
+
+
+def ending(code: int = 0, reason: EndReason = "exit") -> WorkerExited:
+    event = exited("a", code=code, reason=reason)
+    assert isinstance(event, WorkerExited)
+    return event
+
+
+async def take(
+    folder: FleetFolder,
+    output: Output | None,
+    end: WorkerExited | None = None,
+    open: OpenAttempt | None = None,  # noqa: A002 - its name
+) -> tuple[WorkerExited, TaskOutput | None, Stage]:
+    async with surrounded(folder.root) as stage:
+        order = start(output=output)
+        taken = AttemptOutput(order=type(order)(order.task, 1, order.id, open), around=stage.around)
+        ended = await taken.take(end or ending())
+        await trio.testing.wait_all_tasks_blocked()
+        return ended, taken.found, stage
+
+
+async def test_what_is_printed_is_copied_and_recorded_before_the_end(folder: FleetFolder) -> None:
+    text = b'{"a": [1]}\n'
+    folder.spool(A, 1, "stdout").write_bytes(text)
+
+    ended, found, stage = await take(folder, Output(kind="stdout-json"))
+
+    assert ended == ending()
+    assert found is not None
+    assert (found.task, found.attempt, found.form, found.bytes, found.path) == (
+        "a",
+        1,
+        "json",
+        len(text),
+        "spool/a/1/output",
+    )
+    assert found.sha256 == hashlib.sha256(text).hexdigest()
+    assert stage.events == [found]
+    assert load_output(folder.root, found) == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "value"),
+    [("free\ntext", b"", "free\ntext"), ('```json\n{"a": 1}\n```', b"true", {"a": 1}), ("3", b"true", 3)],
+)
+async def test_the_last_message_is_text_or_what_its_schema_allows(
+    folder: FleetFolder, text: str, schema: bytes, value: object
+) -> None:
+    folder.last_message(A, 1).write_text(text)
+    folder.schema("s").parent.mkdir()
+    folder.schema("s").write_bytes(schema)
+
+    _, found, _ = await take(folder, Output(kind="last-message", schema="s" if schema else ""))
+
+    assert found is not None
+    assert load_output(folder.root, found) == value
+
+
+@pytest.mark.parametrize("reason", ["timeout", "stop", "lost", "stalled", "memory"])
+async def test_an_attempt_that_did_not_end_well_gives_nothing(folder: FleetFolder, reason: EndReason) -> None:
+    folder.spool(A, 1, "stdout").write_text("1")
+
+    end = ending(reason=reason)
+
+    assert (await take(folder, Output(kind="stdout-json"), end))[:2] == (end, None)
+
+
+async def test_an_exit_code_is_a_failure_of_its_own(folder: FleetFolder) -> None:
+    end = ending(code=3)
+
+    assert (await take(folder, Output(kind="stdout-json"), end))[:2] == (end, None)
+
+
+async def test_a_task_without_output_ends_as_it_ends(folder: FleetFolder) -> None:
+    assert (await take(folder, None))[:2] == (ending(), None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "schema", "problem"),
+    [
+        ("file", None, None, "it is missing"),
+        ("file", "", None, "empty, not JSON"),
+        ("file", "[1", None, "not JSON at line 1, column 3: it ends too early"),
+        ("file", "1" * 101, None, "larger than its max_output of 100 B"),
+        ("file", "[]", '{"type": "object"}', "not as its schema says: $: [] is not of type 'object'"),
+        ("file", "[]", "{", "its schema s cannot be used: not JSON at line 1, column 2: it ends too early"),
+        ("last-message", None, None, "it is missing"),
+        ("last-message", "Sorry.", "true", "not JSON at line 1, column 1: invalid character"),
+    ],
+)
+async def test_an_output_that_is_not_as_wanted_is_the_end_of_its_attempt(
+    folder: FleetFolder, kind: str, text: str | None, schema: str | None, problem: str
+) -> None:
+    place = folder.root / "x.json" if kind == "file" else folder.last_message(A, 1)
+    if text is not None:
+        place.write_text(text)
+    folder.schema("s").parent.mkdir()
+    folder.schema("s").write_text(schema or "")
+    path = str(place) if kind == "file" else ""
+    output = Output(kind=kind, path=path, schema="s" if schema else "", max_output=100)  # type: ignore[arg-type] # one of them
+
+    ended, found, stage = await take(folder, output)
+
+    assert (ended.reason, ended.error) == ("output", f"{output.label}: {problem}")
+    assert (ended.code, found, stage.events) == (0, None, [])
+
+
+async def test_an_answer_whose_beginning_is_not_kept_is_too_long(folder: FleetFolder) -> None:
+    folder.last_message(A, 1).write_text("x" * LONGEST_ANSWER)
+
+    ended, _, _ = await take(folder, Output(kind="last-message"))
+
+    assert ended.error == "its last message: longer than 200,000 characters; put it in a file"
+
+
+async def test_what_an_earlier_supervisor_has_recorded_holds(folder: FleetFolder) -> None:
+    known = TaskOutput(at=1, task=TaskId("a"), attempt=1, form="json", bytes=1, sha256="", path="x")
+    left = OpenAttempt(
+        task=TaskId("a"),
+        number=1,
+        id=start().id,
+        started=None,
+        covered={},
+        epoch=2,
+        told=True,
+        silent_since=0,
+        seen_at=0,
+        output=known,
+    )
+
+    assert (await take(folder, Output(kind="stdout-json"), open=left))[:2] == (ending(), known)
+
+
+async def test_a_copy_that_was_changed_is_not_used(folder: FleetFolder) -> None:
+    folder.spool(A, 1, "stdout").write_text("1")
+    _, found, _ = await take(folder, Output(kind="stdout-json"))
+    assert found is not None
+    folder.output(A, 1).write_text("2")
+
+    with pytest.raises(ValueError, match="is not what was recorded; somebody has changed it"):
+        load_output(folder.root, found)
