@@ -1,6 +1,6 @@
 """JSON Schema: whether a schema can be used, and what in a value it does not allow.
 
-The library is imported where there is a schema, and nowhere else: it takes 50 ms and 10 MB.
+The library is imported where there is a schema, and nowhere else: it takes 0.2 s on two busy cores, and 7 MB.
 """
 
 import re
