@@ -1,14 +1,16 @@
 """What a session's worker has of its server, as long as it lives there."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import trio
 
 from actors.session_messages import Endpoint, RouterInput
+from protocols.agents import Agent
 
-__all__ = ["Lease", "SessionClient"]
+__all__ = ["Lease", "OpenLease", "SessionClient"]
 
 
 class SessionClient(Protocol):
@@ -48,3 +50,12 @@ class Lease:
     """Set when the server is gone for good."""
     why: Callable[[], str] = str
     """Why it is gone then."""
+
+
+class OpenLease(Protocol):
+    """A place on a server of this agent, for a session in this directory, on the server of this name if there is a
+    name, as soon as there is one. Raises `ServerError` or `KeeperError`."""
+
+    def __call__(
+        self, agent: Agent, directory: str, server: str = "", *, durable: bool = False
+    ) -> AbstractAsyncContextManager[Lease]: ...

@@ -10,8 +10,9 @@ import trio
 
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.session_lease import OpenLease
 from actors.session_servers import SessionServers
-from actors.session_worker import OpenLease, SessionWorker
+from actors.session_worker import SessionWorker
 from protocols.errors import SpawnError
 from protocols.ids import AttemptId, FleetId, WorkerId
 from protocols.keeper import Forget
@@ -37,7 +38,6 @@ class SessionSource:
     keeper: trio.MemorySendChannel[KeeperAsk]
     outbox: trio.MemorySendChannel[Append]
     """To the journal."""
-    attached: bool = True
     patience: float = 25.0
     """Seconds without a byte after which the connection to a server is dead."""
     look_every: float = 30.0
@@ -52,7 +52,6 @@ class SessionSource:
                 environ=self.environ,
                 keeper=self.keeper,
                 nursery=nursery,
-                attached=self.attached,
                 outbox=self.outbox,
                 patience=self.patience,
                 look_every=self.look_every,
