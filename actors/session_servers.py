@@ -28,8 +28,8 @@ from protocols.server_events import ServerEnded, ServerEvent, ServerOther, Serve
 __all__ = ["SessionServers"]
 
 _THREADS = 4
-_ROUTER_INBOX = 4096  # of reads of the stream; it never waits, so this is for bursts
-_LOOKS = 64
+_ROUTER_INBOX = 64
+_LOOKS = 1
 _DIRECTORIES = 256
 _COUNT_EVERY = 30.0
 _DURABLE = "+durable"  # no agent can be called so

@@ -39,6 +39,7 @@ __all__ = ["SessionWorker"]
 logger = logging.getLogger(__name__)
 
 _GOODBYE = 5.0
+_FINAL = frozenset({400, 401, 402, 403, 404, 422})  # of the model's server, where it says itself that no retry helps
 _NO_INPUT = "a session has no input: nobody can type there"
 
 
@@ -272,6 +273,7 @@ class SessionWorker:
                 stderr_bytes=0,
                 session_bytes=spool.size,
                 swept=(),
+                final=end.outcome == "failed" and not end.retryable and end.status in _FINAL,
                 detail=detail,
             )
         )

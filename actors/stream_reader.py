@@ -18,7 +18,7 @@ __all__ = ["StreamReader"]
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 15.0
+_LONGEST_PAUSE = 5.0  # an attempt costs next to nothing, and sessions wait for it
 _AT_ONCE = 2.0  # a stream that lasted no longer was ended at once
 _OFTEN = 3  # so many times in a row: this stream is not to be had
 _OFTEN_IN_ONE = 12

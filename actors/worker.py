@@ -258,6 +258,7 @@ class Worker:
             log_bytes=ended.log_bytes,
             session_bytes=ended.session_bytes,
             swept=ended.swept,
+            final=ended.final,
             error=ended.detail or (self.order.task.limits.describe(ended.reason) if known else _LOST),
         )
 

@@ -175,6 +175,8 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""
     """Why there was no start, or no knowledge of the end; or over which limit it went."""
+    final: bool = False
+    """Another attempt would end like this one: a key or a model is wrong, say."""
 
 
 class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismatch"):

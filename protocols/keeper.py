@@ -244,6 +244,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     session_bytes: int = 0
     swept: tuple[str, ...]
     released: bool = False  # it goes on: it was somebody else's
+    final: bool = False  # who refused it would refuse it again, such as for a wrong key
     detail: str = ""
     """What there is to say of the reason: over which limit it went, with figures; or why nobody knows how it ended."""
 

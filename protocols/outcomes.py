@@ -38,7 +38,7 @@ def judge(
             over = f"{exited.error}; " if exited.error else ""
             if not over and exited.reason != "exit":
                 over = f"over its limit ({exited.reason}); "
-            return Verdict("failed", over + describe_exit(exited), retry=True)
+            return Verdict("failed", over + describe_exit(exited), retry=not exited.final)
         case "timeout":
             limit = "" if timeout is None else f" after {format_duration(timeout)}"
             return Verdict("timed-out", f"timed out{limit}, {describe_exit(exited)}", retry=True)

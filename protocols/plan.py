@@ -62,6 +62,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments, the name of the command first. With ``shell``: ``("/bin/sh", "-c", TEXT)``. Empty only where a
     file is followed."""
     role: str | None = None
+    role_reason: str = ""
+    """By what its role was found, where the plan names none for it; or by what none was."""
     shell: bool = False
     cwd: str = "."
     env: dict[str, str] = {}

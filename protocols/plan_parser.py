@@ -1,6 +1,5 @@
 """From the text of a plan to a `Plan`, or to all of its mistakes at once."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,6 +13,7 @@ from protocols.plan import Plan, Task
 from protocols.plan_agents import read_agents
 from protocols.plan_checks import check_task, resolve_command, without_foreign_keys
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
+from protocols.plan_roles import ONLY_TASKS, Role, check_name, choose_role, find_role, read_role, read_roles
 from protocols.plan_session import resolve_prompting
 from protocols.restarts import SHORTEST
 from protocols.section import Problems, Section
@@ -23,15 +23,13 @@ from protocols.wording import escaped, quote
 
 __all__ = ["parse_plan"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DEFAULT_CONCURRENCY = 16
 _USUAL = Policy()
 _SHOWN = 12  # names of a cycle that a message holds
 
-_ONLY_TASKS = dict.fromkeys(("id", "role", "needs"), "this key belongs to one task; move it to [[tasks]]")
 _HINTS_TOP = {
     **LATER_KEYS,
-    **_ONLY_TASKS,
+    **ONLY_TASKS,
     **dict.fromkeys(COMMON_KEYS, "this key belongs to [defaults], [roles.NAME] or [[tasks]]; move it there"),
     "concurrency": "this key belongs to [defaults] or [roles.NAME]; move it there",
 }
@@ -51,12 +49,6 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
 
 
-class _Role(msgspec.Struct, frozen=True):
-    section: Section | None
-    level: Level
-    concurrency: int | None
-
-
 def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     """The plan that ``text`` holds. ``file`` names it in messages; ``grace`` applies where the plan says none.
 
@@ -66,8 +58,8 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     root = Section(parse_toml(text, file, PlanError), "", problems)
     root.check_keys(("agents", "defaults", "roles", "tasks"), _HINTS_TOP)
     agents = read_agents(root.table("agents"))
-    defaults = _read_role(root.table("defaults"))
-    roles = _read_roles(root.table("roles"))
+    defaults = read_role(root.table("defaults"))
+    roles = read_roles(root.table("roles"))
     drafts = [draft for section in root.tables("tasks") if section and (draft := _read_task(section))]
     if root.get("tasks") in (None, []):
         problems.add("tasks", "a plan needs at least one task; add [[tasks]] with an id and a command")
@@ -89,38 +81,17 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     )
 
 
-def _read_role(section: Section | None) -> _Role:
-    if section is None:
-        return _Role(None, Level(), None)
-    section.check_keys((*COMMON_KEYS, "concurrency"), {**LATER_KEYS, **_ONLY_TASKS})
-    return _Role(section, read_level(section), section.count("concurrency", 1))
-
-
-def _read_roles(section: Section | None) -> dict[str, _Role]:
-    if section is None:
-        return {}
-    for name in section:
-        _check_name(section, name, name)
-    return {name: _read_role(section.table(name)) for name in section}
-
-
 def _read_task(section: Section) -> _Draft:
     section.check_keys(("id", "role", "needs", *COMMON_KEYS), _HINTS_TASK)
     name = section.text("id")
     if name:
-        _check_name(section, "id", name)
+        check_name(section, "id", name)
     elif "id" not in section:
         section.reject("id", "missing; give the task a name")
     needs = tuple(TaskId(need) for need in section.strings("needs") or ())
     return _Draft(
         section=section, id=TaskId(name or ""), role=section.text("role"), needs=needs, level=read_level(section)
     )
-
-
-def _check_name(section: Section, key: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        rule = 'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit'
-        section.reject(key, f"{quote(name)} is not a safe name; use {rule}")
 
 
 def _check_ids(drafts: Sequence[_Draft]) -> None:
@@ -152,13 +123,12 @@ def _draw(cycle: Sequence[str]) -> str:
     return " → ".join(shown)
 
 
-def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role], agents: Mapping[str, Agent]) -> Task:
+def _resolve(draft: _Draft, base: Level, roles: Mapping[str, Role], agents: Mapping[str, Agent]) -> Task:
     level, section = draft.level, draft.section
-    if draft.role is not None and draft.role not in roles:
-        guess = section.guess(draft.role, roles) or f"; add [roles.{escaped(draft.role)}]"
-        section.reject("role", f"no role {quote(draft.role)}{guess}")
-    elif draft.role is not None:
-        level = level.over(roles[draft.role].level)
+    name, why = choose_role(draft.role, draft.id, level.over(base))
+    role = None if name is None else find_role(section, name, roles)
+    if role is not None:
+        level = level.over(role.level)
     level = level.over(base)
     check_task(section, draft.level, level)
     _check_silence(section, draft.level, level)
@@ -171,7 +141,7 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, _Role], agents: Map
         said["command"] = resolve_command(section, level)
     else:
         said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))
-    return Task(id=draft.id, role=draft.role, needs=tuple(dict.fromkeys(draft.needs)), **said)
+    return Task(id=draft.id, role=name, role_reason=why, needs=tuple(dict.fromkeys(draft.needs)), **said)
 
 
 def _check_silence(section: Section | None, said: Level, level: Level) -> None:

@@ -12,7 +12,7 @@ from protocols.wording import escaped, quote
 
 __all__ = ["SESSION_KEYS", "SessionLevel", "read_session", "resolve_prompting"]
 
-SESSION_KEYS = ("agent", "prompt", "model", "mode", "system", "tools", "permissions")
+SESSION_KEYS = ("agent", "prompt", "preamble", "model", "mode", "system", "tools", "permissions")
 _REPLIES = ("allow", "deny", "ask")
 _RULE = re.compile(r"(?P<tool>[^()]+?)(?:\((?P<pattern>.+)\))?", re.DOTALL)
 _MODEL = re.compile(r"[^/\s]+/\S+")
@@ -25,6 +25,7 @@ class SessionLevel(msgspec.Struct, frozen=True, kw_only=True):
 
     agent: str | None = None
     prompts: tuple[str, ...] | None = None
+    preamble: str | None = None
     model: str | None = None
     mode: str | None = None
     system: str | None = None
@@ -53,6 +54,7 @@ def read_session(section: Section) -> SessionLevel:
     level = SessionLevel(
         agent=section.text("agent"),
         prompts=_read_prompts(section),
+        preamble=section.text("preamble", empty=True),
         model=model,
         mode=section.text("mode"),
         system=section.text("system"),
@@ -75,6 +77,8 @@ def resolve_prompting(
         guess = section.guess(level.agent, agents) or f"; add [agents.{escaped(level.agent)}]"
         section.reject("agent", f"no agent {quote(level.agent)}{guess}")
         return None
+    if level.preamble:
+        prompts = (f"{level.preamble}\n\n{prompts[0]}", *prompts[1:])
     usual = Prompting(agent=agent, prompts=prompts)
     return Prompting(
         agent=agent,

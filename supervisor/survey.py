@@ -47,6 +47,15 @@ class Followed(msgspec.Struct, frozen=True):
     """It runs one besides."""
 
 
+class FoundRole(msgspec.Struct, frozen=True):
+    """What a task is about, as its words tell."""
+
+    task: TaskId
+    role: str
+    """Empty where they do not."""
+    reason: str
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -63,6 +72,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """What will not be as somebody may expect, though the plan can run."""
     logfiles: tuple[Followed, ...] = ()
     sessions: tuple[SessionSurvey, ...] = ()
+    roles: tuple[FoundRole, ...] = ()
+    """Of sessions for which the plan names none."""
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -83,6 +94,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
             if (log := task.logfile) is not None
         ),
         sessions=survey_sessions(plan.tasks),
+        roles=tuple(FoundRole(each.id, each.role or "", each.role_reason) for each in plan.tasks if each.role_reason),
         notes=tuple(_notes(plan)),
     )
 
@@ -133,6 +145,9 @@ def render(found: Survey, width: int = 100) -> str:
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
     lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
     lines.extend(_wrap(label, text, width) for label, text in render_sessions(found.sessions))
+    lines.extend(
+        _wrap(f"role of {each.task}: ", f"{each.role or 'none'} ({each.reason})", width) for each in found.roles
+    )
     for group in found.environments:
         lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
     lines.extend(_wrap("note: ", note, width) for note in found.notes)

@@ -19,6 +19,7 @@ from supervisor.locks import hold_lock
 from supervisor.machine import boot_id, pid_namespace
 from supervisor.report import build_report, write_report
 from supervisor.report_text import write_markdown
+from supervisor.session_ends import abort_sessions
 from supervisor.views import read_view
 
 __all__ = ["conclude", "conclude_all", "contains_us", "find_end", "find_leaders"]
@@ -101,6 +102,8 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
                 logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))
                 return False
         view = read_view(fleet.folder.journal, samples=True)
+        if fleet.is_original():
+            abort_sessions(fleet, view)
         journal.append(closing_events(fleet.folder, view, swept, now()))
     with suppress(OSError):  # `callboard report` builds it again
         report = build_report(fleet.folder, fleet.identity, view)

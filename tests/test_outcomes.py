@@ -34,6 +34,12 @@ def _exited(reason: EndReason, end: int | str | None, error: str = "") -> Worker
     [
         (_exited("exit", 0), "succeeded", "", False),
         (_exited("exit", 3), "failed", "exit code 3", True),
+        (
+            msgspec.structs.replace(_exited("exit", 1, "wrong key"), final=True),
+            "failed",
+            "wrong key; exit code 1",
+            False,
+        ),
         (_exited("exit", "SIGTERM"), "failed", "killed by SIGTERM", True),
         (_exited("timeout", 0), "timed-out", "timed out after 1m30s, exit code 0", True),
         (_exited("timeout", "SIGKILL"), "timed-out", "timed out after 1m30s, killed by SIGKILL", True),

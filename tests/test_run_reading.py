@@ -135,12 +135,12 @@ def test_a_living_run_is_never_pruned(living: RunningPlan) -> None:
 
 KEYS = {
     ("runs",): "run status plan started_at ended_at counts problem",
-    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq detached",
+    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq servers detached",
     ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks",
     (
         "check",
         "plan.toml",
-    ): "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles",
+    ): "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles sessions roles",
     ("prune", "--dry-run"): "removed kept bytes dry_run",
     ("doctor",): "subject level found advice",
 }
@@ -161,14 +161,17 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
 
     assert " ".join(status["tasks"][0]) == (
         "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes log_bytes "
+        "session_bytes "
         "quiet_for fraction label retry_at stopping blocked actions gap verdict"
     )
     assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
         "number id started_at ended_at seconds code signal reason stdout stderr terminal "
-        "log gaps lost swept error stalled_seconds actions"
+        "log session gaps lost swept error stalled_seconds actions use"
     )
-    assert " ".join(report["totals"]) == "tasks statuses attempts stdout stderr terminal log gaps swept seconds"
+    assert " ".join(report["totals"]) == (
+        "tasks statuses attempts stdout stderr terminal log session gaps swept use seconds"
+    )
 
 
 def test_every_record_as_json_has_its_number_its_type_and_its_time(ended: Path) -> None:

@@ -12,7 +12,8 @@ from protocols.events import KeeperStarted, WorkerExited, WorkerStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
-from tests.running import RunningPlan, resumed, running, task
+from tests.process_trees import wait_until
+from tests.running import RunningPlan, callboard, resumed, running, task
 from tests.scripted_model import ScriptedModel, open_model
 
 pytestmark = [
@@ -109,12 +110,15 @@ def test_a_session_goes_on_while_callboard_is_dead_and_is_taken_up_again(
     assert [message["info"]["role"] for message in said] == ["user", "assistant", "user", "assistant"]
 
 
-def test_a_prompt_that_fails_fails_its_task_with_the_words_of_the_server(server: OpenCode, tmp_path: Path) -> None:
-    plan = (attached(server), session("a", script(refuse(401, "no such key"))))
+def test_a_prompt_that_would_fail_again_fails_its_task_at_once_with_the_words_of_the_server(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    plan = (attached(server), session("a", script(refuse(401, "no such key")), retries=2))
     with running(tmp_path, *plan, env={"SECRET": server.password}) as run_of_it:
         run_of_it.finish(1)
 
         assert "no such key" in run_of_it.task("a").reason
+        assert len(run_of_it.task("a").attempts) == 1
 
 
 def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
@@ -126,6 +130,24 @@ def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
 
         assert [event.outcome for event in stopped.events(SessionEnded, "a")] == ["aborted"]
         assert stopped.task("a").status == "stopped"
+
+
+def test_the_next_look_at_a_killed_run_ends_its_sessions_on_a_server_of_somebody_else(
+    server: OpenCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = (attached(server), session("a", script(run("sleep 1000"))))
+    with running(tmp_path, *plan, env={"SECRET": server.password}) as killed:
+        started = killed.wait_for(SessionStarted, "a")
+        killed.wait_for(SessionTool, "a")
+        killed.process.kill()
+        killed.wait()
+        assert started.session in server.ask(f"/session/status?directory={tmp_path}")
+
+        monkeypatch.setenv("SECRET", server.password)
+        callboard(tmp_path, "runs")
+
+        assert killed.events(WorkerExited, "a")[0].reason == "orphaned"
+        wait_until(lambda: started.session not in server.ask(f"/session/status?directory={tmp_path}"))
 
 
 def test_a_server_of_ours_goes_on_without_callboard_where_its_sessions_are_durable(

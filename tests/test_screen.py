@@ -161,6 +161,30 @@ async def test_records_that_come_faster_than_they_are_drawn_are_all_taken(tmp_pa
         await looker.see(b"3.0 MB")
 
 
+async def test_it_ends_with_the_terminal_when_nothing_more_is_to_be_drawn(tmp_path: Path) -> None:
+    """The clock of a run of a day goes on once an hour."""
+    fleet = make_fleet(tmp_path, _BEGUN)
+    master, slave = pty.openpty()
+    requests, to_hub = trio.open_memory_channel[Subscribe](1)
+    screen = Screen(
+        text=LiveText(), folder=FleetFolder(fleet.folder.root), subscribe=requests, fd=slave, now=lambda: 100_000.0
+    )
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(screen.run)
+        request = await to_hub.receive()
+        assert request.registered is not None
+        request.registered.set()
+        quiet = False
+        while not quiet:
+            with trio.move_on_after(0.5) as patience:
+                await trio.lowlevel.wait_readable(master)
+                os.read(master, 65536)
+            quiet = patience.cancelled_caught
+        os.close(master)
+    os.close(slave)
+
+
 @pytest.mark.parametrize("hung_up", [True, False])
 async def test_it_ends_with_the_run_or_with_the_terminal(tmp_path: Path, hung_up: bool) -> None:
     fleet = make_fleet(tmp_path, _BEGUN)

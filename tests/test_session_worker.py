@@ -260,7 +260,7 @@ async def test_eight_sessions_at_once_have_each_their_own_events(server: OpenCod
 async def test_a_mistake_in_the_address_or_password_is_told_before_anything_begins(
     server: OpenCode, tmp_path: Path
 ) -> None:
-    agent = Agent(name="coder", attach=server.url, password_env="SECRET", ready_within=0.5)
+    agent = Agent(name="coder", attach=server.url, password_env="SECRET", ready_within=25.0)
     async with open_desk(tmp_path / "fleet", agent, tmp_path, environ={"SECRET": "wrong"}) as desk:
         attempt = await desk.spawn("x")
 

@@ -123,7 +123,7 @@ class Screen:
             scene.painter.forget()
         data = scene.painter.paint(rows, size)
         scene.cost = cost + time.thread_time() - began
-        return not data or await terminal.write(data)
+        return await terminal.write(data) if data else not terminal.has_hung_up()
 
 
 def _wanted(board: Board, arrangement: Arrangement, size: Size) -> list[Wanted]:

@@ -1,6 +1,7 @@
 """The terminal as a place for pictures: its modes, its size, job control, and writing that holds up nobody."""
 
 import os
+import select
 import signal
 import termios
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -67,6 +68,12 @@ class Terminal:
             return True
         enters, self._enters = self._enters, False
         return await self._in_thread(lambda: self._write(data, enters=enters))
+
+    def has_hung_up(self) -> bool:
+        """Whether nobody is there any more."""
+        poll = select.poll()
+        poll.register(self.fd, 0)
+        return any(event & select.POLLHUP for _, event in poll.poll(0))
 
     async def restore(self) -> None:
         """Make it what it was. Return when that is done, or it is gone."""
