@@ -31,7 +31,13 @@ class SessionClient(Protocol):
     async def abort(self, session: str) -> None: ...
 
     async def reply_permission(
-        self, permission: str, reply: Literal["once", "always", "reject"], message: str = "", *, directory: str = ""
+        self,
+        permission: str,
+        reply: Literal["once", "always", "reject"],
+        message: str = "",
+        *,
+        session: str,
+        directory: str = "",
     ) -> None: ...
 
     async def reject_question(self, question: str, *, directory: str = "") -> None: ...
