@@ -165,11 +165,17 @@ class SessionServers:
             folder=folder,
             limiter=self.limiter,
             every=self.look_every,
+            now=self.now,
         )
         reading = StreamReader(
-            open_stream=client.stream, outbox=router, directories=to_read, boot=boot, patience=self.patience
+            open_stream=client.stream,
+            outbox=router,
+            directories=to_read,
+            boot=boot,
+            patience=self.patience,
+            now=self.now,
         )
-        reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client)
+        reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client, now=self.now)
         await trio.to_thread.run_sync(_make_folder, folder, limiter=self.limiter)
         async with trio.open_nursery() as nursery:
             for run in (routing.run, reconciling.run, reading.run):
