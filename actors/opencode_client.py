@@ -93,9 +93,6 @@ class OpenCodeClient:
     async def session(self, session: str) -> bytes:
         return await self._call("GET", f"/session/{session}")
 
-    async def delete_session(self, session: str) -> None:
-        await self._call("DELETE", f"/session/{session}")
-
     async def session_status(self, directory: str) -> bytes:
         """A map of the sessions of this directory that are not idle."""
         return await self._call("GET", "/session/status", directory)
@@ -137,10 +134,6 @@ class OpenCodeClient:
 
     async def reject_question(self, question: str, *, directory: str = "") -> None:
         await self._call("POST", f"/question/{question}/reject", directory)
-
-    async def dispose(self, directory: str) -> None:
-        """Abort all sessions of a directory, end their tools and its stream. The next call boots it again."""
-        await self._call("POST", "/instance/dispose", directory)
 
     @asynccontextmanager
     async def stream(self, directory: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:

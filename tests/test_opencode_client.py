@@ -68,8 +68,6 @@ def _answer(status: str, body: bytes = b"", kind: str = "application/json") -> b
         (lambda c: c.messages("ses_1", 5), "GET /session/ses_1/message?limit=5", None),
         (lambda c: c.prompt("ses_1", b'{"parts":[]}'), "POST /session/ses_1/prompt_async", {"parts": []}),
         (lambda c: c.abort("ses_1"), "POST /session/ses_1/abort", None),
-        (lambda c: c.dispose("/d"), "POST /instance/dispose?directory=%2Fd", None),
-        (lambda c: c.delete_session("ses_1"), "DELETE /session/ses_1", None),
         (
             lambda c: c.create_session("/d", "title", model="local/a/b", agent="plan"),
             "POST /session?directory=%2Fd",
