@@ -93,9 +93,6 @@ class OpenCodeClient:
     async def session(self, session: str) -> bytes:
         return await self._call("GET", f"/session/{session}")
 
-    async def delete_session(self, session: str) -> None:
-        await self._call("DELETE", f"/session/{session}")
-
     async def session_status(self, directory: str) -> bytes:
         """A map of the sessions of this directory that are not idle."""
         return await self._call("GET", "/session/status", directory)
@@ -118,11 +115,18 @@ class OpenCodeClient:
         return await self._call("GET", "/question", directory)
 
     async def reply_permission(
-        self, permission: str, reply: PermissionReply, message: str = "", *, directory: str = ""
+        self, permission: str, reply: PermissionReply, message: str = "", *, session: str, directory: str = ""
     ) -> None:
-        """``not-found``: it is answered already, or its session has ended. ``directory``: that of its session."""
+        """``not-found``: it is answered already, or its session has ended. ``directory``: that of its session. A server
+        that does not know the call gets the older one, which has no room for a message."""
         body = {"reply": reply} | ({"message": message} if message else {})
-        await self._call("POST", f"/permission/{permission}/reply", directory, msgspec.json.encode(body))
+        try:
+            await self._call("POST", f"/permission/{permission}/reply", directory, msgspec.json.encode(body))
+        except ServerError as error:
+            if error.kind != "not-found":
+                raise
+            path, older = f"/session/{session}/permissions/{permission}", msgspec.json.encode({"response": reply})
+            await self._call("POST", path, directory, older)
 
     async def reply_question(self, question: str, answers: Sequence[Sequence[str]], *, directory: str = "") -> None:
         """``answers``: for each of its questions the labels that are chosen. Errors as of `reply_permission`."""
@@ -130,10 +134,6 @@ class OpenCodeClient:
 
     async def reject_question(self, question: str, *, directory: str = "") -> None:
         await self._call("POST", f"/question/{question}/reject", directory)
-
-    async def dispose(self, directory: str) -> None:
-        """Abort all sessions of a directory, end their tools and its stream. The next call boots it again."""
-        await self._call("POST", "/instance/dispose", directory)
 
     @asynccontextmanager
     async def stream(self, directory: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -103,6 +103,8 @@ class ServerPool(Generic[T]):
     folder: Path
     """Each managed server gets a folder in it."""
     companion: Companion[T]
+    stem: str = ""
+    """What its servers are called, before their numbers; empty: as the agent."""
     tell: Callable[[ServerState], Awaitable[None]] = _tell_nobody
     """Gets all that is said of all servers, in order for each."""
     stuck_after: float = 120.0
@@ -180,7 +182,7 @@ class ServerPool(Generic[T]):
     def _new_place(self, name: str) -> _Place[T]:
         while not name:
             self._count += 1
-            name = f"{self.host.agent.name}-{self._count}"
+            name = f"{self.stem or self.host.agent.name}-{self._count}"
             if any(place.name == name for place in self._places):
                 name = ""
         outbox, states = trio.open_memory_channel[ServerState](_REPORTS)

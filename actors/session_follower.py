@@ -201,7 +201,9 @@ class SessionFollower:
             await client.reject_question(answer.id, directory=self.directory)
             return
         reply: Literal["once", "reject"] = "once" if answer.allow else "reject"
-        await client.reply_permission(answer.id, reply, answer.message, directory=self.directory)
+        await client.reply_permission(
+            answer.id, reply, answer.message, session=answer.session, directory=self.directory
+        )
 
     async def _insist(self, call: Callable[[], Awaitable[None]], what: str) -> None:
         """Until the server has it, or somebody else was faster."""

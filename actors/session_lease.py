@@ -1,14 +1,16 @@
 """What a session's worker has of its server, as long as it lives there."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import trio
 
 from actors.session_messages import Endpoint, RouterInput
+from protocols.agents import Agent
 
-__all__ = ["Lease", "SessionClient"]
+__all__ = ["Lease", "OpenLease", "SessionClient"]
 
 
 class SessionClient(Protocol):
@@ -29,7 +31,13 @@ class SessionClient(Protocol):
     async def abort(self, session: str) -> None: ...
 
     async def reply_permission(
-        self, permission: str, reply: Literal["once", "always", "reject"], message: str = "", *, directory: str = ""
+        self,
+        permission: str,
+        reply: Literal["once", "always", "reject"],
+        message: str = "",
+        *,
+        session: str,
+        directory: str = "",
     ) -> None: ...
 
     async def reject_question(self, question: str, *, directory: str = "") -> None: ...
@@ -48,3 +56,12 @@ class Lease:
     """Set when the server is gone for good."""
     why: Callable[[], str] = str
     """Why it is gone then."""
+
+
+class OpenLease(Protocol):
+    """A place on a server of this agent, for a session in this directory, on the server of this name if there is a
+    name, as soon as there is one. Raises `ServerError` or `KeeperError`."""
+
+    def __call__(
+        self, agent: Agent, directory: str, server: str = "", *, durable: bool = False
+    ) -> AbstractAsyncContextManager[Lease]: ...

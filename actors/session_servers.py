@@ -32,6 +32,7 @@ _ROUTER_INBOX = 64
 _LOOKS = 1
 _DIRECTORIES = 256
 _COUNT_EVERY = 30.0
+_DURABLE = "+durable"  # no agent can be called so
 _GOODBYE = 1.0
 
 
@@ -51,8 +52,6 @@ class SessionServers:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     keeper: trio.MemorySendChannel[KeeperAsk]
     nursery: trio.Nursery
-    attached: bool = True
-    """The servers that are ours end when the supervisor is gone."""
     limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_THREADS))
     open_client: Callable[[Endpoint], ServerCalls] = OpenCodeClient
     outbox: trio.MemorySendChannel[Append]
@@ -62,15 +61,18 @@ class SessionServers:
     look_every: float = 30.0
     """Seconds between two looks at each session."""
     now: Callable[[], float] = time.time
-    _pools: dict[str, ServerPool[_Companion]] = field(default_factory=dict)
+    _pools: dict[tuple[str, bool], ServerPool[_Companion]] = field(default_factory=dict)
+    """By agent, and whether they outlive the supervisor."""
     _starting: trio.Lock = field(default_factory=trio.Lock)
 
     @asynccontextmanager
-    async def lease(self, agent: Agent, directory: str, server: str = "") -> AsyncIterator[Lease]:
-        """A place for a session in this directory. ``server``: the one on which it lives already. Raise ServerError
-        where there is none."""
+    async def lease(
+        self, agent: Agent, directory: str, server: str = "", *, durable: bool = False
+    ) -> AsyncIterator[Lease]:
+        """A place for a session in this directory. ``server``: the one on which it lives already. ``durable``: on a
+        server that goes on without a supervisor, as no other session may. Raise ServerError where there is none."""
         async with self._starting:
-            pool = await self._pool(agent)
+            pool = await self._pool(agent, durable=durable)
         async with pool.lease(directory, server) as place:
             companion = place.companion
             yield Lease(
@@ -82,8 +84,9 @@ class SessionServers:
         for pool in self._pools.values():
             pool.stop()
 
-    async def _pool(self, agent: Agent) -> ServerPool[_Companion]:
-        pool = self._pools.get(agent.name)
+    async def _pool(self, agent: Agent, *, durable: bool) -> ServerPool[_Companion]:
+        key = (agent.name, durable and not agent.attach)
+        pool = self._pools.get(key)
         if pool is None:
             host = Host(
                 agent=agent,
@@ -92,10 +95,11 @@ class SessionServers:
                 keeper=self.keeper,
                 open_client=self.open_client,
                 limiter=self.limiter,
-                attached=self.attached,
+                attached=not durable,
             )
-            pool = self._pools[agent.name] = ServerPool(
-                host=host, folder=self.folder, companion=self._accompany, tell=self._tell
+            stem = f"{agent.name}{_DURABLE}" if durable else ""
+            pool = self._pools[key] = ServerPool(
+                host=host, folder=self.folder, companion=self._accompany, stem=stem, tell=self._tell
             )
             await self.nursery.start(pool.run)
         return pool
@@ -161,11 +165,17 @@ class SessionServers:
             folder=folder,
             limiter=self.limiter,
             every=self.look_every,
+            now=self.now,
         )
         reading = StreamReader(
-            open_stream=client.stream, outbox=router, directories=to_read, boot=boot, patience=self.patience
+            open_stream=client.stream,
+            outbox=router,
+            directories=to_read,
+            boot=boot,
+            patience=self.patience,
+            now=self.now,
         )
-        reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client)
+        reconciling = Reconciler(inbox=to_reconcile, outbox=router, client=client, now=self.now)
         await trio.to_thread.run_sync(_make_folder, folder, limiter=self.limiter)
         async with trio.open_nursery() as nursery:
             for run in (routing.run, reconciling.run, reading.run):

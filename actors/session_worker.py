@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -16,11 +16,11 @@ import trio
 from actors.orders import Answer, Ask, AskSpawn
 from actors.session_files import open_files, write_last_message, write_status
 from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
-from actors.session_lease import Lease
+from actors.session_lease import Lease, OpenLease
 from actors.session_log import SessionLog
 from actors.session_messages import Register, Unregister
 from actors.spool_writer import SpoolWriter
-from protocols.agents import Agent, Prompting
+from protocols.agents import Prompting
 from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
 from protocols.keeper import Ended, Exited, Interrupt, Report, Spawned, Stop, Stopping, Write
@@ -35,11 +35,7 @@ from protocols.session_fold import SessionFold
 from protocols.session_requests import Requests
 from protocols.session_sending import Prompts, ServerClock
 
-__all__ = ["OpenLease", "SessionWorker"]
-
-OpenLease = Callable[[Agent, str, str], AbstractAsyncContextManager[Lease]]
-"""A place on a server of this agent, for a session in this directory, on the server of this name if there is a name, as
-soon as there is one. Raises `ServerError` or `KeeperError`."""
+__all__ = ["SessionWorker"]
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +106,8 @@ class SessionWorker:
         if request.resume and begun is None:
             raise SpawnError(f"{self.folder}: has no session of attempt {request.attempt}", "unknown-attempt")
         agent, place = self.prompting.agent, "" if begun is None else begun.place
-        async with self.open_lease(agent, self.ask.order.task.cwd, place) as lease:
+        durable = not request.attached
+        async with self.open_lease(agent, self.ask.order.task.cwd, place, durable=durable) as lease:
             if begun is None:
                 begun = await self._create(lease)
                 entries = ()

@@ -46,7 +46,11 @@ class _Known:
         return self.counted if self.given is None else self.given()
 
     def add(self, directory: str) -> None:
-        if directory not in self.directories and len(self.directories) < _MOST_DIRECTORIES:
+        if directory in self.directories:
+            return
+        if len(self.directories) >= _MOST_DIRECTORIES:
+            logger.warning("%s: one directory too many, if each needs a stream of its own", directory)
+        else:
             self.directories.add(directory)
             self.more.set()
             self.more = trio.Event()

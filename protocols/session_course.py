@@ -289,5 +289,5 @@ class SessionCourse:
 def _refusal(error: Problem | None, at: float) -> Refused:
     """Of a prompt that the server accepts and does not keep; ``error`` is what it said meanwhile."""
     if error is None:
-        return Refused(at=at, error="the server does not keep what it is sent", code="unsent")
+        return Refused(at=at, error="the server does not keep what it is sent", code="unsent", retryable=True)
     return Refused(at=at, error=error.message, code=error.name)

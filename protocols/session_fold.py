@@ -78,10 +78,6 @@ class SessionFold:
         """When to call `tick`, where nothing comes until then; None: no text waits."""
         return self.text.due_at
 
-    def has(self, message: str) -> bool:
-        """The server has shown this prompt of ours."""
-        return message in self._prompts.seen
-
     def begin(self, at: float, *, server: str, directory: str, title: str = "", resumed: bool = False) -> list[Change]:
         """The session is there."""
         fields = self._place(self.session, at).fields()

@@ -25,7 +25,6 @@ _UNSEEN = 10.0
 class Prompts:
     life: Life
     open: list[Prompt] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
     restarted_at: float | None = None
     _aborted: Outcome | None = None
     _aborted_at: float = 0.0
@@ -144,7 +143,6 @@ class Prompts:
 
     def _see(self, prompt: Prompt, created: float, place: Place) -> list[Change]:
         prompt.seen_at, prompt.created = place.at, created
-        self.seen.add(prompt.message)
         if self._since is None:
             self._since = created
         text = prompt.text[:_LONGEST]

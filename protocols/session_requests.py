@@ -24,6 +24,8 @@ class Answer(msgspec.Struct, frozen=True):
     question: bool
     """It is a question, which can only be rejected."""
     allow: bool
+    session: str = ""
+    """Which asked: ours, or a child of it."""
     message: str = ""
     """For the agent, which then goes on without. A rejection without a word would end its turn."""
 
@@ -81,8 +83,8 @@ class Requests:
         if ruling.reply == "ask":
             allow = prompting.unanswered == "allow" and not question
             within = format_duration(prompting.answer_within) if prompting.answer_within else "no time"
-            return Answer(
-                asked.id, question, allow, "" if allow else f"Nobody answered within {within}; go on without."
-            )
-        allow = ruling.reply == "allow" and not question
-        return Answer(asked.id, question, allow, "" if allow else f"Denied by the plan: {ruling.why}. Go on without.")
+            message = f"Nobody answered within {within}; go on without."
+        else:
+            allow = ruling.reply == "allow" and not question
+            message = f"Denied by the plan: {ruling.why}. Go on without."
+        return Answer(asked.id, question, allow, asked.session, "" if allow else message)

@@ -194,10 +194,8 @@ class Run:
         if in_tmux:
             durable = any(task.durable for task in in_tmux)
             yield tmux_child(self.fleet, channels.to_tmux, channels.asks, durable=durable)
-        prompted = [task for task in tasks if task.prompting is not None]
-        if prompted:
-            durable = any(task.durable for task in prompted)
-            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events, durable=durable)
+        if any(task.prompting is not None for task in tasks):
+            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events)
 
     def _other_sources(self) -> dict[Source, trio.MemorySendChannel[KeeperAsk]]:
         logfiles: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {"logfile": self._channels.log_asks}

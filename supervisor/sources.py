@@ -48,10 +48,8 @@ def session_child(
     asks: trio.MemoryReceiveChannel[KeeperAsk],
     keeper: trio.MemorySendChannel[KeeperAsk],
     outbox: trio.MemorySendChannel[Append],
-    *,
-    durable: bool,
 ) -> Child:
-    """For the tasks with prompts, ``durable`` if one of them is. Its failure ends the run, as the keeper's does."""
+    """For the tasks with prompts. Its failure ends the run, as the keeper's does."""
     from actors.sources.session import SessionSource  # noqa: PLC0415 - as above
 
     source = SessionSource(
@@ -61,6 +59,5 @@ def session_child(
         asks=asks,
         keeper=keeper,
         outbox=outbox,
-        attached=not durable,
     )
     return Child("sessions", source.run, limit=0)

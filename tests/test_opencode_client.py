@@ -68,15 +68,13 @@ def _answer(status: str, body: bytes = b"", kind: str = "application/json") -> b
         (lambda c: c.messages("ses_1", 5), "GET /session/ses_1/message?limit=5", None),
         (lambda c: c.prompt("ses_1", b'{"parts":[]}'), "POST /session/ses_1/prompt_async", {"parts": []}),
         (lambda c: c.abort("ses_1"), "POST /session/ses_1/abort", None),
-        (lambda c: c.dispose("/d"), "POST /instance/dispose?directory=%2Fd", None),
-        (lambda c: c.delete_session("ses_1"), "DELETE /session/ses_1", None),
         (
             lambda c: c.create_session("/d", "title", model="local/a/b", agent="plan"),
             "POST /session?directory=%2Fd",
             {"title": "title", "agent": "plan", "model": {"providerID": "local", "id": "a/b"}},
         ),
         (
-            lambda c: c.reply_permission("per_1", "reject", "no", directory="/d"),
+            lambda c: c.reply_permission("per_1", "reject", "no", session="ses_1", directory="/d"),
             "POST /permission/per_1/reply?directory=%2Fd",
             {"reply": "reject", "message": "no"},
         ),
@@ -124,6 +122,22 @@ async def test_each_failure_is_one_error_that_says_what_and_where_and_never_the_
     assert said in str(caught.value)
     assert f"OpenCode server {client.endpoint.url}: GET /session/ses_1/todo: " in str(caught.value)
     assert SECRET not in repr(caught.value)
+
+
+@pytest.mark.parametrize("answer", [("200 OK", b"<html>", "text/html"), ("404 Not Found", b"{}", "application/json")])
+async def test_a_server_that_knows_no_such_reply_gets_the_older_one(answer: tuple[str, bytes, str]) -> None:
+    raw = Raw(_answer(*answer))
+    async with _client(raw) as client:
+        with pytest.raises(ServerError) as caught:
+            await client.reply_permission("per_1", "once", session="ses_1", directory="/d")
+
+    assert caught.value.kind == "not-found"
+    lines = [request.partition(b" HTTP/1.1")[0].decode() for request in raw.requests]
+    assert lines == [
+        "POST /permission/per_1/reply?directory=%2Fd",
+        "POST /session/ses_1/permissions/per_1?directory=%2Fd",
+    ]
+    assert raw.requests[1].endswith(b'{"response":"once"}')
 
 
 def test_the_password_is_in_no_representation() -> None:

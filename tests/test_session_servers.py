@@ -5,12 +5,13 @@ from pathlib import Path
 import trio
 
 from actors.messages import Append
-from actors.orders import KeeperAsk
+from actors.orders import AskSpawn, KeeperAsk
 from actors.session_servers import SessionServers
 from protocols.agents import Agent
 from protocols.ids import FleetId
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from tests.event_server import open_event_server
+from tests.server_pools import fake_agent
 from tests.stream_server import event
 
 
@@ -35,3 +36,26 @@ async def test_events_of_types_that_nobody_knows_are_told_with_their_number_at_t
         ("other.thing", 1),
     }
     assert [type(each) for each in told if not isinstance(each, ServerOther)] == [ServerStarted, ServerEnded]
+
+
+async def test_sessions_that_are_durable_have_servers_of_their_own(tmp_path: Path) -> None:
+    """Else those that are not would go on without a supervisor, too."""
+    keeper, asked = trio.open_memory_channel[KeeperAsk](10)
+    outbox, inbox = trio.open_memory_channel[Append](100)
+    with keeper, asked, outbox, inbox:
+        async with trio.open_nursery() as nursery:
+            servers = SessionServers(
+                fleet=FleetId("f" * 32), folder=tmp_path, environ={}, keeper=keeper, nursery=nursery, outbox=outbox
+            )
+
+            async def want(durable: bool) -> None:
+                async with servers.lease(fake_agent(), "/work", durable=durable):
+                    pass
+
+            for durable in (False, True):
+                nursery.start_soon(want, durable)
+            asks = [await asked.receive() for _ in range(2)]
+            nursery.cancel_scope.cancel(reason="all is known")
+
+    starts = {Path(ask.request.cwd).parent.name: ask.request for ask in asks if isinstance(ask, AskSpawn)}
+    assert {name: request.attached for name, request in starts.items()} == {"oc-1": True, "oc+durable-1": False}

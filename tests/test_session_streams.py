@@ -153,7 +153,9 @@ async def test_children_belong_to_their_root_and_what_they_ask_for_is_in_its_sna
             (permission,) = msgspec.json.decode(root.permissions)
             assert child in root.children.decode()
             await session.until(lambda item: isinstance(item, Snapshot) and item.session == child, waiting)
-            await streams.client.reply_permission(permission["id"], "once", directory=str(directory))
+            await streams.client.reply_permission(
+                permission["id"], "once", session=permission["sessionID"], directory=str(directory)
+            )
 
             await session.until(lambda item: _type(item) == "session.idle" and _session(item) == session.id)
             assert "session.idle" in {event.type for event in session.events if event.session == child}

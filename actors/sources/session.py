@@ -1,7 +1,7 @@
 """The source of sessions on agent servers: each attempt is a session that is made, prompted and followed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,8 +10,10 @@ import trio
 
 from actors.messages import Append
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.session_lease import OpenLease
 from actors.session_servers import SessionServers
-from actors.session_worker import OpenLease, SessionWorker
+from actors.session_worker import SessionWorker
+from actors.steady_clock import SteadyClock
 from protocols.errors import SpawnError
 from protocols.ids import AttemptId, FleetId, WorkerId
 from protocols.keeper import Forget
@@ -37,7 +39,7 @@ class SessionSource:
     keeper: trio.MemorySendChannel[KeeperAsk]
     outbox: trio.MemorySendChannel[Append]
     """To the journal."""
-    attached: bool = True
+    now: Callable[[], float] = field(default_factory=SteadyClock)
     patience: float = 25.0
     """Seconds without a byte after which the connection to a server is dead."""
     look_every: float = 30.0
@@ -52,14 +54,14 @@ class SessionSource:
                 environ=self.environ,
                 keeper=self.keeper,
                 nursery=nursery,
-                attached=self.attached,
                 outbox=self.outbox,
                 patience=self.patience,
                 look_every=self.look_every,
+                now=self.now,
             )
             task_status.started()
             async with trio.open_nursery() as workers:
-                desk = _Desk(folder=self.folder, open_lease=servers.lease)
+                desk = _Desk(folder=self.folder, open_lease=servers.lease, now=self.now)
                 await desk.serve(self.asks, workers)
             servers.stop()
             nursery.cancel_scope.deadline = trio.current_time() + _STOP
@@ -69,6 +71,7 @@ class SessionSource:
 class _Desk:
     folder: FleetFolder
     open_lease: OpenLease
+    now: Callable[[], float]
     workers: dict[AttemptId, SessionWorker] = field(default_factory=dict)
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, _THREADS))
 
@@ -94,6 +97,7 @@ class _Desk:
             open_lease=self.open_lease,
             folder=self.folder.attempt(WorkerId(task.id), ask.order.attempt),
             limiter=self.limiter,
+            now=self.now,
         )
         nursery.start_soon(worker.run)
 
