@@ -1,4 +1,4 @@
-"""What must hold of sessions when a run is over: one end for each prompt, all of its events, the texts of the server."""
+"""What must hold of sessions when a run is over: one end for each prompt, its events, the texts of the server."""
 
 import base64
 import http.client

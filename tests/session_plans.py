@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.opencode import opencode_config, opencode_program
-from tests.running import task
+from tests.running import table
 from tests.scripted_model import ScriptedModel
 
 __all__ = ["attached", "managed", "session"]
@@ -11,7 +11,7 @@ __all__ = ["attached", "managed", "session"]
 
 def attached(url: str, *, name: str = "coder", variable: str = "SECRET", **keys: object) -> str:
     """A server that is there; ``variable`` has its password."""
-    return _agent(name, attach=url, password_env=variable, **keys)
+    return table(f"[agents.{name}]", {"attach": url, "password_env": variable, **keys})
 
 
 def managed(model: ScriptedModel, home: Path, *, name: str = "coder", **keys: object) -> str:
@@ -19,18 +19,9 @@ def managed(model: ScriptedModel, home: Path, *, name: str = "coder", **keys: ob
     home.mkdir(exist_ok=True)
     env = {"HOME": str(home), "OPENCODE_DISABLE_MODELS_FETCH": "1"}
     said = {"command": [opencode_program()], "env": env, "config": opencode_config(model.url), **keys}
-    return _agent(name, **said)
+    return table(f"[agents.{name}]", said)
 
 
 def session(name: str, *prompts: str, agent: str = "coder", **keys: object) -> str:
     """A task."""
-    return "\n".join([*_lines(name, agent=agent, prompt=list(prompts), **keys), ""])
-
-
-def _agent(name: str, **keys: object) -> str:
-    _, _, *lines = _lines(name, **keys)
-    return "\n".join([f"[agents.{name}]", *lines, ""])
-
-
-def _lines(name: str, **keys: object) -> list[str]:
-    return [line for line in task(name, ["-"], **keys).splitlines() if line != 'command = ["-"]']
+    return table("[[tasks]]", {"id": name, "agent": agent, "prompt": list(prompts), **keys})
