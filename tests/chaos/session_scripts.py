@@ -94,7 +94,7 @@ def write_session_script(seed: int) -> SessionScript:
     kinds = _OF_MANAGED if managed else _OF_THERE
     strikes = tuple(_strike(chance, kinds) for _ in range(_GATES))
     spoilt = () if managed else tuple(faults(seed, chance.randrange(8)))
-    return SessionScript(seed, managed, sessions, strikes, spoilt, chance.choice((0.0, 0.1, 0.3)))
+    return SessionScript(seed, managed, sessions, strikes, spoilt, chance.choice((0.0, 0.1, 0.2)))
 
 
 def _strike(chance: random.Random, kinds: tuple[Kind, ...]) -> Strike:
