@@ -76,6 +76,8 @@ class FaultProxy:
     """Refuse every connection that comes."""
     lossy: float = 0.0
     """Of so many of the other connections the answer is lost: the server gets what is asked, and they are reset."""
+    lie: tuple[bytes, bytes] = (b"", b"")
+    """What the server says, and what of the same length is passed on instead, where nothing else is spoilt."""
     taken: list[Fault] = field(default_factory=list)
     """The faults of the streams that were opened."""
     _streams: set[trio.SocketStream] = field(default_factory=set)
@@ -138,7 +140,7 @@ class FaultProxy:
                 case _ if client in self._held:
                     continue
                 case None:
-                    await client.send_all(data)
+                    await client.send_all(data.replace(*self.lie) if self.lie[0] else data)
                 case Late(seconds):
                     await trio.sleep(seconds)
                     await client.send_all(data)

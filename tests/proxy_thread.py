@@ -88,10 +88,14 @@ class ProxyThread:
 
 @contextmanager
 def proxy_in_thread(
-    target: int, pending: Sequence[Fault] = (), seed: int = 0, lossy: float = 0.0
+    target: int,
+    pending: Sequence[Fault] = (),
+    seed: int = 0,
+    lossy: float = 0.0,
+    lie: tuple[bytes, bytes] = (b"", b""),
 ) -> Iterator[ProxyThread]:
     """A proxy to this port of loopback."""
-    there = ProxyThread(FaultProxy(target, 0, list(pending), seed, lossy=lossy))
+    there = ProxyThread(FaultProxy(target, 0, list(pending), seed, lossy=lossy, lie=lie))
     thread = threading.Thread(target=there.run, daemon=True)
     thread.start()
     there.wait()

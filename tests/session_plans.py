@@ -15,7 +15,7 @@ def attached(url: str, *, name: str = "coder", variable: str = "SECRET", **keys:
 
 
 def managed(model: ScriptedModel, home: Path, *, name: str = "coder", **keys: object) -> str:
-    """A server that callboard starts itself."""
+    """A server that callboard starts itself. Servers with the same home have the same sessions."""
     home.mkdir(exist_ok=True)
     env = {"HOME": str(home), "OPENCODE_DISABLE_MODELS_FETCH": "1"}
     said = {"command": [opencode_program()], "env": env, "config": opencode_config(model.url), **keys}

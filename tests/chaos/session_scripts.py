@@ -36,6 +36,7 @@ _OF_THERE: tuple[Kind, ...] = (
     "freeze callboard",
     "kill both",
 )
+_COSTLY = ("kill server", "kill both")  # it takes seconds until it is there again: once in a round
 _GATES = 3
 
 
@@ -90,17 +91,18 @@ class SessionScript:
 def write_session_script(seed: int) -> SessionScript:
     chance = random.Random(f"sessions of {seed}")
     managed = seed % 4 == 0
-    sessions = tuple(_session(chance, seed, number) for number in range(chance.randint(2, 4)))
-    kinds = _OF_MANAGED if managed else _OF_THERE
-    strikes = tuple(_strike(chance, kinds) for _ in range(_GATES))
+    sessions = tuple(_session(chance, seed, number) for number in range(chance.randint(2, 3)))
+    kinds = chance.sample(_OF_MANAGED if managed else _OF_THERE, _GATES)
+    for at in [at for at, kind in enumerate(kinds) if kind in _COSTLY][1:]:
+        kinds[at] = "kill callboard"
+    strikes = tuple(_strike(chance, kind) for kind in kinds)
     spoilt = () if managed else tuple(faults(seed, chance.randrange(8)))
     return SessionScript(seed, managed, sessions, strikes, spoilt, chance.choice((0.0, 0.1, 0.2)))
 
 
-def _strike(chance: random.Random, kinds: tuple[Kind, ...]) -> Strike:
+def _strike(chance: random.Random, kind: Kind) -> Strike:
     after = chance.choice((0.0, chance.random() * 0.3))
     opens: Opens = chance.choice(get_args(Opens))
-    kind = chance.choice(kinds)
     of_all = (
         kind == "kill both" or chance.random() < 0.5
     )  # nobody knows then that it restarted: without an answer, 60 s
