@@ -89,7 +89,7 @@ class SessionScript:
 
 
 def write_session_script(seed: int) -> SessionScript:
-    chance = random.Random(f"sessions of {seed}")
+    chance = random.Random(f"story of {seed}")
     managed = seed % 4 == 0
     sessions = tuple(_session(chance, seed, number) for number in range(chance.randint(2, 3)))
     kinds = chance.sample(_OF_MANAGED if managed else _OF_THERE, _GATES)
