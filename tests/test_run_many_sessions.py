@@ -16,7 +16,7 @@ from tests.session_plans import attached, session
 
 pytestmark = pytest.mark.opencode
 _SESSIONS, _DIRECTORIES = 32, 8
-_PATIENCE = 200.0
+_PATIENCE = 100.0
 
 
 @pytest.mark.deadline(

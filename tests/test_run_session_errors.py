@@ -20,7 +20,7 @@ from tests.scripted_model import ScriptedModel, open_model
 from tests.session_checks import find_session_faults
 from tests.session_plans import attached, managed, session
 
-pytestmark = [pytest.mark.opencode, pytest.mark.deadline(200)]  # two servers start, and one that is busy is slow
+pytestmark = [pytest.mark.opencode, pytest.mark.deadline(110)]  # two servers start, and one that is busy is slow
 _PATIENCE = 100.0
 _SETTINGS = '[liveness]\nheartbeat = "100ms"\n'
 _STALL: dict[str, Any] = {"quiet_after": "300ms", "stalled_after": "1s", "on_stalled": ["fail"], "grace": "1s"}

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+
 from tests.chaos.rounds import Round
 from tests.chaos.session_rounds import SessionRound
-from tests.opencode import open_opencode
+from tests.opencode import open_opencode, opencode_program
 from tests.scripted_model import open_model
 
 __all__ = ["main"]
@@ -33,7 +35,7 @@ def main() -> None:
         kinds = list[Kind]()
         if arguments.only != "sessions":
             kinds.append(Kind("workers", Round))
-        if arguments.only != "workers":
+        if arguments.only != "workers" and _has_opencode():
             kinds.append(Kind("sessions", _rounds_of_sessions(stack)))
         for seed in itertools.count(arguments.seed) if last is None else range(arguments.seed, last):
             if not all(_play(kind, seed) for kind in kinds):
@@ -54,6 +56,15 @@ class Played(Protocol):
 class Kind:
     name: str
     begin: Callable[[int, Path], Played]
+
+
+def _has_opencode() -> bool:
+    try:
+        opencode_program()
+    except pytest.skip.Exception as missing:
+        print(f"no rounds of sessions: {missing}", flush=True)
+        return False
+    return True
 
 
 def _rounds_of_sessions(stack: ExitStack) -> Callable[[int, Path], Played]:
