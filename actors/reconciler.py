@@ -3,8 +3,9 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 4  # one thread of the server answers all of it
 _TRIES = 4
+_TRIES_OF_ONE = 3  # of a question whose connection was cut: a look is dozens of them, and one that fails spoils it
 _FIRST_PAUSE = 0.5
 _MESSAGES = 100
 _DEPTH = 5
@@ -128,7 +130,7 @@ class Reconciler:
         became idle in between is looked at ``again``: nobody may tell of its end. Sessions that cannot be asked about
         are added to ``failed``."""
         at = self.now()
-        before = _statuses.decode(await self.client.session_status(look.directory))
+        before = _statuses.decode(await _insist(partial(self.client.session_status, look.directory)))
         sessions: list[_Session] = []
         for number, session in enumerate(look.sessions):
             try:
@@ -140,9 +142,9 @@ class Reconciler:
                     failed += [*look.sessions[number + 1 :], session]
                     break
                 failed.append(session)
-        permissions = _by_session(await self.client.permissions(look.directory))
-        questions = _by_session(await self.client.questions(look.directory))
-        after = _statuses.decode(await self.client.session_status(look.directory))
+        permissions = _by_session(await _insist(partial(self.client.permissions, look.directory)))
+        questions = _by_session(await _insist(partial(self.client.questions, look.directory)))
+        after = _statuses.decode(await _insist(partial(self.client.session_status, look.directory)))
         if again and any(each.id in before and each.id not in after for each in sessions):
             failed.clear()
             return await self._look(look, failed, again=False)
@@ -168,8 +170,8 @@ class Reconciler:
         """It, then those below it. A child that is idle and unchanged is only looked at where ``thorough``."""
         try:
             messages = await self._messages(session)
-            children = await self.client.children(session)
-            todos = await self.client.todos(session)
+            children = await _insist(partial(self.client.children, session))
+            todos = await _insist(partial(self.client.todos, session))
         except ServerError as exc:
             if exc.kind != "not-found":
                 raise
@@ -190,7 +192,7 @@ class Reconciler:
         limit = _MESSAGES
         while True:
             try:
-                return await self.client.messages(session, limit)
+                return await _insist(partial(self.client.messages, session, limit))
             except ServerError as exc:
                 if exc.kind != "too-big" or limit == 1:
                     raise
@@ -200,6 +202,16 @@ class Reconciler:
         if len(self._looked) >= _MOST_REMEMBERED:
             self._looked.clear()
         self._looked[child.id] = child.time.updated
+
+
+async def _insist(ask: Callable[[], Awaitable[bytes]]) -> bytes:
+    for _ in range(_TRIES_OF_ONE - 1):
+        try:
+            return await ask()
+        except ServerError as exc:
+            if exc.kind != "broken":
+                raise
+    return await ask()
 
 
 def _by_session(answer: bytes) -> dict[str, list[msgspec.Raw]]:

@@ -89,7 +89,7 @@ class SessionCourse:
         mean the same as they did to that one."""
         for entry in entries:
             if isinstance(entry, Prompted):
-                self.prompts.restore(entry.message)
+                self.prompts.restore(entry.message, entry.at)
             if isinstance(entry, Joined) and boots_hold:
                 self._boot = entry.boot
             self._stopping = self._stopping or isinstance(entry, Aborted)
@@ -148,7 +148,7 @@ class SessionCourse:
         if kind in _NOT_CARRIED_OUT:
             self._record(Refused(at=moment, error=error, code=kind, retryable=kind == "conflict"))
         elif kind is not None:
-            self.prompts.doubt(moment)
+            self.prompts.doubt(moment, never_left=kind == "unreachable")
         else:
             self.prompts.accept(moment)
 
@@ -210,7 +210,9 @@ class SessionCourse:
 
     def _miss(self, why: str, at: float, *, restarted: bool = False) -> None:
         self._news = True
-        if self.prompts.state == "accepted":
+        if restarted:
+            self.prompts.restart(self._moment(at))
+        elif self.prompts.state == "accepted":
             self.prompts.doubt(self._moment(at))
         self._record(Uncertain(at=self._moment(at), why=why, restarted=restarted))
 
@@ -218,7 +220,7 @@ class SessionCourse:
         """Send the next prompt, where that is possible now."""
         if self.fold.running or self._stopping or self.end is not None or not self._connected:
             return
-        self.prompts.next()
+        self.prompts.next(self._moment(at))
         self._record(Prompted(at=self._moment(at), message=self.prompts.message, text=self.prompts.text))
         self._send()
 

@@ -1,6 +1,7 @@
 """What happens in a session, as a line of text for people."""
 
 from protocols.events import Event
+from protocols.opencode import TESTED_VERSIONS
 from protocols.server_events import ServerEnded, ServerStarted
 from protocols.session_events import SessionPermission, SessionQuestion, SessionRetry, SessionStarted
 
@@ -26,6 +27,10 @@ def _options(event: SessionQuestion) -> str:
     return f" ({' / '.join(event.options)})" if event.options else ""
 
 
+def _doubt(version: str) -> str:
+    return "" if version in TESTED_VERSIONS else f"; callboard was tested with {', '.join(TESTED_VERSIONS)}"
+
+
 def server_text(event: Event) -> str | None:
     """What became of an agent server."""
     match event:
@@ -33,7 +38,7 @@ def server_text(event: Event) -> str | None:
             return f"server {event.server}: answers again at {event.url}, pid {event.pid}"
         case ServerStarted():
             pid = f", pid {event.pid}" if event.pid else ""
-            return f"server {event.server}: OpenCode {event.version} at {event.url}{pid}"
+            return f"server {event.server}: OpenCode {event.version} at {event.url}{pid}{_doubt(event.version)}"
         case ServerEnded(again_in=float(seconds)):
             return f"server {event.server}: {event.why}; started again in {seconds:.1f} s"
         case ServerEnded(given_up=True):

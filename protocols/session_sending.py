@@ -1,11 +1,14 @@
 """The prompts of one session, one after another: under which id each is sent, and what is known of its way.
 
 A prompt whose call failed may have arrived all the same. It is never sent again on suspicion: the server is asked, and
-only where it does not have the message it gets it again, under the same id.
+only where it does not have the message it gets it again, under the same id. That it does not have it *yet* proves
+nothing: opencode 1.18 accepts a prompt and makes its message later, a busy one after seconds; one that gets it twice
+puts its text into the message twice.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +22,7 @@ __all__ = ["Prompts", "ServerClock"]
 _TRIES = 3
 _REFUSED_AFTER = 2.0  # seconds; an error was told, and one about a prompt that is kept comes behind the prompt
 _FORGOTTEN_AFTER = 120.0  # a cold server with 32 folders took 20 s to its first sign
+_LATEST = 30.0  # seconds from a prompt's call until its message is there; 2 s were seen on a busy machine
 
 
 class _Time(msgspec.Struct):
@@ -91,6 +95,10 @@ class Prompts:
     doubted_at: float = 0.0
     accepted_at: float = 0.0
     tries: int = 0
+    _sent_at: float = 0.0
+    _restarted_at: float = -inf
+    _missing_from: float = 0.0
+    """A server that does not have it then will never have it."""
 
     @property
     def text(self) -> str:
@@ -100,16 +108,17 @@ class Prompts:
     def left(self) -> bool:
         return self.number < len(self.prompting.prompts)
 
-    def next(self) -> None:
+    def next(self, at: float) -> None:
         """Begin with the next one."""
         self.number += 1
         self.message = make_message_id(self.clock.at + 0.001, self.number & 0xFFF, self.salt(14))
-        self.state, self.tries = "sending", 1
+        self.state, self.tries, self._sent_at = "sending", 1, at
 
-    def restore(self, message: str) -> None:
-        """The next one was begun under this id by an earlier callboard, that may not have come to send it."""
+    def restore(self, message: str, at: float) -> None:
+        """The next one was begun then under this id by an earlier callboard, that may not have come to send it."""
         self.number += 1
-        self.message, self.state, self.tries = message, "doubtful", 1
+        self.message, self.state, self.tries, self._sent_at = message, "sending", 1, at
+        self.doubt(at)
 
     def accept(self, at: float) -> None:
         if self.state != "there":
@@ -118,20 +127,32 @@ class Prompts:
     def arrive(self) -> None:
         self.state = "there"
 
-    def doubt(self, at: float) -> None:
-        if self.state != "there":
-            self.state, self.doubted_at = "doubtful", at
+    def restart(self, at: float) -> None:
+        """The server is another process: what it had accepted and not made a message of is forgotten."""
+        self._restarted_at = at
+        if self.state in ("accepted", "doubtful"):
+            self.doubt(at)
+
+    def doubt(self, at: float, *, never_left: bool = False) -> None:
+        """``never_left``: nobody was there to take it."""
+        if self.state == "there":
+            return
+        self.state, self.doubted_at = "doubtful", at
+        nobody_has_it = never_left or self._restarted_at > self._sent_at
+        self._missing_from = at if nobody_has_it else max(at, self._sent_at + _LATEST)
 
     def look_up(self, snapshot: Snapshot) -> bool | None:
         """Whether it is to be sent again, after all; None: it was sent often enough."""
-        if self.state != "doubtful" or snapshot.at < self.doubted_at:
+        if self.state != "doubtful":
             return False
         if f'"{self.message}"'.encode() in snapshot.messages:
             self.arrive()
             return False
+        if snapshot.at < self._missing_from:
+            return False
         if self.tries >= _TRIES:
             return None
-        self.state, self.tries = "sending", self.tries + 1
+        self.state, self.tries, self._sent_at = "sending", self.tries + 1, snapshot.at
         return True
 
     def is_forgotten(self, snapshot: Snapshot, *, failed: bool) -> bool:

@@ -1,6 +1,7 @@
 """A proxy on loopback that spoils connections to a server: cuts, holds, splits and doubles what the server sends.
 
-A connection whose request is for an event stream takes the next fault of the list; all others are passed on as is.
+A connection whose request is for an event stream takes the next fault of the list; all others are passed on as is, but
+for those whose answer is lost.
 """
 
 import random
@@ -73,6 +74,10 @@ class FaultProxy:
     seed: int = 0
     down: bool = False
     """Refuse every connection that comes."""
+    lossy: float = 0.0
+    """Of so many of the other connections the answer is lost: the server gets what is asked, and they are reset."""
+    lie: tuple[bytes, bytes] = (b"", b"")
+    """What the server says, and what of the same length is passed on instead, where nothing else is spoilt."""
     taken: list[Fault] = field(default_factory=list)
     """The faults of the streams that were opened."""
     _streams: set[trio.SocketStream] = field(default_factory=set)
@@ -117,7 +122,7 @@ class FaultProxy:
 
     def _next(self, client: trio.SocketStream, request: bytes) -> Fault:
         if b"/event" not in request.partition(b"\r\n")[0]:
-            return None
+            return Cut(0) if self._chance.random() < self.lossy else None
         self._streams.add(client)
         self.taken.append(self.pending.pop(0) if self.pending else None)
         return self.taken[-1]
@@ -135,7 +140,7 @@ class FaultProxy:
                 case _ if client in self._held:
                     continue
                 case None:
-                    await client.send_all(data)
+                    await client.send_all(data.replace(*self.lie) if self.lie[0] else data)
                 case Late(seconds):
                     await trio.sleep(seconds)
                     await client.send_all(data)

@@ -21,7 +21,7 @@ from supervisor.fleets import Fleet, find_fleets
 from supervisor.report import AttemptReport, Report, TaskReport, read_report
 from tests.keeper_client import end_process
 
-__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "resumed", "running", "task"]
+__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "resumed", "running", "table", "task"]
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
 SHORT = '[stop]\nlinger = "100ms"\n'
@@ -56,7 +56,12 @@ def callboard(
 def task(name: str, command: str | list[str], **keys: object) -> str:
     """A task of a plan; a command that is one string is a shell script."""
     said = {"id": name, "command": command, **({"shell": True} if isinstance(command, str) else {}), **keys}
-    return "[[tasks]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in said.items())
+    return table("[[tasks]]", said)
+
+
+def table(header: str, keys: Mapping[str, object]) -> str:
+    """Any part of a plan."""
+    return f"{header}\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
 
 
 def python(name: str, script: str, **keys: object) -> str:
@@ -257,9 +262,11 @@ def running(
 
 
 @contextmanager
-def resumed(cwd: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningPlan]:
-    """Go on with the latest run of a folder. ``env`` adds to our environment."""
-    run = RunningPlan(cwd, _start(cwd, ["resume", *options], env))
+def resumed(
+    cwd: Path, *options: str, env: Mapping[str, str] | None = None, before: tuple[str, ...] = ()
+) -> Iterator[RunningPlan]:
+    """Go on with the latest run of a folder. ``env`` adds to our environment, ``before`` is as in `running`."""
+    run = RunningPlan(cwd, _start(cwd, ["resume", *options], env, before))
     try:
         yield run
     finally:

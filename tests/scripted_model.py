@@ -7,6 +7,7 @@ sessions at once need no state here. Only "the first so many requests" of a step
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -260,9 +261,15 @@ def _usage(end: Step) -> dict[str, int]:
 
 
 class _Server(ThreadingHTTPServer):
+    """An agent that is killed resets its connections: that is worth no words."""
+
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextlib.contextmanager

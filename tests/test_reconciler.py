@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from actors.reconciler import Reconciler
 from actors.session_messages import Look, RouterInput
-from protocols.errors import ServerError
+from protocols.errors import ServerError, ServerErrorKind
 from protocols.opencode import Snapshot
 
 __all__: list[str] = []
@@ -30,6 +30,8 @@ class Server:
     """The session whose messages cannot be had."""
     slow: str = ""
     """The session whose messages take too long."""
+    kind: ServerErrorKind = "late"
+    """Of the failures."""
     large: int = 0
     """More messages than these are too many bytes."""
     calls: Counter[str] = field(default_factory=Counter)
@@ -73,7 +75,7 @@ class Server:
         await trio.sleep(0.01)
         if self.failures:
             self.failures -= 1
-            raise ServerError("it is busy", "late")
+            raise ServerError("it is busy", self.kind)
 
 
 async def _answers(server: Server, *looks: Look, at: float = 50.0) -> list[Snapshot]:
@@ -167,6 +169,15 @@ async def test_what_fails_is_tried_again_a_few_times(autojump_clock: MockClock) 
 
     assert len(await _answers(few, Look("/d", ("s",)))) == 1
     assert len(await _answers(many, Look("/d", ("s",)), Look("/d", ("s",)))) == 1
+
+
+async def test_a_question_whose_connection_was_cut_is_asked_again_by_itself(autojump_clock: MockClock) -> None:
+    server = Server({name: {} for name in "abcd"}, failures=2, kind="broken")
+
+    assert len(await _answers(server, Look("/d", tuple("abcd")))) == 4
+
+    assert server.calls["status /d"] == 4
+    assert server.calls["permissions /d"] == 1
 
 
 async def test_where_messages_are_too_large_fewer_are_asked_for(autojump_clock: MockClock) -> None:

@@ -15,6 +15,7 @@ from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_pr
 from tests.process_trees import wait_until
 from tests.running import RunningPlan, callboard, resumed, running, task
 from tests.scripted_model import ScriptedModel, open_model
+from tests.session_plans import attached, managed, session
 
 pytestmark = [
     pytest.mark.opencode,
@@ -36,28 +37,9 @@ def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> It
         yield server
 
 
-def attached(server: OpenCode) -> str:
-    return f'[agents.coder]\nattach = "{server.url}"\npassword_env = "SECRET"\n'
-
-
-def managed(model: ScriptedModel, home: Path, **keys: object) -> str:
-    """A server that callboard starts itself."""
-    home.mkdir(exist_ok=True)
-    env = {"HOME": str(home), "OPENCODE_DISABLE_MODELS_FETCH": "1"}
-    said = {"command": [opencode_program()], "env": env, "config": opencode_config(model.url), **keys}
-    command = said.pop("command")
-    lines = task("x", command, **said).splitlines()  # type: ignore[arg-type]
-    return "\n".join(["[agents.coder]", *lines[2:], ""])
-
-
-def session(name: str, *prompts: str, **keys: object) -> str:
-    lines = task(name, ["-"], agent="coder", prompt=list(prompts), **keys).splitlines()
-    return "\n".join(line for line in lines if not line.startswith("command ")) + "\n"
-
-
 def test_tasks_with_prompts_run_as_sessions_of_a_server_that_is_there(server: OpenCode, tmp_path: Path) -> None:
     plan = (
-        attached(server),
+        attached(server.url),
         session("first", script(run("echo result > made"), say("I made it."))),
         session("second", script(run("cat made"), say("I read it.")), needs=["first"]),
         task("third", "cat made", needs=["second"]),
@@ -91,7 +73,7 @@ def test_a_session_goes_on_while_callboard_is_dead_and_is_taken_up_again(
     server: OpenCode, model: ScriptedModel, tmp_path: Path
 ) -> None:
     prompts = (script(say("Before."), gate("dead"), say("After.")), script(say("And more.")))
-    plan = (attached(server), session("a", *prompts, durable=True))
+    plan = (attached(server.url), session("a", *prompts, durable=True))
     with running(tmp_path, *plan, env={"SECRET": server.password}) as killed:
         model.reached("dead")
         killed.process.kill()
@@ -113,7 +95,7 @@ def test_a_session_goes_on_while_callboard_is_dead_and_is_taken_up_again(
 def test_a_prompt_that_would_fail_again_fails_its_task_at_once_with_the_words_of_the_server(
     server: OpenCode, tmp_path: Path
 ) -> None:
-    plan = (attached(server), session("a", script(refuse(401, "no such key")), retries=2))
+    plan = (attached(server.url), session("a", script(refuse(401, "no such key")), retries=2))
     with running(tmp_path, *plan, env={"SECRET": server.password}) as run_of_it:
         run_of_it.finish(1)
 
@@ -122,7 +104,7 @@ def test_a_prompt_that_would_fail_again_fails_its_task_at_once_with_the_words_of
 
 
 def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
-    plan = (attached(server), session("a", script(run("sleep 1000"))))
+    plan = (attached(server.url), session("a", script(run("sleep 1000"))))
     with running(tmp_path, *plan, env={"SECRET": server.password}) as stopped:
         stopped.wait_for(SessionTool, "a")
         stopped.signal(signal.SIGINT)
@@ -135,7 +117,7 @@ def test_a_stop_aborts_the_sessions(server: OpenCode, tmp_path: Path) -> None:
 def test_the_next_look_at_a_killed_run_ends_its_sessions_on_a_server_of_somebody_else(
     server: OpenCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = (attached(server), session("a", script(run("sleep 1000"))))
+    plan = (attached(server.url), session("a", script(run("sleep 1000"))))
     with running(tmp_path, *plan, env={"SECRET": server.password}) as killed:
         started = killed.wait_for(SessionStarted, "a")
         killed.wait_for(SessionTool, "a")

@@ -115,7 +115,7 @@ def test_a_prompt_that_has_not_arrived_is_sent_again_under_the_same_id_and_given
     (first,) = sends(course)
     for number in range(1, 3):
         course.sent(first.message, "no answer", "late", 1010.0 * number)
-        course.see(shown(1010.0 * number + 1), 1010.0 * number + 2)
+        course.see(shown(1010.0 * number + 31), 1010.0 * number + 32)
         assert sends(course) == [first]
     course.sent(first.message, "no answer", "late", 4000.0)
     course.see(shown(4001.0), 4002.0)
@@ -123,6 +123,33 @@ def test_a_prompt_that_has_not_arrived_is_sent_again_under_the_same_id_and_given
     assert sends(course) == []
     assert course.end is not None
     assert (course.end.outcome, course.end.code) == ("failed", "unsent")
+
+
+@pytest.mark.parametrize("kind", [None, "late", "broken"])
+def test_a_prompt_whose_message_is_not_there_yet_is_not_sent_a_second_time(kind: ServerErrorKind | None) -> None:
+    course = begun()
+    (sent,) = sends(course)
+    course.sent(sent.message, "cut off" if kind else "", kind, 1001.5)
+    course.disconnect("cut off", 1001.6)
+    course.connect(1, 1001.7)
+    for at in (1002.0, 1010.0, 1030.0):
+        course.see(shown(at), at)
+    assert sends(course) == []
+    assert course.prompts.state == "doubtful"
+
+    course.see(shown(1031.0), 1032.0)
+
+    assert sends(course) == [sent]
+
+
+def test_a_prompt_that_nobody_was_there_to_take_is_sent_again_at_once() -> None:
+    course = begun()
+    (sent,) = sends(course)
+    course.sent(sent.message, "nobody listens", "unreachable", 1001.5)
+
+    course.see(shown(1001.6), 1001.7)
+
+    assert sends(course) == [sent]
 
 
 def test_a_look_from_before_the_call_proves_nothing() -> None:
@@ -143,7 +170,18 @@ def test_what_was_accepted_and_then_forgotten_by_a_server_that_died_is_sent_agai
     course.connect(2, 1004.0)
     course.see(shown(1005.0), 1005.5)
 
-    assert course.end is not None or sends(course) == [sent]
+    assert sends(course) == [sent]
+
+
+def test_what_a_server_had_not_accepted_when_it_died_is_sent_again() -> None:
+    course = begun()
+    (sent,) = sends(course)
+    course.disconnect("it died", 1003.0)
+    course.connect(2, 1004.0)
+    course.sent(sent.message, "cut off", "broken", 1004.5)
+    course.see(shown(1005.0), 1005.5)
+
+    assert sends(course) == [sent]
 
 
 def ends(course: SessionCourse, count: int | None = None) -> list[str]:
@@ -325,6 +363,8 @@ def test_a_prompt_of_which_nobody_knows_whether_it_was_sent_is_looked_up_after_a
     other.restore(course.entries, 1020.0)
     other.connect(1, 1021.0)
     other.see(shown(1022.0), 1022.5)
+    assert sends(other) == [], "it may be on its way"
+    other.see(shown(1032.0), 1032.5)
     assert sends(other) == [sent]
 
 

@@ -60,6 +60,10 @@ def test_what_is_worth_a_line_of_a_session(event: Event, expected: str | None) -
     [
         (STARTED, "server c-1: OpenCode 1.18.33 at http://x, pid 5"),
         (
+            ServerStarted(at=1.0, server="c-1", url="http://x", version="9.9.9", boot=1, pid=0),
+            "server c-1: OpenCode 9.9.9 at http://x; callboard was tested with 1.18.33",
+        ),
+        (
             ServerStarted(at=1.0, server="c-1", url="http://x", version="1", boot=2, pid=6),
             "server c-1: answers again at http://x, pid 6",
         ),
