@@ -3,12 +3,14 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trio
 
 from actors.strays import BESIDE, Strays
 from protocols.ids import FleetId
+from tests.process_trees import wait_until
 
 FLEET = FleetId("0123456789abcdef0123456789abcdef")
 
@@ -17,6 +19,7 @@ FLEET = FleetId("0123456789abcdef0123456789abcdef")
 def _child(mark: str = "") -> Iterator[subprocess.Popen[bytes]]:
     environment = {"PATH": "/usr/bin:/bin", **({"CALLBOARD_MARK": mark} if mark else {})}
     with subprocess.Popen(["sleep", "1000"], env=environment) as child:
+        wait_until(lambda: Path(f"/proc/{child.pid}/cmdline").read_bytes() != b"")  # in mid-exec it has none
         yield child
         child.kill()
 
