@@ -192,6 +192,7 @@ def test_a_durable_worker_is_taken_up_again_in_its_pane(tmp_path: Path) -> None:
     with running(tmp_path, python("a", script, durable=True, **_TMUX)) as run:
         run.wait_for_output("a", b"one\r\n", "terminal")
         worker = run.wait_for(WorkerStarted, "a").pid
+        run.wait_for(WorkerPane, "a")
         run.signal(signal.SIGKILL)
         run.process.wait()
 
