@@ -104,6 +104,7 @@ async def test_a_managed_server_comes_back_at_its_port_and_runs_a_session_and_le
         steps = script(run("touch began; sleep 1000"))
         await client.prompt(session, json.dumps({"parts": [{"type": "text", "text": steps}]}).encode())
         await trio.to_thread.run_sync(wait_until, (work / "began").exists)
+        await trio.to_thread.run_sync(wait_until, lambda: len(pools.living()) >= 2)  # in mid-exec one shows no mark
         before = pools.living()
 
     assert (ready.boot, ready.endpoint, ready.version) == (2, lease.endpoint, TESTED_VERSIONS[-1])
