@@ -76,7 +76,7 @@ class Kind:
 
 
 PIPE = Kind("pipe", "stdout")
-PTY = Kind("pty", "terminal", exact="import tty; tty.setraw(1)", holds=160 * 1024, pile=8 * 1024)
+PTY = Kind("pty", "terminal", exact="import tty; tty.setraw(1)", holds=160 * 1024, pile=0)
 LOGFILE = Kind("logfile", "stdout", holds=0, pile=0)
 LOG = Kind("logfile", "log", holds=2**62, pile=0, copied_by_us=True)
 TMUX = Kind("tmux", "terminal", exact="import tty; tty.setraw(1)", much=4 * 2**20, kept=False)

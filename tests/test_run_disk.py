@@ -31,6 +31,8 @@ from tests.writers import WRITE, acknowledged, has_line_numbers, writer
 _DISK = 4 * 1024 * 1024
 _PAGE = 4096
 _LARGE = 3 * 1024 * 1024
+_STILL = 50
+"""So many looks that see the same: a busy machine may leave a keeper waiting for a few of them."""
 
 
 @pytest.fixture
@@ -52,10 +54,16 @@ def _fill(disk: Path, *, leave: int) -> Path:
 
 
 def _wait_until_full(run: RunningPlan, name: str, kind: Kind = PIPE) -> None:
-    """Until the worker waits in a write: its pipe is filling up behind a disk that is full."""
+    """Until the worker waits in a write: nothing moves any more, and what it wrote last is behind a full disk."""
     path, state = run.spool_path(name, stream=kind.stream), run.cwd / ".callboard"
-    least = kind.pile
-    run.wait_until(lambda: os.statvfs(state).f_bavail == 0 and acknowledged(run, name) >= path.stat().st_size + least)
+    looks: list[tuple[int, int]] = []
+
+    def is_still() -> bool:
+        size, written = path.stat().st_size, acknowledged(run, name)
+        looks.append((size, written))
+        return len(looks) >= _STILL and len(set(looks[-_STILL:])) == 1 and written >= size + kind.pile
+
+    run.wait_until(lambda: os.statvfs(state).f_bavail == 0 and is_still())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not LOGFILE], ids=lambda kind: kind.name)
@@ -65,7 +73,7 @@ def test_a_full_disk_holds_the_worker_up_and_not_one_byte_is_lost(tmp_path: Path
         run.wait_for(WorkerStarted, "a")
         _wait_until_full(run, "a", kind)
         worker = run.wait_for(WorkerStarted, "a").pid
-        assert kind.copied_by_us or is_alive(worker)
+        assert kind.copied_by_us or not kind.kept or is_alive(worker)  # tmux may take all of it
 
         ballast.unlink()
         run.finish()
