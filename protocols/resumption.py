@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from protocols.attempt_view import AttemptView
 from protocols.events import WorkerExited, WorkerStarted
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import EndReason, Stream, TaskStatus
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["FORGIVEN", "OpenAttempt", "Resumption", "find_resumption"]
