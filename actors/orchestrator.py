@@ -15,16 +15,8 @@ from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from actors.teller import Teller
 from protocols.backoff import delay
-from protocols.events import (
-    Event,
-    FleetSwept,
-    RunEnded,
-    RunResumed,
-    RunStarted,
-    RunStopping,
-    TaskStatusChanged,
-    WorkerExited,
-)
+from protocols.events import Event, RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.fleet_events import FleetSwept
 from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus

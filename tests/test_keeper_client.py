@@ -26,7 +26,8 @@ from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
 from protocols.adoption_events import WorkerLate
 from protocols.errors import KeeperError
-from protocols.events import Event, KeeperLost, KeeperStarted
+from protocols.events import Event
+from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import AttemptId, FleetId, TaskId, WorkerId
 from protocols.keeper import (
     Ended,
