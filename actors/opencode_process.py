@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from actors.opencode_record import write_private
+from actors.files import replace_file
 from actors.opencode_words import exit_text, last_words
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
 from actors.server_messages import ServerCalls
@@ -164,7 +164,7 @@ class OpenCodeProcess:
             raise ServerError(f"{what}; {advice}", "not-found")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(self.folder / "opencode.json", agent.config.encode())
+            replace_file(self.folder / "opencode.json", agent.config.encode())
         except OSError as error:
             raise ServerError(f"{self._who}: {error.filename}: {error.strerror}", "unreachable") from error
         port = self.endpoint.url.rpartition(":")[2]

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from protocols.attempt_view import AttemptView
 from protocols.events import (
     AttemptStarting,
     Event,
@@ -19,7 +20,7 @@ from protocols.ids import TaskId
 from protocols.kinds import Stream
 from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 
 __all__ = ["JOURNAL", "QUIET_AFTER", "SIGNAL", "Activity", "Board", "Notice", "OutputRange", "is_stalled", "silence"]
 

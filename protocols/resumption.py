@@ -3,12 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from protocols.attempt_view import AttemptView
 from protocols.events import WorkerExited, WorkerStarted
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Stream, TaskStatus
 from protocols.outcomes import cause_of
 from protocols.retry import Cause
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["OpenAttempt", "Resumption", "find_resumption"]
