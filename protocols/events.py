@@ -175,6 +175,10 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     """Why there was no start, or no knowledge of the end; or over which limit it went."""
     final: bool = False
     """Another attempt would end like this one: a key or a model is wrong, say."""
+    quota: bool = False
+    """It ended for want of quota, as its transport says."""
+    quota_until: float | None = None
+    """Unix time at which there is some again, where the transport says so."""
 
 
 class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismatch"):

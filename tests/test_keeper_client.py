@@ -195,7 +195,7 @@ def _resumption(**fields: Any) -> Resumption:
         "statuses": {},
         "finished": (),
     }
-    return Resumption(**{**said, "attempts": {}, "forgiven": {}, **fields})
+    return Resumption(**{**said, "attempts": {}, "failures_by_cause": {}, **fields})
 
 
 async def test_what_a_found_keeper_says_before_it_is_asked_waits_for_who_asks(
