@@ -5,7 +5,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import trio
 
 from actors.journal_file import open_journal, read_records

@@ -43,9 +43,9 @@ def run(
     from supervisor.settings import open_settings  # noqa: PLC0415 - `--help` need not wait for it
 
     if dry_run:
-        from supervisor.dry_run_text import tell_dry_run  # noqa: PLC0415 - no other run needs it
+        from supervisor.dry_run_text import describe_run  # noqa: PLC0415 - no other run needs it
 
-        tell_dry_run(plan, open_settings(state, config), durable=durable, as_json=output == "json")
+        print(describe_run(plan, open_settings(state, config), durable=durable, as_json=output == "json"))
         return 0
     from supervisor.runner import run_plan  # noqa: PLC0415
 
