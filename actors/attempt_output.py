@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from actors.files import replace_file
 from actors.json_schema import find_violations, read_schema
 from actors.messages import Append
 from actors.orders import StartWorker
@@ -19,7 +20,7 @@ from protocols.ids import WorkerId
 from protocols.json_text import parse_json, without_fence
 from protocols.layout import FleetFolder
 from protocols.outcomes import is_success
-from protocols.session_prompts import LONGEST_ANSWER
+from protocols.session_changes import LONGEST_ANSWER
 from protocols.sizes import format_bytes
 from protocols.task_output import DEEPEST, Output, TaskOutput
 
@@ -85,7 +86,7 @@ def _take(order: StartWorker, folder: FleetFolder, wanted: Output, at: float) ->
         _check(data, wanted, folder.schema(wanted.schema))
     copy = folder.output(worker, order.attempt)
     try:
-        _write(copy, data)
+        replace_file(copy, data, sync=True)
     except OSError as error:
         raise _OutputError(f"cannot be copied to {copy}: {error.strerror}") from error
     return TaskOutput(
@@ -133,12 +134,3 @@ def _check(data: bytes, wanted: Output, schema: Path) -> None:
         raise _OutputError(f"its schema {wanted.schema} cannot be used: {error}") from error
     if violations:
         raise _OutputError(f"not as its schema says: {'; '.join(violations)}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """It is on the disk before anybody says so."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(fd, "wb") as file:  # noqa: PTH123 - it is open
-        file.write(data)
-        file.flush()
-        os.fsync(fd)

@@ -263,6 +263,8 @@ class Worker:
             session_bytes=ended.session_bytes,
             swept=ended.swept,
             final=ended.final,
+            quota=ended.quota,
+            quota_until=ended.quota_until,
             error=ended.detail or (self.order.task.limits.describe(ended.reason) if known else _LOST),
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from actors.files import replace_file
 from actors.journal_file import open_journal, read_records
 from actors.messages import Said
 from protocols.errors import FleetError, JournalError, StateError
@@ -14,7 +15,6 @@ from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
 from protocols.states import RunView
 from supervisor.app import Run
-from supervisor.files import replace_file
 from supervisor.fleets import Fleet, NewFleet, create_fleet, find_fleet
 from supervisor.identity import Durable
 from supervisor.output import Output, choose_output, make_text

@@ -13,7 +13,7 @@ from protocols.ids import TaskId, WorkerId
 from protocols.kinds import EndReason
 from protocols.layout import FleetFolder
 from protocols.resumption import OpenAttempt
-from protocols.session_prompts import LONGEST_ANSWER
+from protocols.session_changes import LONGEST_ANSWER
 from protocols.task_output import Output, TaskOutput
 from tests.made_fleets import exited
 from tests.surroundings import Stage, start, surrounded
