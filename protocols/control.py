@@ -14,7 +14,19 @@ from protocols.plain import gap_text
 from protocols.server_events import ServerEnded, ServerStarted
 from protocols.states import RunView, TaskView
 
-__all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
+__all__ = [
+    "FollowParams",
+    "FollowResult",
+    "HelloParams",
+    "HelloResult",
+    "RunStatus",
+    "SendParams",
+    "SendResult",
+    "StatusParams",
+    "StopParams",
+    "StopResult",
+    "run_status",
+]
 
 _UNSEEN: frozenset[EndReason] = frozenset(("orphaned", "lost"))
 
@@ -50,6 +62,31 @@ class SendParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SendResult(msgspec.Struct, frozen=True):
     task: TaskId
     attempt: int
+
+
+class FollowParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``follow``: all records behind number ``after``, and those to come. Answered with `FollowResult`; then each
+    record comes as a notification of the method ``record``, until the connection is closed."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class FollowResult(msgspec.Struct, frozen=True):
+    after: int
+
+
+class HelloParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``hello``: an instance that this run has started is there. Answered with `HelloResult`."""
+
+    token: str
+    """As it was handed over."""
+    run: Annotated[RunId, msgspec.Meta(pattern=r"\A[a-z2-7]{8}\Z")]
+    """Its own."""
+
+
+class HelloResult(msgspec.Struct, frozen=True):
+    path: str
+    """Of the instance."""
 
 
 class VerdictLine(msgspec.Struct, frozen=True):

@@ -9,9 +9,11 @@ from protocols.durations import format_duration
 from protocols.errors import PlanError
 from protocols.graph import find_cycles
 from protocols.ids import TaskId
+from protocols.instances import Instance
 from protocols.plan import Plan, Task
 from protocols.plan_agents import read_agents
 from protocols.plan_checks import check_task, resolve_command, without_foreign_keys
+from protocols.plan_instance import check_givers, check_instance, instance_level, read_instance
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.plan_roles import ONLY_TASKS, Role, check_name, choose_role, find_role, read_role, read_roles
 from protocols.plan_session import resolve_prompting
@@ -46,6 +48,7 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
     id: TaskId
     role: str | None
     needs: tuple[TaskId, ...]
+    instance: Instance | None
     level: Level
 
 
@@ -70,6 +73,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
     tasks = tuple(_resolve(draft, base, roles, agents) for draft in drafts)
+    check_givers(tasks, {draft.id: draft.section for draft in drafts})
     _check_services(drafts, {task.id for task in tasks if task.restart.when == "always"})
     if problems.lines:
         raise PlanError(*problems.lines)
@@ -82,7 +86,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
 
 
 def _read_task(section: Section) -> _Draft:
-    section.check_keys(("id", "role", "needs", *COMMON_KEYS), _HINTS_TASK)
+    section.check_keys(("id", "role", "needs", "instance", *COMMON_KEYS), _HINTS_TASK)
     name = section.text("id")
     if name:
         check_name(section, "id", name)
@@ -90,7 +94,12 @@ def _read_task(section: Section) -> _Draft:
         section.reject("id", "missing; give the task a name")
     needs = tuple(TaskId(need) for need in section.strings("needs") or ())
     return _Draft(
-        section=section, id=TaskId(name or ""), role=section.text("role"), needs=needs, level=read_level(section)
+        section=section,
+        id=TaskId(name or ""),
+        role=section.text("role"),
+        needs=needs,
+        instance=read_instance(section),
+        level=read_level(section),
     )
 
 
@@ -130,14 +139,20 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, Role], agents: Mapp
     if role is not None:
         level = level.over(role.level)
     level = level.over(base)
-    check_task(section, draft.level, level)
+    if draft.instance is None:
+        check_task(section, draft.level, level)
+    else:
+        level = instance_level(level)
+        check_instance(section, level)
     _check_silence(section, draft.level, level)
     _check_restart(draft, level)
     prompts, session = level.session.prompts, level.session
-    level = without_foreign_keys(level)
+    level = level if draft.instance is not None else without_foreign_keys(level)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
     del said["session"]
-    if prompts is None:
+    if draft.instance is not None:
+        said.update(command=(), instance=draft.instance)
+    elif prompts is None:
         said["command"] = resolve_command(section, level)
     else:
         said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))

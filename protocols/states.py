@@ -6,7 +6,9 @@ from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
 from protocols.events import (
     AttemptStarting,
-    Event,
+    InstanceLinked,
+    InstanceRecord,
+    OwnEvent,
     Record,
     RunEnded,
     RunResumed,
@@ -30,7 +32,7 @@ from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_output import TaskOutput
 
-__all__ = ["RunView", "TaskView"]
+__all__ = ["InstanceLink", "RunView", "TaskView"]
 
 
 @dataclass(slots=True)
@@ -63,6 +65,19 @@ class TaskView:
 
 
 @dataclass(slots=True)
+class InstanceLink:
+    """How far the records of an instance have come up."""
+
+    run: RunId
+    last: int = 0
+    """Number of the last one in its own journal."""
+
+    def expects(self, record: Record) -> bool:
+        """It comes next. Not so what came before, nor what comes behind a hole: its journal has what is missing."""
+        return record.seq == self.last + 1
+
+
+@dataclass(slots=True)
 class RunView:
     """A run as its records tell it. Feed every record in order, of the first to the last."""
 
@@ -79,13 +94,23 @@ class RunView:
     tasks: dict[TaskId, TaskView] = field(default_factory=dict)
     servers: dict[str, ServerStarted | ServerEnded] = field(default_factory=dict)
     """The last that was told of each."""
+    links: dict[TaskId, InstanceLink] = field(default_factory=dict)
+    """Of the tasks that are instances."""
+    instances: dict[str, "RunView"] = field(default_factory=dict)
+    """The runs of all instances below, by their paths from here."""
     last_seq: int = 0
     last_at: float | None = None
 
     def apply(self, record: Record) -> None:
         self.last_seq = record.seq
         self.last_at = record.event.at
-        self._apply(record.event)
+        match record.event:
+            case InstanceRecord() as event:
+                self._apply_to_instance(event)
+            case InstanceLinked() as event:
+                self._link(event)
+            case event:
+                self._apply(event)
 
     def counts(self) -> dict[str, int]:
         """How many tasks have which status, those with none left out."""
@@ -94,7 +119,7 @@ class RunView:
             counts[task.status] = counts.get(task.status, 0) + 1
         return counts
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: OwnEvent) -> None:
         match event:
             case WorkerOutput():  # most of all, so it comes first
                 self._apply_to_attempt(event)
@@ -130,11 +155,34 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther()
+                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | InstanceLinked()
             ):
                 pass
             case _:
                 self._apply_to_attempt(event)
+
+    def _link(self, event: InstanceLinked) -> None:
+        """Another run than before begins anew."""
+        task = TaskId(event.worker)
+        if task not in self.links or self.links[task].run != event.run:
+            self.links[task] = InstanceLink(event.run)
+            self._forget_instance(task)
+
+    def _apply_to_instance(self, record: InstanceRecord) -> None:
+        link = self.links.get(TaskId(record.worker))
+        if link is not None and record.numbers:
+            link.last = record.numbers[0]
+        view = self.instances.setdefault(record.path, RunView())
+        view.apply(Record(record.numbers[-1] if record.numbers else 0, record.event))
+        if isinstance(record.event, InstanceLinked):
+            path = f"{record.path}/{record.event.worker}"
+            if path in self.instances and self.instances[path].run != record.event.run:
+                self._forget_instance(path)
+
+    def _forget_instance(self, path: str) -> None:
+        self.instances = {
+            each: view for each, view in self.instances.items() if each != path and not each.startswith(f"{path}/")
+        }
 
     def _apply_to_attempt(self, event: AttemptEvent) -> None:
         attempt = self._task(TaskId(event.worker)).attempt(event.attempt)

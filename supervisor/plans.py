@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -11,11 +11,13 @@ import msgspec
 from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
+from protocols.instances import Bounds
 from protocols.layout import FleetFolder
 from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
+from supervisor.instance_plans import bound, check_bounds, place_instance
 from supervisor.plan_texts import load_schemas, resolve_templates
 
 __all__ = ["LoadedPlan", "load_plan", "make_durable"]
@@ -32,6 +34,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The file as it was."""
     schemas: dict[str, bytes] = {}
     """The JSON Schemas of outputs, by their absolute paths."""
+    bounds: Bounds | None = None
+    """What it may do at most, where it is that of an instance."""
 
 
 def load_plan(
@@ -42,31 +46,51 @@ def load_plan(
     grace: float = 10.0,
     leave: Collection[TaskId] = (),
     kept: FleetFolder | None = None,
+    bounds: Bounds | None = None,
 ) -> LoadedPlan:
     """Read a plan. Relative paths count from ``start``, ``base`` (our environment) gives PATH.
 
     ``grace`` seconds apply where the plan says none. Raises PlanError with every mistake; what the
     tasks name is looked up once the plan itself has none. What the tasks to ``leave`` name may be missing.
-    ``kept``: the run that has copies of its schemas.
+    ``kept``: the run that has copies of its schemas. ``bounds``: of the instance whose plan it is.
     """
-    base = os.environ if base is None else base
     source = read_input(start / path, str(path), PlanError)
-    plan = parse_plan(decode_input(source, str(path), PlanError), str(path), grace=grace)
+    return load_source(source, str(path), start, base=base, grace=grace, leave=leave, kept=kept, bounds=bounds)
+
+
+def load_source(
+    source: bytes,
+    file: str,
+    start: Path,
+    *,
+    base: Mapping[str, str] | None = None,
+    grace: float = 10.0,
+    leave: Collection[TaskId] = (),
+    kept: FleetFolder | None = None,
+    bounds: Bounds | None = None,
+) -> LoadedPlan:
+    """The same for the bytes of a plan; ``file`` names it in messages."""
+    base = os.environ if base is None else base
+    plan = bound(parse_plan(decode_input(source, file, PlanError), file, grace=grace), bounds)
     tasks = tuple(_place(task, start) for task in plan.tasks)
+    plan = msgspec.structs.replace(plan, tasks=tasks)
     executables, problems = _look_up(tasks, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
     schemas, wrong = load_schemas(tasks, kept, leave)
     tasks, unknown = resolve_templates(tasks)
-    problems += [*wrong, *unknown]
+    check = partial(load_source, base=base, grace=grace)
+    problems += [*wrong, *unknown, *check_bounds(plan, bounds, check, leave)]
     if problems:
-        raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
+        raise PlanError(*(f"{escaped(file)}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
-    return LoadedPlan(plan=plan, executables=executables, source=source, schemas=schemas)
+    return LoadedPlan(plan=plan, executables=executables, source=source, schemas=schemas, bounds=bounds)
 
 
 def make_durable(loaded: LoadedPlan) -> LoadedPlan:
     """The same plan with workers that all go on without their supervisor."""
-    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
+    tasks = tuple(
+        task if task.instance is not None else msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks
+    )
     return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
 
 
@@ -87,7 +111,7 @@ def _place(task: Task, start: Path) -> Task:
         output = msgspec.structs.replace(output, path=path, schema=schema)
     cwd = str(start / task.cwd)
     return msgspec.structs.replace(
-        task, cwd=cwd, output=output, stdin=stdin, logfile=log, tmux=tmux, progress_file=progress
+        place_instance(task, start), cwd=cwd, output=output, stdin=stdin, logfile=log, tmux=tmux, progress_file=progress
     )
 
 
