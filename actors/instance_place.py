@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from actors.attempt_output import load_output
+from actors.files import replace_file
 from actors.orders import StartWorker
 from protocols.errors import SpawnError
 from protocols.ids import RunId, WorkerId
@@ -61,8 +62,8 @@ def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds)
         place.root.mkdir(mode=0o700, exist_ok=True)
         for output in order.outputs:
             if output.task == task.instance.giver:
-                _replace(place.plan, str(load_output(fleet.root, output)).encode())
-        _replace(place.handover, msgspec.json.encode(handover))
+                replace_file(place.plan, str(load_output(fleet.root, output)).encode(), sync=True)
+        replace_file(place.handover, msgspec.json.encode(handover), sync=True)
     except OSError as error:
         code = errno.errorcode.get(error.errno or 0, "")
         raise SpawnError(f"{error.filename}: {error.strerror}", code) from error
@@ -76,17 +77,6 @@ def _check_fan_out(place: InstanceFolder, most: int) -> None:
     others = {each.name for each in os.scandir(place.root.parent)} - {place.root.name}
     if len(others) >= most:
         raise SpawnError(f"this run has started {len(others)} instances, and may have {most} (fan_out)", "fan-out")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Whoever reads it reads all of it."""
-    new = path.with_name(f".{path.name}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(fd, "wb") as file:  # noqa: PTH123 - it is open
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
-    new.rename(path)
 
 
 def find_run(place: InstanceFolder) -> RunId | None:
@@ -127,4 +117,4 @@ def write_summary(fleet: FleetFolder, worker: WorkerId, attempt: int, run: Fleet
         for task in report.tasks
     }
     summary = {"run": report.run, "outcome": report.outcome, "tasks": tasks}
-    _replace(fleet.summary(worker, attempt), msgspec.json.encode(summary))
+    replace_file(fleet.summary(worker, attempt), msgspec.json.encode(summary))

@@ -11,7 +11,7 @@ import msgspec
 from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
-from protocols.instances import Bounds
+from protocols.instances import Bounds, Handover
 from protocols.layout import FleetFolder
 from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
@@ -36,6 +36,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON Schemas of outputs, by their absolute paths."""
     bounds: Bounds | None = None
     """What it may do at most, where it is that of an instance."""
+    handover: Handover | None = None
+    """What that instance was told."""
 
 
 def load_plan(
