@@ -38,6 +38,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.session_events import SessionEvent, SessionTodos
 from protocols.session_view import SessionView
+from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["AttemptView", "RunView", "TaskView"]
@@ -278,7 +279,7 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther()
+                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked()
             ):
                 pass
             case _:
