@@ -33,6 +33,8 @@ _SCHEMA = f"""
     PRAGMA application_id = {_APPLICATION_ID};
     PRAGMA user_version = {_FORMAT};
     {TABLES}
+    INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+    COMMIT;
 """
 
 
@@ -104,7 +106,7 @@ def _create(path: Path) -> None:
             new.with_name(new.name + suffix).unlink(missing_ok=True)
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with _explained(path), closing(_connect(new)) as db:
-            db.executescript(_SCHEMA + f"INSERT INTO identity VALUES ('{uuid.uuid4().hex}'); COMMIT;")
+            db.executescript(_SCHEMA)
             db.execute("PRAGMA journal_mode = WAL")
         new.rename(path)
     except OSError as exc:
