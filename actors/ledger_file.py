@@ -33,7 +33,6 @@ _SCHEMA = f"""
     PRAGMA application_id = {_APPLICATION_ID};
     PRAGMA user_version = {_FORMAT};
     {TABLES}
-    INSERT INTO identity VALUES (lower(hex(randomblob(16))));
     COMMIT;
 """
 

@@ -35,6 +35,7 @@ TABLES = """
     CREATE TABLE lanes (lane TEXT PRIMARY KEY, ready INTEGER NOT NULL, held INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, event BLOB NOT NULL) STRICT;
     CREATE TABLE identity (name TEXT NOT NULL) STRICT;
+    INSERT INTO identity VALUES (lower(hex(randomblob(16))));
 """
 
 _row_encoder = msgspec.json.Encoder()

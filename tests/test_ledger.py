@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from protocols.errors import LedgerError
-from protocols.events import FleetSwept
+from protocols.fleet_events import FleetSwept
 from protocols.ids import TaskId
 from protocols.kinds import TaskStatus
 from protocols.ledger import Done, Grant, Ledger, Retry, Standing
