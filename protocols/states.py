@@ -30,6 +30,7 @@ from protocols.ids import RunId, TaskId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
+from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["InstanceLink", "RunView", "TaskView"]
@@ -155,7 +156,12 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | InstanceLinked()
+                ProcessUnattributed()
+                | ActorFailed()
+                | FleetSwept()
+                | ServerOther()
+                | TaskUnblocked()
+                | InstanceLinked()
             ):
                 pass
             case _:
