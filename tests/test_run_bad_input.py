@@ -59,10 +59,9 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(tmp_path: Path) -
 
 
 def test_a_key_of_a_later_version_is_refused_and_not_ignored(tmp_path: Path) -> None:
-    problems = refused(tmp_path, task("a", ["true"], priority=1, session="x"))
+    problems = refused(tmp_path, task("a", ["true"], session="x"))
 
     assert problems == [
-        "tasks[0].priority: this key is not supported by this version; remove it",
         "tasks[0].session: this key is not supported by this version; remove it",
     ]
 
