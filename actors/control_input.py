@@ -7,10 +7,11 @@ import trio
 from actors.keeper_process.marks import attempt_of, mark_of
 from actors.keyboard import type_text
 from actors.orders import Order
+from protocols.attempt_view import AttemptView
 from protocols.control import SendParams, SendResult
 from protocols.ids import FleetId, WorkerId
 from protocols.layout import streams_of
-from protocols.states import AttemptView, RunView
+from protocols.states import RunView
 from protocols.wording import did_you_mean, quote
 
 __all__ = ["Inputs", "RefusedError"]

@@ -1,13 +1,10 @@
 """The program opencode: where it is, and which version of it."""
 
-import contextlib
-import os
 import re
-import select
 import shutil
-import signal
 import tempfile
-import time
+
+from actors.program_version import ask_version
 
 __all__ = ["find_opencode"]
 
@@ -25,42 +22,7 @@ def find_opencode(path: str, deadline: float = _DEADLINE) -> tuple[str, str]:
 
 
 def _version(program: str, path: str, deadline: float) -> str:
-    """What it says. It may be another program of that name, and do anything."""
     with tempfile.TemporaryDirectory(prefix="callboard-doctor-") as home:  # it writes to its home even for this
-        ours, theirs = os.pipe2(os.O_CLOEXEC)
-        with os.fdopen(ours, "rb", buffering=0) as output:
-            try:
-                pid = _start(program, {"HOME": home, "PATH": path}, theirs)
-            except OSError:
-                return ""
-            finally:
-                os.close(theirs)
-            try:
-                said = _read(output.fileno(), time.monotonic() + deadline)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-    found = _VERSION.fullmatch(said.decode(errors="replace").strip())
+        said = ask_version((program, "--version"), {"HOME": home, "PATH": path}, deadline)
+    found = _VERSION.fullmatch(said)
     return found[1] if found else ""
-
-
-def _start(program: str, environ: dict[str, str], stdout: int) -> int:
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_DUP2, stdout, 1),
-    ]
-    return os.posix_spawn(program, [program, "--version"], environ, file_actions=actions, setpgroup=0)
-
-
-def _read(fd: int, until: float) -> bytes:
-    """To the end, for as long as it does not say more than a version has."""
-    said = b""
-    while len(said) < 200 and (left := until - time.monotonic()) > 0:
-        ready, _, _ = select.select([fd], [], [], left)
-        data = os.read(fd, 200) if ready else b""
-        if not data:
-            break
-        said += data
-    return said

@@ -1,14 +1,14 @@
 """What is written down of a server that goes on without us, so that the next supervisor finds it again."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from actors.files import replace_file
 from actors.session_messages import Endpoint
 from protocols.ids import AttemptId
 
-__all__ = ["ServerRecord", "last_boot", "read_record", "write_private", "write_record"]
+__all__ = ["ServerRecord", "last_boot", "read_record", "write_record"]
 
 _NAME = "server.json"
 
@@ -23,7 +23,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
 
 def write_record(folder: Path, record: ServerRecord) -> None:
     """Raise OSError."""
-    write_private(folder / _NAME, msgspec.json.encode(record))
+    replace_file(folder / _NAME, msgspec.json.encode(record))
 
 
 def read_record(folder: Path) -> ServerRecord | None:
@@ -41,12 +41,3 @@ def last_boot(folder: Path) -> int:
     except OSError:
         return 0
     return max((int(name) for name in names if name.isdecimal()), default=0)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """The whole file or none of it. Raise OSError."""
-    draft = path.with_name(f"{path.name}.new")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-    draft.replace(path)

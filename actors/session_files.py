@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from actors.files import replace_file
 from actors.keeper_process.status import Status, StatusFile
 from actors.orders import AskSpawn
 from actors.session_log import SessionLog
@@ -56,9 +57,7 @@ def write_last_message(folder: Path, text: str) -> None:
     """In a thread. Where the disk does not take it there is none, and who wants it says so."""
     path = folder / "last-message"
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as file:  # noqa: PTH123 - it is open
-            file.write(text.encode("utf-8", "replace"))
+        replace_file(path, text.encode("utf-8", "replace"))
     except OSError as error:
         logger.warning("%s: %s", path, error.strerror)
         path.unlink(missing_ok=True)

@@ -1,19 +1,24 @@
 """The program tmux: where it is, and whether it is new enough for us."""
 
-import os
 import re
 import shutil
+
+from actors.program_version import ask_version
 
 __all__ = ["find_tmux", "tmux_problem"]
 
 _NEEDED = (3, 2)  # flags of clients, and its clients never start a server
+_DEADLINE = 10.0
 _ADVICE = "install tmux 3.2 or later"
 
 
-def find_tmux(path: str) -> tuple[str, str]:
-    """Its path and version, such as ``3.3a``; both empty where it is not on this PATH."""
+def find_tmux(path: str, deadline: float = _DEADLINE) -> tuple[str, str]:
+    """Its path and version, such as ``3.3a``.
+
+    Both are empty where it is not on this PATH; the version is, where the program does not tell it in time.
+    """
     program = shutil.which("tmux", path=path) or ""
-    return program, _version(program) if program else ""
+    return program, _version(program, deadline) if program else ""
 
 
 def tmux_problem(path: str) -> str:
@@ -27,17 +32,6 @@ def tmux_problem(path: str) -> str:
     return ""
 
 
-def _version(program: str) -> str:
-    """What it says. It may be another program of that name, and say anything."""
-    ours, theirs = os.pipe2(os.O_CLOEXEC)
-    try:
-        pid = os.posix_spawn(program, [program, "-V"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 1)])
-    except OSError:
-        os.close(ours)
-        return ""
-    finally:
-        os.close(theirs)
-    words = os.read(ours, 200).decode(errors="replace").split()
-    os.close(ours)
-    os.waitpid(pid, 0)
+def _version(program: str, deadline: float) -> str:
+    words = ask_version((program, "-V"), {}, deadline).split()
     return words[1].removeprefix("next-") if words[:1] == ["tmux"] and len(words) > 1 else ""

@@ -4,10 +4,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from protocols.attempt_view import AttemptView
 from protocols.events import (
     AttemptStarting,
     Event,
-    JournalResumed,
     Record,
     RunStopping,
     WorkerExited,
@@ -15,11 +15,12 @@ from protocols.events import (
     WorkerMismatch,
     WorkerOutput,
 )
+from protocols.fleet_events import JournalResumed
 from protocols.ids import TaskId
 from protocols.kinds import Stream
 from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 
 __all__ = ["JOURNAL", "QUIET_AFTER", "SIGNAL", "Activity", "Board", "Notice", "OutputRange", "is_stalled", "silence"]
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from protocols.attempt_view import AttemptView
 from protocols.deeds import list_deeds
 from protocols.ids import RunId, TaskId
 from protocols.kinds import EndReason, TaskStatus
@@ -11,7 +12,7 @@ from protocols.liveness_states import State
 from protocols.outcomes import describe_exit
 from protocols.plain import gap_text
 from protocols.server_events import ServerEnded, ServerStarted
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 
 __all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
 

@@ -6,13 +6,7 @@ from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
-    ActorFailed,
     Event,
-    FleetSwept,
-    JournalResumed,
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
     Record,
     RunEnded,
     RunResumed,
@@ -28,6 +22,14 @@ from protocols.events import (
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
+)
+from protocols.fleet_events import (
+    ActorFailed,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    KeeperStarted,
+    ProcessUnattributed,
 )
 from protocols.ids import TaskId
 from protocols.lines import printable

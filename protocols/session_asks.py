@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from protocols.opencode_dialect import PermissionRequest, QuestionRequest
-from protocols.session_changes import Change, PermissionAsked, QuestionAsked, Tell, Withdrawn, Write
+from protocols.session_changes import Change, PermissionAsked, QuestionAsked, Tell, Withdrawn, written
 from protocols.session_events import SessionPermission, SessionQuestion
 from protocols.session_place import Place
 from protocols.session_text import SessionText
@@ -48,7 +48,7 @@ class Asks:
             **place.fields(), id=told.id, state="asked", tool=told.permission, patterns=told.patterns
         )
         shown = self.text.add("PERMISSION", "", place.at, about=f"{told.permission}: {what}", label=place.label)
-        return [*_written(shown), Tell(event), asked]
+        return [*written(shown), Tell(event), asked]
 
     def question(self, told: QuestionRequest, place: Place) -> list[Change]:
         if not self._is_new(told.id):
@@ -60,7 +60,7 @@ class Asks:
         event = SessionQuestion(**place.fields(), id=told.id, state="asked", text=text, options=options)
         choice = f" ({' / '.join(options)})" if options else ""
         shown = self.text.add("QUESTION", "", place.at, about=f"{text}{choice}", label=place.label)
-        return [*_written(shown), Tell(event), QuestionAsked(told.id, told.session, questions)]
+        return [*written(shown), Tell(event), QuestionAsked(told.id, told.session, questions)]
 
     def answered(self, name: str, reply: str, place: Place) -> list[Change]:
         """``reply`` of a permission, or ``replied`` or ``rejected`` for a question."""
@@ -69,7 +69,7 @@ class Asks:
         if ask is None:
             return []
         return [
-            *_written(self.text.add("REPLY", "", place.at, about=reply, label=place.label)),
+            *written(self.text.add("REPLY", "", place.at, about=reply, label=place.label)),
             _told(name, ask, reply, place),
             Withdrawn(name),
         ]
@@ -97,7 +97,3 @@ def _told(name: str, ask: _Ask, reply: str, place: Place) -> Tell:
     if reply:
         state = "rejected" if reply == "rejected" else "replied"
     return Tell(SessionQuestion(**place.fields(), id=name, state=state))
-
-
-def _written(text: str) -> list[Change]:
-    return [Write(text)] if text else []

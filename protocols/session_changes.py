@@ -6,7 +6,20 @@ import msgspec
 
 from protocols.session_events import Outcome, SessionEvent
 
-__all__ = ["Change", "PermissionAsked", "PromptEnded", "QuestionAsked", "Tell", "Withdrawn", "Write"]
+__all__ = [
+    "LONGEST_ANSWER",
+    "Change",
+    "PermissionAsked",
+    "PromptEnded",
+    "QuestionAsked",
+    "Tell",
+    "Withdrawn",
+    "Write",
+    "written",
+]
+
+LONGEST_ANSWER = 200_000
+"""Characters; of a longer one the end is kept."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -57,11 +70,18 @@ class PromptEnded(msgspec.Struct, frozen=True):
     message: str
     outcome: Outcome
     text: str = ""
-    """What the agent said last, without reasoning: the text of its last message. Its last 200,000 characters."""
+    """What the agent said last, without reasoning: the last `LONGEST_ANSWER` characters of its last message."""
     error: str = ""
     code: str = ""
     status: int | None = None
     retryable: bool = False
+    retry_after: str = ""
+    """The header of that name, where the model's provider sent one."""
 
 
 Change: TypeAlias = Write | Tell | PermissionAsked | QuestionAsked | Withdrawn | PromptEnded
+
+
+def written(text: str) -> list[Change]:
+    """No text is no change."""
+    return [Write(text)] if text else []

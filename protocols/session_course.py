@@ -119,14 +119,15 @@ class SessionCourse:
 
     def hear(self, event: Envelope, at: float) -> None:
         """An event of the session, or of one of its children."""
-        self._record(Happened.of(event, self._moment(at)))
+        self.entries.append(Happened.of(event, self._moment(at)))
+        self._change(self._hear(event))
 
     def see(self, snapshot: Snapshot, at: float) -> None:
         """What the server says of the session, or of one of its children."""
-        entry = Reconciled.of(snapshot, self._moment(at))
-        changes = self._fold(entry)
+        moment = self._moment(at)
+        changes = self._see(snapshot)
         if changes or self._news:
-            self.entries.append(entry)
+            self.entries.append(Reconciled.of(snapshot, moment))
         self._change(changes)
         if snapshot.session != self.fold.session:
             return
@@ -241,13 +242,9 @@ class SessionCourse:
             case Prompted():
                 return fold.prompt(entry.message, entry.text, at)
             case Happened():
-                event = entry.envelope()
-                self.prompts.clock.hear(event)
-                return fold.apply(event, at)
+                return self._hear(entry.envelope())
             case Reconciled():
-                snapshot = entry.snapshot()
-                self.prompts.clock.see(snapshot)
-                return fold.reconcile(snapshot, at)
+                return self._see(entry.snapshot())
             case Uncertain():
                 return fold.miss(at, restarted=entry.restarted)
             case Joined():
@@ -262,6 +259,14 @@ class SessionCourse:
                 return fold.lose(entry.why, at)
             case _:
                 assert_never(entry)
+
+    def _hear(self, event: Envelope) -> list[Change]:
+        self.prompts.clock.hear(event)
+        return self.fold.apply(event, self._at)
+
+    def _see(self, snapshot: Snapshot) -> list[Change]:
+        self.prompts.clock.see(snapshot)
+        return self.fold.reconcile(snapshot, self._at)
 
     def _change(self, changes: Iterable[Change]) -> None:
         for change in changes:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from protocols.opencode import Envelope, Snapshot
+from protocols.opencode_envelope import parse_envelope
 from protocols.session_events import Outcome
 
 __all__ = [
@@ -62,8 +63,9 @@ class Happened(_Entry, frozen=True, kw_only=True, tag="event"):
         return cls(at=at, session=event.session, parent=event.parent, directory=event.directory, event=payload)
 
     def envelope(self) -> Envelope:
-        known = _identity.decode(self.event)
-        return Envelope(known.id, known.type, self.directory, self.session, self.parent, bytes(self.event), self.at)
+        """Of an event that was understood when it came."""
+        known = parse_envelope(bytes(self.event), self.at)
+        return known._replace(directory=self.directory, session=self.session, parent=self.parent)
 
 
 class Reconciled(_Entry, frozen=True, kw_only=True, tag="snapshot"):
@@ -125,11 +127,3 @@ class Forsaken(_Entry, frozen=True, kw_only=True, tag="forsaken"):
 
 
 Entry: TypeAlias = Begun | Prompted | Happened | Reconciled | Uncertain | Joined | Ticked | Aborted | Refused | Forsaken
-
-
-class _Identity(msgspec.Struct):
-    id: str = ""
-    type: str = ""
-
-
-_identity: msgspec.json.Decoder[_Identity] = msgspec.json.Decoder(_Identity)

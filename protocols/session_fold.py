@@ -6,7 +6,6 @@ and never undo what is newer. No clock is read: the same calls give the same cha
 fold back.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,7 +13,8 @@ import msgspec
 from protocols.ids import WorkerId
 from protocols.opencode import Envelope, Snapshot
 from protocols.opencode_dialect import Problem, read_payload
-from protocols.session_changes import Change, Tell
+from protocols.recent import RecentIds
+from protocols.session_changes import Change, Tell, written
 from protocols.session_events import Outcome, SessionStarted
 from protocols.session_family import Family
 from protocols.session_life import Life
@@ -22,7 +22,7 @@ from protocols.session_place import Place
 from protocols.session_prompts import Prompts
 from protocols.session_snapshot import read_snapshot
 from protocols.session_state import SessionState
-from protocols.session_story import Story, written
+from protocols.session_story import Story
 from protocols.session_text import SessionText
 
 __all__ = ["SessionFold"]
@@ -50,8 +50,7 @@ class SessionFold:
     _life: Life = field(init=False)
     _prompts: Prompts = field(init=False)
     _step: int = 0
-    _ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    _known: set[str] = field(default_factory=set)
+    _ids: RecentIds = field(default_factory=lambda: RecentIds(_REMEMBERED))
 
     def __post_init__(self) -> None:
         story = Story(self.reasoning, self.text)
@@ -123,7 +122,7 @@ class SessionFold:
 
     def apply(self, event: Envelope, at: float) -> list[Change]:
         """An event of the session or of a child, which came at this moment."""
-        if event.id and self._is_known(event.id):
+        if event.id and not self._ids.add(event.id):
             return []
         try:
             payload = read_payload(event.type, event.payload)
@@ -157,12 +156,3 @@ class SessionFold:
     def _place(self, session: str, at: float, *, reconciled: bool = False) -> Place:
         label = self._life.family.label(session)
         return Place(self.worker, self.attempt, session, at, label, reconciled)
-
-    def _is_known(self, name: str) -> bool:
-        if name in self._known:
-            return True
-        if len(self._ids) == _REMEMBERED:
-            self._known.discard(self._ids[0])
-        self._ids.append(name)
-        self._known.add(name)
-        return False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from protocols.opencode import Snapshot
-from protocols.session_changes import Change, PromptEnded, Tell
+from protocols.session_changes import LONGEST_ANSWER, Change, PromptEnded, Tell
 from protocols.session_end import Prompt, answer_to, is_certain, is_over, pause_of, result
 from protocols.session_events import Outcome, SessionEnded, SessionPrompted
 from protocols.session_life import Life
@@ -11,11 +11,9 @@ from protocols.session_place import Place
 from protocols.session_snapshot import Picture
 from protocols.session_state import Word
 
-__all__ = ["LONGEST_ANSWER", "Prompts"]
+__all__ = ["Prompts"]
 
 _LONGEST = 2000  # characters of a prompt in a record
-LONGEST_ANSWER = 200_000
-"""Characters; of a longer one the end is kept."""
 _SOON = 3.0  # seconds without news, until the server is asked
 _LATER = 5.0  # between two questions
 _UNSEEN = 10.0

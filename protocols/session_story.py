@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from protocols.opencode_dialect import MessageInfo, Part, PartDelta, Problem, Status, Todo
 from protocols.session_asks import Asks
-from protocols.session_changes import Change, PromptEnded, Tell, Write
+from protocols.session_changes import Change, PromptEnded, Tell, written
 from protocols.session_events import Doing, SessionRetry, SessionStatus, SessionTodos, SessionUsage
 from protocols.session_parts import TextParts
 from protocols.session_place import Place
@@ -115,7 +115,3 @@ class Story:
 
     def say(self, kind: str, about: str, place: Place) -> list[Change]:
         return written(self.text.add(kind, "", place.at, about=about, label=place.label))
-
-
-def written(text: str) -> list[Change]:
-    return [Write(text)] if text else []

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from protocols.opencode_dialect import Part
-from protocols.session_changes import Change, Tell, Write
+from protocols.session_changes import Change, Tell, written
 from protocols.session_events import Doing, SessionTool, ToolState
 from protocols.session_place import Place
 from protocols.session_text import SessionText
@@ -49,7 +49,7 @@ class ToolParts:
         if _RANK[state.status] == 2:
             shown += self._end(told, running, place)
             changes.append(self._tell(told, call, state.status, place))
-        return [*changes, *([Write(shown)] if shown else [])]
+        return [*changes, *written(shown)]
 
     def call(self, session: str, call: str) -> ToolCall | None:
         """One that runs, by its id."""
@@ -70,7 +70,7 @@ class ToolParts:
         self._calls[place.session, told.call] = call
         self.counts.update(tools=1, commands=int(bool(call.command)), files=int(call.changes))
         shown = "" if call.changes else self._head(told.id, call, place)
-        return [*([Write(shown)] if shown else []), self._tell(told, call, "running", place)]
+        return [*written(shown), self._tell(told, call, "running", place)]
 
     def _head(self, name: str, call: ToolCall, place: Place) -> str:
         if not call.kind:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from actors.keeper_process.status import Status, read_status
+from protocols.attempt_view import AttemptView
 from protocols.events import (
     Event,
-    FleetSwept,
     Record,
     RunEnded,
     TaskStatusChanged,
@@ -15,10 +15,11 @@ from protocols.events import (
     WorkerMismatch,
     WorkerOutput,
 )
+from protocols.fleet_events import FleetSwept
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import EndReason, Stream, TaskStatus
 from protocols.layout import FleetFolder
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 
 __all__ = ["closing_events"]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from protocols.attempt_view import AttemptView
 from protocols.errors import InputError
 from protocols.ids import TaskId
 from protocols.pane import WorkerPane
-from protocols.states import AttemptView
 from protocols.wording import quote
 from supervisor.fleets import Fleet
 from supervisor.following import Log

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from actors.files import make_folder, replace_file
 from actors.keeper_process.procfs import read_process
 from protocols.errors import InputError, StateError
 from protocols.ids import RunId
 from protocols.layout import FleetFolder
-from supervisor.files import make_folder, replace_file
 from supervisor.identity import Durable, Identity, identify, is_run_name, succeed
 from supervisor.locks import hold_lock, is_locked, lock_owner
 from supervisor.state import check_state, state_error

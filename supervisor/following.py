@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from actors.anchor import Anchor
 from actors.journal_file import read_records
+from protocols.attempt_view import AttemptView
 from protocols.errors import InputError, JournalError
 from protocols.events import Record, RunEnded
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.layout import streams_of
-from protocols.states import AttemptView, RunView
+from protocols.states import RunView
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import Fleet, tell_detached
 from supervisor.run_log import warn

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.files import replace_file
 from actors.json_schema import read_schema
 from actors.template import TemplateError, find_names
 from protocols.errors import PlanError
@@ -14,7 +15,6 @@ from protocols.layout import FleetFolder
 from protocols.plan import Task
 from protocols.templates import template_texts
 from protocols.wording import did_you_mean, quote
-from supervisor.files import replace_file
 from supervisor.input_files import read_input
 
 __all__ = ["keep_schemas", "load_schemas", "resolve_templates", "shell_notes"]

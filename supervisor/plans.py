@@ -19,7 +19,7 @@ from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
 from supervisor.plan_texts import load_schemas, resolve_templates
 
-__all__ = ["LoadedPlan", "load_plan"]
+__all__ = ["LoadedPlan", "load_plan", "make_durable"]
 
 
 class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +74,12 @@ def _parse(text: str, path: str, start: Path, grace: float, kept: FleetFolder | 
         place = start / named if kept is None else kept.manifest
         manifest = read_input(place, named, PlanError)
     return parse_plan(text, path, grace=grace, manifest=manifest), manifest
+
+
+def make_durable(loaded: LoadedPlan) -> LoadedPlan:
+    """The same plan with workers that all go on without their supervisor."""
+    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
+    return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
 
 
 def _place(task: Task, start: Path) -> Task:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from actors.files import replace_file
+from protocols.attempt_view import AttemptView
 from protocols.deeds import list_deeds
 from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Stream, TaskStatus
 from protocols.layout import FleetFolder
-from protocols.states import AttemptView, RunView, TaskView
+from protocols.states import RunView, TaskView
 from protocols.task_output import Form, TaskOutput
-from supervisor.files import replace_file
 from supervisor.identity import Identity
 from supervisor.session_use import SessionUse, add_up, session_use
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from actors.files import replace_file
 from protocols.durations import format_elapsed
 from protocols.ids import WorkerId
 from protocols.kinds import Stream
@@ -12,7 +13,6 @@ from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
 from protocols.plain import format_counts
 from protocols.sizes import format_bytes
-from supervisor.files import replace_file
 from supervisor.report import AttemptReport, Report, TaskReport
 from supervisor.session_use import add_up, tell_use
 from supervisor.table import one_line, render_table

@@ -9,7 +9,6 @@ from protocols.errors import PlanError, ServerError
 from protocols.manifest import find_manifest
 from protocols.plan_parser import parse_plan
 from protocols.session_events import SessionStarted
-from protocols.states import RunView
 from supervisor.fleets import Fleet
 from supervisor.input_files import decode_input, read_input
 
@@ -20,15 +19,11 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 10.0
 
 
-def abort_sessions(fleet: Fleet, view: RunView) -> None:
-    """Abort what a dead run left at work on servers of somebody else; servers of its own end with their keeper.
+def abort_sessions(fleet: Fleet, left: list[SessionStarted]) -> None:
+    """Abort those that a dead run left at work on servers of somebody else; servers of its own end with their keeper.
 
     A session that cannot be reached within ten seconds is logged: it works on.
     """
-    open_attempts = [each for task in view.tasks.values() for each in task.attempts if each.exited is None]
-    left = [each.session.started for each in open_attempts if each.session and each.session.started]
-    if not left:
-        return
     try:
         passwords = _passwords(fleet)
     except PlanError as error:

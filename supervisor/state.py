@@ -6,8 +6,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from actors.files import make_folder, replace_file
 from protocols.errors import StateError
-from supervisor.files import make_folder, replace_file
 from supervisor.identity import is_run_name
 
 __all__ = ["check_state", "open_state", "state_error"]

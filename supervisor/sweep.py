@@ -11,6 +11,7 @@ from actors.journal_file import last_seq, open_journal, read_records
 from actors.keeper_process.marks import mark_of
 from protocols.errors import JournalError
 from protocols.events import RunEnded
+from protocols.session_events import SessionStarted
 from protocols.states import RunView
 from supervisor.aftermath import closing_events
 from supervisor.fleets import Fleet, find_fleets
@@ -19,7 +20,6 @@ from supervisor.locks import hold_lock
 from supervisor.machine import boot_id, pid_namespace
 from supervisor.report import build_report, write_report
 from supervisor.report_text import write_markdown
-from supervisor.session_ends import abort_sessions
 from supervisor.views import read_view
 
 __all__ = ["conclude", "conclude_all", "contains_us", "find_end", "find_leaders"]
@@ -102,14 +102,21 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
                 logger.warning("%s: these processes cannot be ended: %s", fleet.name, ", ".join(swept))
                 return False
         view = read_view(fleet.folder.journal, samples=True)
-        if fleet.is_original():
-            abort_sessions(fleet, view)
+        if fleet.is_original() and (sessions := _open_sessions(view)):
+            from supervisor.session_ends import abort_sessions  # noqa: PLC0415 - `callboard runs` is to be quick
+
+            abort_sessions(fleet, sessions)
         journal.append(closing_events(fleet.folder, view, swept, now()))
     with suppress(OSError):  # `callboard report` builds it again
         report = build_report(fleet.folder, fleet.identity, view)
         write_report(fleet.folder, report)
         write_markdown(fleet.folder, report)
     return True
+
+
+def _open_sessions(view: RunView) -> list[SessionStarted]:
+    attempts = [each for task in view.tasks.values() for each in task.attempts if each.exited is None]
+    return [each.session.started for each in attempts if each.session and each.session.started]
 
 
 def _end_keeper(fleet: Fleet) -> None:

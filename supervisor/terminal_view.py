@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import msgspec
 
 from actors.screens import SETTLED_AFTER, Screens, View, can_read_screens
+from protocols.attempt_view import AttemptView
 from protocols.errors import InputError
 from protocols.ids import WorkerId
 from protocols.layout import streams_of
 from protocols.lines import printable
-from protocols.states import AttemptView
 from protocols.wording import quote
 from supervisor.following import Log
 

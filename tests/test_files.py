@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.files import make_folder, replace_file
+from actors.files import make_folder, replace_file
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
@@ -26,6 +26,16 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
         assert reader.read() == b"old and long"
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_file_that_others_could_read_is_replaced_by_one_that_they_cannot(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o644)
+
+    replace_file(tmp_path / "file", b"new", sync=True)
+
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert (tmp_path / "file").stat().st_mode & 0o7777 == 0o600
 
 
 def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:

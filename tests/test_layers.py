@@ -16,7 +16,7 @@ KEEPER = "actors/keeper_process"
 # who wants to know the version of a program.
 SPAWNERS = {
     *("actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_process.py"),
-    *("actors/tmux_program.py", "actors/opencode_program.py"),
+    "actors/program_version.py",
 }
 # Who may become another program: nothing of ours runs then.
 BECOMES = {"supervisor/cli/attach.py"}

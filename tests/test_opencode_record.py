@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.opencode_record import ServerRecord, last_boot, read_record, write_private, write_record
+from actors.opencode_record import ServerRecord, last_boot, read_record, write_record
 from actors.session_messages import Endpoint
 from protocols.ids import AttemptId
 
@@ -36,13 +36,3 @@ def test_the_last_boot_is_the_greatest_number(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
 
     assert last_boot(tmp_path) == 10
-
-
-def test_a_file_that_others_could_read_is_replaced_by_one_that_they_cannot(tmp_path: Path) -> None:
-    (tmp_path / "f").write_text("old")
-    (tmp_path / "f").chmod(0o644)
-
-    write_private(tmp_path / "f", b"new")
-
-    assert (tmp_path / "f").read_bytes() == b"new"
-    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o600

@@ -124,6 +124,14 @@ def test_the_locale_says_whether_a_terminal_understands_utf8(environ: dict[str, 
     assert is_utf8(environ) is utf8
 
 
+def test_who_wants_a_list_of_runs_does_not_load_what_it_takes_to_run_one() -> None:
+    script = "import sys, supervisor.listing; print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert {"trio", "protocols.plan_parser"}.isdisjoint(done.stdout.split())
+
+
 def test_who_wants_lines_does_not_load_what_it_takes_to_draw(tmp_path: Path) -> None:
     """A run of 500 workers may take 80 MB."""
     (tmp_path / "plan.toml").write_text('tasks = [{ id = "a", command = ["true"] }]')
@@ -136,4 +144,8 @@ def test_who_wants_lines_does_not_load_what_it_takes_to_draw(tmp_path: Path) -> 
 
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "supervisor.app" in loaded
-    assert [name for name in loaded if name.startswith("actors.live.") or name in {"rich.console", "rich.text"}] == []
+    assert [
+        name
+        for name in loaded
+        if name.startswith(("actors.live.", "protocols.session_fold")) or name in {"rich.console", "rich.text"}
+    ] == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from protocols.agents import Agent, PermissionRule, Prompting
 from protocols.errors import ServerErrorKind
 from protocols.opencode import Envelope, Snapshot
+from protocols.opencode_envelope import parse_envelope
 from protocols.session_course import SessionCourse
 from protocols.session_deeds import Abort, Look, SendPrompt
 from protocols.session_entries import Begun
@@ -346,6 +347,17 @@ def test_an_answer_that_may_not_have_been_given_is_given_again_after_a_restart()
     again.restore(course.entries, 1020.0)
 
     assert [answer.id for answer in answers(again)] == ["per_1"]
+
+
+def test_an_event_whose_id_is_no_text_ends_nothing_neither_live_nor_from_the_log() -> None:
+    course = begun()
+    text = b'{"id":5,"type":"session.idle","properties":{"sessionID":"ses_1"}}'
+    course.hear(parse_envelope(text, 1010.0), 1010.0)
+
+    again = make()
+    again.restore(course.entries, 1020.0)
+
+    assert not course.is_over() and not again.is_over()
 
 
 def test_a_prompt_of_which_nobody_knows_whether_it_was_sent_is_looked_up_after_a_restart() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from protocols.attempt_view import AttemptView
 from protocols.events import AttemptStarting, Event
 from protocols.ids import AttemptId, WorkerId
 from protocols.pulse import Pulses
@@ -19,7 +20,6 @@ from protocols.session_events import (
 )
 from protocols.sight import Sight
 from protocols.silence import Policy
-from protocols.states import AttemptView
 from protocols.verdict import Verdict
 from tests.session_recordings import fold, play, rows, session_of
 

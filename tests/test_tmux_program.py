@@ -43,6 +43,13 @@ def test_another_one_is_told_with_what_to_do(tmp_path: Path, says: str, what: st
     assert tmux_problem(_fake(tmp_path, says)) == f"{tmp_path}/tmux {what}"
 
 
+def test_one_that_says_nothing_and_does_not_end_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "tmux").write_text("#!/bin/sh\nsleep 1000 & sleep 1000")
+    (tmp_path / "tmux").chmod(0o755)
+
+    assert find_tmux(str(tmp_path), deadline=0.05) == (str(tmp_path / "tmux"), "")
+
+
 def test_none_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert find_tmux(str(tmp_path)) == ("", "")
     assert tmux_problem(str(tmp_path)) == "tmux is not installed; install tmux 3.2 or later"

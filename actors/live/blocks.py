@@ -10,9 +10,10 @@ from actors.live.columns import BAR, BYTES, GAP, LINES, RATE, STATE, Columns, ti
 from actors.live.figures import clock, count, percent, quiet, took
 from actors.live.look import Look, clipped, shown
 from actors.live.words import Condition, condition, is_failure, remark
+from protocols.attempt_view import AttemptView
 from protocols.board import QUIET_AFTER, Activity, silence
 from protocols.sizes import format_bytes
-from protocols.states import AttemptView, TaskView
+from protocols.states import TaskView
 
 __all__ = ["Pen", "WorkerText", "head_row", "tail_rows"]
 

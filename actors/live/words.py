@@ -5,11 +5,12 @@ from typing import NamedTuple
 from actors.cells import Style
 from actors.live.columns import STATE
 from actors.live.figures import whole_seconds
+from protocols.attempt_view import AttemptView
 from protocols.board import Activity, is_stalled, silence
 from protocols.deeds import list_deeds
 from protocols.events import WorkerStopping
 from protocols.liveness_states import State
-from protocols.states import AttemptView, TaskView
+from protocols.states import TaskView
 
 __all__ = ["Condition", "condition", "is_failure", "remark"]
 

@@ -7,14 +7,19 @@ from pathlib import Path
 __all__ = ["make_folder", "replace_file"]
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Readers see the old content or the new one, never a part. Raise ``OSError`` and leave nothing behind."""
+def replace_file(path: Path, data: bytes, *, sync: bool = False) -> None:
+    """Readers see the old content or the new one, never a part. Raise ``OSError`` and leave nothing behind.
+
+    ``sync``: it is on the disk before anybody says so.
+    """
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         try:
             os.fchmod(fd, 0o600)  # whatever the umask says
             _write_all(fd, data)
+            if sync:
+                os.fsync(fd)
         finally:
             os.close(fd)
         fresh.replace(path)
