@@ -60,8 +60,7 @@ LATER_KEYS = {
 }
 _LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
-_SOURCES = ("pipe", "pty", "logfile", "tmux")
-_WRITE_SOURCE = 'write "pipe", "pty", "logfile" or "tmux"'
+_SOURCES: tuple[Source, ...] = ("pipe", "pty", "logfile", "tmux")
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -188,15 +187,10 @@ def _is_blank(words: str | tuple[str, ...]) -> bool:
 
 
 def _read_source(section: Section) -> Source | None:
-    match section.text("source"):
-        case None | "pipe" | "pty" | "logfile" | "tmux" as source:
-            return source
-        case "session":
-            section.reject("source", "a task with agent and prompt has this by itself; remove this key")
-        case unknown:
-            guess = section.guess(unknown, _SOURCES) or f"; {_WRITE_SOURCE}"
-            section.reject("source", f"{quote(unknown)} is no source{guess}")
-    return None
+    if section.get("source") == "session":
+        section.reject("source", "a task with agent and prompt has this by itself; remove this key")
+        return None
+    return section.choice("source", _SOURCES, "no source")
 
 
 def _read_window(section: Section) -> Window | None:

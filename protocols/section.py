@@ -1,13 +1,16 @@
 """One table of a TOML file, read key by key; every mistake in it is collected, none stops the reading."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from protocols.durations import parse_duration
 from protocols.sizes import parse_bytes
 from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["Problems", "Section"]
+
+_Word = TypeVar("_Word", bound=str)
 
 _ENOUGH = 50  # problems after which no more guesses are made: each compares with every candidate
 _MOST = 1_000_000  # beyond any sensible count, and safe in every format that the number will travel in
@@ -132,6 +135,16 @@ class Section:
         """A string that the operating system can take: without NUL, and not ``empty`` unless that makes sense."""
         value = self._table.get(key)
         return None if value is None else self._text(self.where(key), value, empty)
+
+    def choice(self, key: str, choices: Sequence[_Word], what: str) -> _Word | None:
+        """One of a few words. ``what``: what any other one is not, such as ``no source``."""
+        word = self.text(key)
+        found = next((each for each in choices if each == word), None)
+        if word is not None and found is None:
+            *most, last = map(quote, choices)
+            written = f"{', '.join(most)} or {last}" if most else last
+            self.reject(key, f"{quote(word)} is {what}{self.guess(word, choices) or f'; write {written}'}")
+        return found
 
     def strings(self, key: str) -> tuple[str, ...] | None:
         """A list of such strings; an empty one makes sense here."""
