@@ -7,6 +7,7 @@ import msgspec
 from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
+from protocols.needs import read_labels, read_priority
 from protocols.plan import Logfile, Stdin, Tmux, Window
 from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
@@ -48,10 +49,12 @@ COMMON_KEYS = (
     "output",
     "template",
     "progress_file",
+    "priority",
+    "labels",
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("for_each", "priority", "session", "when", "workspace"),
+        ("for_each", "session", "when", "workspace"),
         "this key is not supported by this version; remove it",
     ),
 }
@@ -72,7 +75,7 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """None where the level says nothing. `env`, `pass_env` and `limits` add to those of the level below."""
+    """None where the level says nothing. `env`, `pass_env`, `labels` and `limits` add to those of the level below."""
 
     command: Command | None = None
     shell: bool | None = None
@@ -102,6 +105,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     output: Output | None = None
     template: bool | None = None
     progress_file: str | None = None
+    priority: int | None = None
+    labels: tuple[str, ...] = ()
 
     def over(self, base: "Level") -> "Level":
         """This level where it says something, else ``base``. The command of one takes the place of the other's prompt,
@@ -116,6 +121,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
+        said["labels"] = tuple(dict.fromkeys((*base.labels, *self.labels)))
         return msgspec.structs.replace(base, **said)
 
 
@@ -151,6 +157,8 @@ def read_level(section: Section) -> Level:
         output=read_output(section),
         template=section.flag("template"),
         progress_file=section.text("progress_file"),
+        priority=read_priority(section),
+        labels=read_labels(section),
     )
 
 

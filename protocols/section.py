@@ -22,13 +22,16 @@ class Problems:
     def __init__(self, file: str) -> None:
         self._file = escaped(file)
         self._lines: dict[str, None] = {}
+        self.files: list[Problems] = []
+        """Of other files that this one names."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(self._lines)
+        """Those of this file first."""
+        return (*self._lines, *(line for file in self.files for line in file.lines))
 
     def add(self, path: str, message: str) -> None:
-        self._lines[f"{self._file}: {path}: {message}"] = None
+        self._lines[f"{self._file}: {f'{path}: ' if path else ''}{message}"] = None
 
     def guess(self, word: str, candidates: Iterable[str]) -> str:
         """`did_you_mean`, while there are few mistakes."""
@@ -54,8 +57,8 @@ class Section:
         return self._table.get(key)
 
     def where(self, key: str) -> str:
-        """The path of a key in messages."""
-        name = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quote(key)
+        """The path of a key in messages, or of one in a table of it: ``for_each.from``."""
+        name = key if re.fullmatch(r"[A-Za-z0-9_-]+(\.[a-z]+)?", key) else quote(key)
         return f"{self.path}.{name}" if self.path else name
 
     def reject(self, key: str, message: str) -> None:
@@ -168,6 +171,18 @@ class Section:
             return []
         return [self._section(f"{self.where(key)}[{index}]", item) for index, item in enumerate(value)]
 
+    def entries(self, key: str) -> "list[str | Section | None]":
+        """A list in which strings and tables stand side by side, None for each entry that is neither."""
+        value = self._table.get(key, [])
+        if not isinstance(value, list):
+            hint = f"; write [{quote(value)}]" if isinstance(value, str) else ""
+            self._mistyped(self.where(key), "a list of strings", value, hint)
+            return []
+        return [self._entry(f"{self.where(key)}[{index}]", item) for index, item in enumerate(value)]
+
+    def _entry(self, path: str, value: object) -> "str | Section | None":
+        return self._section(path, value) if isinstance(value, dict) else self._text(path, value, True)
+
     def _section(self, path: str, value: object) -> "Section | None":
         if isinstance(value, dict):
             return Section(value, path, self._problems)
@@ -205,4 +220,6 @@ def _kind(value: object) -> str:
             return "a list"
         case dict():
             return "a table"
+        case None:
+            return "null"
     return "a date or a time"
