@@ -17,6 +17,7 @@ from protocols.events import (
     TaskStatusChanged,
     WorkerMismatch,
     WorkerOutput,
+    WorkerProgress,
 )
 from protocols.fleet_events import (
     ActorFailed,
@@ -26,14 +27,18 @@ from protocols.fleet_events import (
     KeeperStarted,
     ProcessUnattributed,
 )
-from protocols.ids import RunId, TaskId
+from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
 
-__all__ = ["InstanceLink", "RunView", "TaskView"]
+__all__ = ["OPEN", "InstanceLink", "RunView", "TaskView"]
+
+
+OPEN: tuple[TaskStatus, ...] = ("pending", "running", "retrying", "restarting")
+"""What a task is before its end."""
 
 
 @dataclass(slots=True)
@@ -184,6 +189,26 @@ class RunView:
             path = f"{record.path}/{record.event.worker}"
             if path in self.instances and self.instances[path].run != record.event.run:
                 self._forget_instance(path)
+        elif isinstance(record.event, TaskStatusChanged):
+            self._tell_progress(record, view)
+
+    def _tell_progress(self, record: InstanceRecord, view: "RunView") -> None:
+        """How far the task that is this instance has come is how many of its tasks have."""
+        *way, name = record.path.split("/")
+        above = self.instances.get("/".join(way)) if way else self
+        task = None if above is None else above.tasks.get(TaskId(name))
+        if task is None or not task.attempts:
+            return
+        counts = view.counts()
+        left = sum(counts.get(each, 0) for each in OPEN)
+        fraction = 1 - left / len(view.tasks) if view.tasks else None
+        task.attempts[-1].progress = WorkerProgress(
+            at=record.at,
+            worker=WorkerId(name),
+            attempt=task.attempts[-1].number,
+            fraction=fraction,
+            label=", ".join(f"{count} {status}" for status, count in counts.items()),
+        )
 
     def _forget_instance(self, path: str) -> None:
         self.instances = {

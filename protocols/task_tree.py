@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 from protocols.ids import RunId, TaskId
 from protocols.instance_records import join
-from protocols.states import RunView, TaskView
+from protocols.states import OPEN, RunView, TaskView
 
 __all__ = ["Leaf", "count_tree", "walk"]
-
-
-_OPEN = ("pending", "running", "retrying", "restarting")
 
 
 class Leaf(NamedTuple):
@@ -33,9 +30,9 @@ def _walk(root: RunView, view: RunView, path: str, way: tuple[tuple[TaskId, RunI
         yield Leaf(name, way, task)
         below = root.instances.get(name)
         if below is not None and below.run is not None:
-            ended = task.status not in _OPEN
+            ended = task.status not in OPEN
             for leaf in _walk(root, below, name, (*way, (task.id, below.run))):
-                yield leaf._replace(task=_cut_off(leaf.task)) if ended and leaf.task.status in _OPEN else leaf
+                yield leaf._replace(task=_cut_off(leaf.task)) if ended and leaf.task.status in OPEN else leaf
 
 
 def _cut_off(task: TaskView) -> TaskView:

@@ -14,7 +14,16 @@ from protocols.instances import Bounds, Instance, find_excess, narrow
 from protocols.plan import Plan, Task
 from supervisor.input_files import read_input
 
-__all__ = ["Check", "bound", "callboard_program", "check_bounds", "check_given", "place_instance"]
+__all__ = [
+    "Check",
+    "bound",
+    "callboard_program",
+    "check_bounds",
+    "check_given",
+    "own_bounds",
+    "place_instance",
+    "use_given",
+]
 
 _OUTLIVES = "nothing of an instance goes on without its callboard; remove this key"
 
@@ -38,6 +47,12 @@ def place_instance(task: Task, start: Path) -> Task:
     plan = str(start / instance.plan) if instance.plan else ""
     command = (callboard_program(), "run", plan or f"plan of {instance.giver}", "--output", "plain")
     return msgspec.structs.replace(task, command=command, instance=msgspec.structs.replace(instance, plan=plan))
+
+
+def use_given(task: Task) -> Task:
+    """What an instance runs is the output of another task."""
+    giver = None if task.instance is None else task.instance.giver
+    return task if giver is None else msgspec.structs.replace(task, uses=tuple(dict.fromkeys((*task.uses, giver))))
 
 
 def bound(plan: Plan, bounds: Bounds | None) -> Plan:
@@ -65,9 +80,13 @@ def _bound(task: Task, bounds: Bounds) -> Task:
 
 def bounds_of(task: Task, wanted: Instance, plan: Plan, bounds: Bounds | None) -> Bounds:
     """What the instance that this task is may do. ``bounds``: of the run that has the task."""
+    return narrow(own_bounds(plan, bounds), wanted, timeout=task.timeout, grace=task.grace)
+
+
+def own_bounds(plan: Plan, bounds: Bounds | None) -> Bounds:
+    """What a run with this plan may do; ``bounds`` where it is an instance."""
     own = bounds or Bounds()
-    own = msgspec.structs.replace(own, concurrency=min(own.concurrency, plan.concurrency))
-    return narrow(own, wanted, timeout=task.timeout, grace=task.grace)
+    return msgspec.structs.replace(own, concurrency=min(own.concurrency, plan.concurrency))
 
 
 @dataclass(slots=True)
@@ -82,9 +101,7 @@ class _Checker:
         wanted = task.instance
         if wanted is None:
             return
-        own = self.bounds or Bounds()
-        own = msgspec.structs.replace(own, concurrency=min(own.concurrency, self.plan.concurrency))
-        excess = [*find_excess(own, wanted)]
+        excess = [*find_excess(own_bounds(self.plan, self.bounds), wanted)]
         yield from (("instance" + (f".{key}" if key else ""), why) for key, why in excess)
         if not excess and wanted.plan:
             yield from (("instance.plan", line) for line in self._of_plan(task, wanted))

@@ -2,17 +2,17 @@
 
 import os
 
-import msgspec
 import trio
 
 from actors.messages import Append
 from actors.orders import KeeperAsk
-from protocols.instances import ROOT, Bounds
+from protocols.instances import ROOT
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
 from supervisor.channels import Channels
 from supervisor.children import Child
 from supervisor.fleets import NewFleet
+from supervisor.instance_plans import own_bounds
 from supervisor.plans import LoadedPlan
 
 __all__ = ["instance_child", "logfile_child", "session_child", "tmux_child"]
@@ -31,11 +31,10 @@ def instance_child(fleet: NewFleet, loaded: LoadedPlan, resumption: Resumption |
     """For the tasks that are instances. Its failure ends the run, as the keeper's does."""
     from actors.sources.instance import InstanceSource  # noqa: PLC0415 - as above
 
-    own = loaded.bounds or Bounds()
     source = InstanceSource(
         folder=fleet.folder,
         path=ROOT if loaded.handover is None else loaded.handover.path,
-        bounds=msgspec.structs.replace(own, concurrency=min(own.concurrency, loaded.plan.concurrency)),
+        bounds=own_bounds(loaded.plan, loaded.bounds),
         asks=channels.to_instances,
         keeper=channels.asks,
         greetings=channels.to_welcome,
