@@ -73,7 +73,8 @@ class PlainLines:
 
     def feed(self, record: Record) -> list[str]:
         self.view.apply(record)
-        text = self._text(record.event)
+        event = record.event
+        text = self._below(event) if isinstance(event, InstanceRecord) else self._text(event)
         return [] if text is None else [f"{self._clock(record.event.at)}  {printable(text)}"]
 
     def _below(self, record: InstanceRecord) -> str | None:
@@ -102,12 +103,8 @@ class PlainLines:
                 return f"stopping ({event.reason}): {_how(event.grace)}{self._next_interrupt(event)}"
             case RunEnded():
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
-            case WorkerVerdict():
-                return self._judged(event)
-            case WorkerAction():
-                return tell_deed(event)
-            case InstanceRecord():
-                return self._below(event)
+            case WorkerVerdict() | WorkerAction():
+                return self._judged(event) if isinstance(event, WorkerVerdict) else tell_deed(event)
             case _:
                 return worker_text(event) or fleet_text(event) or server_text(event) or _output_text(event)
 

@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import trio
+
 from actors.greetings import Greeter
 from protocols.control import HelloParams
 from protocols.ids import RunId
@@ -15,10 +17,18 @@ from supervisor.locks import is_locked
 __all__ = ["end_if_orphaned", "greeter_child"]
 
 
-def end_if_orphaned(handover: Handover) -> None:
+# Its keeper tells us before the kernel has let go of its lock, and kills us half a second later.
+_DYING = 0.4
+_PAUSE = 0.02
+
+
+async def end_if_orphaned(handover: Handover) -> None:
     """Where the callboard that started us is gone, end as if we were killed too: the run has no end, and whoever goes
-    on with that one goes on with ours. Our keeper ends our workers."""
-    if not is_locked(FleetFolder(Path(handover.parent)).lock):
+    on with that one goes on with ours. Our keeper ends our workers. Return after a while where it lives."""
+    lock = FleetFolder(Path(handover.parent)).lock
+    with trio.move_on_after(_DYING):
+        while is_locked(lock):  # noqa: ASYNC110 - of another process
+            await trio.sleep(_PAUSE)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
