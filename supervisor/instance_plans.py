@@ -20,6 +20,7 @@ __all__ = [
     "callboard_program",
     "check_bounds",
     "check_given",
+    "find_cuts",
     "own_bounds",
     "place_instance",
     "use_given",
@@ -31,7 +32,14 @@ _OUTLIVES = "nothing of an instance goes on without its callboard; remove this k
 class Check(Protocol):
     """Read the plan of an instance as it would be read there. Raise `PlanError`."""
 
-    def __call__(self, source: bytes, file: str, start: Path, *, bounds: Bounds) -> object: ...
+    def __call__(self, source: bytes, file: str, start: Path, *, bounds: Bounds) -> "Looked": ...
+
+
+class Looked(Protocol):
+    """A plan that can run."""
+
+    @property
+    def cuts(self) -> tuple[str, ...]: ...
 
 
 def callboard_program() -> str:
@@ -53,6 +61,13 @@ def use_given(task: Task) -> Task:
     """What an instance runs is the output of another task."""
     giver = None if task.instance is None else task.instance.giver
     return task if giver is None else msgspec.structs.replace(task, uses=tuple(dict.fromkeys((*task.uses, giver))))
+
+
+def find_cuts(plan: Plan, bounds: Bounds | None) -> tuple[str, ...]:
+    """What `bound` changes of a plan, as far as somebody may wonder."""
+    if bounds is None or plan.concurrency <= bounds.concurrency:
+        return ()
+    return (f"at most {bounds.concurrency} of its tasks run at once, not {plan.concurrency}: it is an instance",)
 
 
 def bound(plan: Plan, bounds: Bounds | None) -> Plan:
@@ -94,6 +109,7 @@ class _Checker:
     plan: Plan
     bounds: Bounds | None
     check: Check
+    cuts: list[str] = field(default_factory=list)
     seen: dict[tuple[str, str, Bounds], list[str]] = field(default_factory=dict)
 
     def problems(self, task: Task) -> Iterator[tuple[str, str]]:
@@ -112,15 +128,19 @@ class _Checker:
         if key not in self.seen:
             try:
                 source = read_input(Path(wanted.plan), wanted.plan, PlanError)
-                self.check(source, wanted.plan, Path(task.cwd), bounds=inner)
+                found = self.check(source, wanted.plan, Path(task.cwd), bounds=inner)
+                self.cuts += [f"{task.id}: {cut}" for cut in found.cuts]
                 self.seen[key] = []
             except PlanError as error:
                 self.seen[key] = [*error.problems]
         return self.seen[key]
 
 
-def check_bounds(plan: Plan, bounds: Bounds | None, check: Check, leave: Collection[TaskId]) -> list[str]:
-    """What is wrong with the instances of a plan, and with a plan that is to be one: ``bounds`` says what it may do."""
+def check_bounds(
+    plan: Plan, bounds: Bounds | None, check: Check, leave: Collection[TaskId]
+) -> tuple[list[str], tuple[str, ...]]:
+    """What is wrong with the instances of a plan, and with a plan that is to be one: ``bounds`` says what it may do.
+    And what is cut of the plans of these instances."""
     checker = _Checker(plan, bounds, check)
     problems = []
     instances = [task.id for task in plan.tasks if task.instance is not None]
@@ -132,7 +152,7 @@ def check_bounds(plan: Plan, bounds: Bounds | None, check: Check, leave: Collect
             problems.append(f"tasks[{index}].durable: {_OUTLIVES}")
         if task.id not in leave:
             problems += [f"tasks[{index}].{key}: {why}" for key, why in checker.problems(task)]
-    return problems
+    return problems, tuple(checker.cuts)
 
 
 def check_given(plan: Plan, bounds: Bounds | None, check: Check) -> Callable[[TaskId, bytes], None]:

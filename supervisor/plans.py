@@ -18,7 +18,7 @@ from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
-from supervisor.instance_plans import bound, check_bounds, place_instance, use_given
+from supervisor.instance_plans import bound, check_bounds, find_cuts, place_instance, use_given
 from supervisor.plan_texts import load_schemas, resolve_templates
 
 __all__ = ["LoadedPlan", "load_plan", "make_durable"]
@@ -41,6 +41,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What it may do at most, where it is that of an instance."""
     handover: Handover | None = None
     """What that instance was told."""
+    cuts: tuple[str, ...] = ()
+    """What it and the plans of its instances say and may not."""
 
 
 def load_plan(
@@ -77,6 +79,7 @@ def load_source(
     """The same for the bytes of a plan; ``file`` names it in messages."""
     base = os.environ if base is None else base
     plan, manifest = _parse(decode_input(source, file, PlanError), file, start, grace, kept)
+    cuts = find_cuts(plan, bounds)
     plan = bound(plan, bounds)
     tasks = tuple(_place(task, start) for task in plan.tasks)
     plan = msgspec.structs.replace(plan, tasks=tasks)
@@ -86,12 +89,19 @@ def load_source(
     tasks, unknown = resolve_templates(tasks)
     tasks = tuple(use_given(task) for task in tasks)
     check = partial(load_source, base=base, grace=grace)
-    problems += [*wrong, *unknown, *check_bounds(plan, bounds, check, leave)]
+    excess, below = check_bounds(plan, bounds, check, leave)
+    problems += [*wrong, *unknown, *excess]
     if problems:
         raise PlanError(*(f"{escaped(file)}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
     return LoadedPlan(
-        plan=plan, executables=executables, source=source, manifest=manifest, schemas=schemas, bounds=bounds
+        plan=plan,
+        executables=executables,
+        source=source,
+        manifest=manifest,
+        schemas=schemas,
+        bounds=bounds,
+        cuts=(*cuts, *below),
     )
 
 

@@ -55,6 +55,8 @@ def run_plan(
     bounds = None if handover is None else handover.bounds
     loaded = load_plan(path, Path.cwd(), grace=settings.stop.grace, bounds=bounds)
     loaded = msgspec.structs.replace(loaded, handover=handover)
+    for cut in loaded.cuts:
+        warn(cut)
     state = open_state(settings.state)
     conclude_all(state)
     which = _which_durable(loaded, everything=durable)

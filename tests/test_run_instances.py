@@ -105,11 +105,12 @@ def _wait_until_nothing_is_left(fleet: str, patience: float = 25.0) -> None:
 def test_a_killed_root_leaves_nothing_of_three_levels_and_twenty_workers(tmp_path: Path) -> None:
     """5 s are the promise; the machine of the tests may have other things to do."""
     workers = [python(f"w{number}", "import time\ntime.sleep(600)") for number in range(20)]
-    write_plan(tmp_path / "one.toml", instance("b", "two.toml"))
-    write_plan(tmp_path / "two.toml", instance("c", "three.toml"))
-    write_plan(tmp_path / "three.toml", "[defaults]\nconcurrency = 20\n", *workers)
+    wide = "[defaults]\nconcurrency = 20\n"
+    write_plan(tmp_path / "one.toml", wide, instance("b", "two.toml"))
+    write_plan(tmp_path / "two.toml", wide, instance("c", "three.toml"))
+    write_plan(tmp_path / "three.toml", wide, *workers)
 
-    with running(tmp_path, "[defaults]\nconcurrency = 20\n", instance("a", "one.toml")) as run:
+    with running(tmp_path, wide, instance("a", "one.toml")) as run:
         run.wait_until(lambda: len([e for _, e in come_up(run, "a/b/c") if isinstance(e, WorkerStarted)]) == 20)
         pids = [event.pid for _, event in come_up(run, "a/b/c") if isinstance(event, WorkerStarted)]
         assert all(map(is_alive, pids))
