@@ -12,6 +12,7 @@ import trio
 from actors.messages import Append, FollowRequest
 from actors.orders import StartWorker
 from actors.source import Sources
+from actors.workspaces import Workspaces
 from protocols import keeper as wire
 from protocols.environment import worker_environment
 from protocols.ids import FleetId, TaskId, WorkerId
@@ -47,6 +48,8 @@ class Surroundings:
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time
+    workspaces: Workspaces | None = None
+    """None: no task has one of its own."""
 
 
 def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
@@ -55,7 +58,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
     spools = {stream: _os(path) for stream, path in spools_of(order, around).items()}
     return wire.Spawn(
         attempt=order.id,
-        executable=_os(around.executables.get(task.id, "")),
+        executable=_os(_executable(task, around)),
         argv=tuple(_os(argument) for argument in task.command),
         cwd=_os(task.cwd),
         env=tuple(_os(f"{name}={value}") for name, value in _environment(order, around).items()),
@@ -73,6 +76,12 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         linger=around.linger,
         resume=order.open is not None,
     )
+
+
+def _executable(task: Task, around: Surroundings) -> str:
+    """Of a command in the workspace nobody knew before whether it would be there."""
+    found = around.executables.get(task.id, "")
+    return found if found or not task.command else str(Path(task.cwd, task.command[0]))
 
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:

@@ -14,6 +14,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
 from protocols.task_output import TaskOutput
+from protocols.workspace import WorkspaceEvent
 
 __all__ = ["Event", "Record"]
 
@@ -276,6 +277,7 @@ Event: TypeAlias = (
     | FleetSwept
     | SessionEvent
     | ServerEvent
+    | WorkspaceEvent
 )
 
 

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.ids import AttemptId, WorkerId
+from protocols.ids import AttemptId, TaskId, WorkerId
 from protocols.kinds import Source, Stream
 
 __all__ = ["FleetFolder", "streams_of"]
@@ -91,6 +91,22 @@ class FleetFolder:
     @property
     def report_markdown(self) -> Path:
         return self.root / "report.md"
+
+    @property
+    def workspaces(self) -> Path:
+        """The places that were made for tasks, each called like its task."""
+        return self.root / "workspaces"
+
+    @property
+    def space_records(self) -> Path:
+        """What each of them is, as ``TASK.json``; no task begins with a dot."""
+        return self.workspaces / ".records"
+
+    def workspace(self, task: TaskId) -> Path:
+        return self.workspaces / task
+
+    def space_record(self, task: TaskId) -> Path:
+        return self.space_records / f"{task}.json"
 
     def attempt(self, worker: WorkerId, attempt: int) -> Path:
         return self.root / "spool" / worker / str(attempt)

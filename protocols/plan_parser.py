@@ -15,6 +15,7 @@ from protocols.plan_checks import check_task, resolve_command, without_foreign_k
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.plan_roles import ONLY_TASKS, Role, check_name, choose_role, find_role, read_role, read_roles
 from protocols.plan_session import resolve_prompting
+from protocols.plan_workspace import check_workspaces, fit_workspace
 from protocols.restarts import SHORTEST
 from protocols.section import Problems, Section
 from protocols.silence import Policy
@@ -70,6 +71,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0) -> Plan:
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
     tasks = tuple(_resolve(draft, base, roles, agents) for draft in drafts)
+    tasks = check_workspaces({draft.id: draft.section for draft in drafts}, tasks)
     _check_services(drafts, {task.id for task in tasks if task.restart.when == "always"})
     if problems.lines:
         raise PlanError(*problems.lines)
@@ -141,7 +143,8 @@ def _resolve(draft: _Draft, base: Level, roles: Mapping[str, Role], agents: Mapp
         said["command"] = resolve_command(section, level)
     else:
         said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))
-    return Task(id=draft.id, role=name, role_reason=why, needs=tuple(dict.fromkeys(draft.needs)), **said)
+    needs = tuple(dict.fromkeys(draft.needs))
+    return fit_workspace(section, Task(id=draft.id, role=name, role_reason=why, needs=needs, **said))
 
 
 def _check_silence(section: Section | None, said: Level, level: Level) -> None:

@@ -27,6 +27,7 @@ from protocols.kinds import Outcome, TaskStatus
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_output import TaskOutput
+from protocols.workspace import SpaceEvent
 
 __all__ = ["RunView", "TaskView"]
 
@@ -128,7 +129,7 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther()
+                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | SpaceEvent()
             ):
                 pass
             case _:
