@@ -11,9 +11,10 @@ from protocols.graph import Admission, Graph
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.liveness_actions import Remedy
-from protocols.outcomes import Verdict
+from protocols.outcomes import Verdict, cause_of
 from protocols.plan import Task
 from protocols.restarts import Restarts
+from protocols.retry import Cause
 from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["Course"]
@@ -29,8 +30,8 @@ class Course:
     tell: Callable[[Event], None]
     attempts: dict[TaskId, int] = field(default_factory=dict)
     """How many were started."""
-    forgiven: dict[TaskId, int] = field(default_factory=dict)
-    """How many of them were ended for a reason that counts for no retry."""
+    failures_by_cause: dict[TaskId, dict[Cause, int]] = field(default_factory=dict)
+    """How many of them failed, and why."""
     remedies: dict[TaskId, Remedy] = field(default_factory=dict)
     """For the workers that are ended because they stand still."""
     restarts: dict[TaskId, Restarts] = field(default_factory=dict)
@@ -72,6 +73,19 @@ class Course:
             self.outputs[task] = output
         elif verdict.status != "succeeded":
             self.failures[task] = Failure(verdict.reason, exited.reason == "output")
+
+    def pause_before_retry(
+        self, exited: WorkerExited, verdict: Verdict, now: float, pause_of: Callable[..., float]
+    ) -> float | None:
+        """Count how this attempt ended. Seconds until the next one; None where there is none. ``now``: Unix time."""
+        task, cause = self.tasks[TaskId(exited.worker)], cause_of(exited)
+        failures = self.failures_by_cause.setdefault(task.id, {})
+        if cause is not None:
+            failures[cause] = failures.get(cause, 0) + 1
+        if not verdict.retry or self.stop is not None or not task.retry.allows(task.retries, failures, cause):
+            return None
+        pause = task.retry.pause(self.attempts[task.id], task.backoff, pause_of)
+        return pause if exited.quota_until is None else max(pause, exited.quota_until - now)
 
     def hurry(self, stop: StopRun) -> dict[TaskId, float]:
         """The running tasks for which this stop is more urgent than those before, with the grace that they get."""

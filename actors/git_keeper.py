@@ -4,17 +4,18 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import defpath, fsencode
+from os import defpath
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
+from protocols.environment import MARK, chained_mark
 from protocols.errors import WorkspaceError
 from protocols.ids import AttemptId, FleetId, TaskId
 from protocols.keeper import Ended, Forget, Report, Spawn, Stdin, Stop
-from protocols.keeper_codec import to_os
+from protocols.keeper_codec import os_text
 from protocols.plan import Task
 from protocols.worktree import GitCall, GitDone, Talk, git_command, git_environment
 
@@ -22,7 +23,6 @@ __all__ = ["KeeperGit"]
 
 T = TypeVar("T")
 
-_MARK = "CALLBOARD_MARK"
 _GRACE = 1.0  # for git to take its locks away
 _LINGER = 0.5
 _GOODBYE = 5.0
@@ -92,18 +92,18 @@ class KeeperGit:
         program = shutil.which("git", path=self.environ.get("PATH", defpath))
         if program is None:
             raise WorkspaceError("git is not on PATH; install it")
-        outer, mark = self.environ.get(_MARK), f"{self.fleet}/{attempt}"
-        environ = git_environment(self.environ) | {_MARK: f"{outer}:{mark}" if outer else mark}
+        mark = chained_mark(self.environ.get(MARK), f"{self.fleet}/{attempt}")
+        environ = git_environment(self.environ) | {MARK: mark}
         return Spawn(
             attempt=attempt,
-            executable=_os(program),
-            argv=tuple(map(_os, git_command(program, call))),
-            cwd=_os(place),
-            env=tuple(_os(f"{key}={value}") for key, value in environ.items()),
+            executable=os_text(program),
+            argv=tuple(map(os_text, git_command(program, call))),
+            cwd=os_text(place),
+            env=tuple(os_text(f"{key}={value}") for key, value in environ.items()),
             stdin=Stdin("none"),
-            stdout=_os(place / "stdout"),
-            stderr=_os(place / "stderr"),
-            status=_os(place / "status"),
+            stdout=os_text(place / "stdout"),
+            stderr=os_text(place / "stderr"),
+            status=os_text(place / "status"),
             attached=True,
             timeout=call.patience,
             grace=_GRACE,
@@ -136,7 +136,3 @@ def _read_start(path: Path) -> bytes:
 
 def _remove(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
-
-
-def _os(text: str | Path) -> str:
-    return to_os(fsencode(text))

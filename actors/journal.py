@@ -14,7 +14,8 @@ import trio
 from actors.batches import receive_batch, receive_batch_nowait
 from actors.journal_file import JournalFile, open_journal
 from actors.messages import Append
-from protocols.events import Event, JournalResumed, Record
+from protocols.events import Event, Record
+from protocols.fleet_events import JournalResumed
 
 __all__ = ["Journal"]
 

@@ -13,7 +13,7 @@ from actors.messages import Append
 from actors.orders import KeeperAsk
 from actors.strays import Strays
 from protocols.errors import KeeperError
-from protocols.events import KeeperLost, KeeperStarted
+from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import FleetId
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption

@@ -17,7 +17,7 @@ from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
 from protocols.adoption_events import WorkerLate
 from protocols.errors import KeeperError, SpawnError
-from protocols.events import ProcessUnattributed
+from protocols.fleet_events import ProcessUnattributed
 from protocols.ids import FleetId, WorkerId
 from protocols.keeper import (
     MAX_MESSAGE,

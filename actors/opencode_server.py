@@ -112,12 +112,12 @@ class ManagedServer:
             except ServerError as error:
                 await process.stop(0)
                 return error, False
-            await outbox.send(ServerReady(self.name, self.boot, self._endpoint, version, process.pid))
+            await outbox.send(ServerReady(self.name, self.boot, self._endpoint, version, process.hosted.pid))
             stuck = await self._watch(process)
             if self._stopping.is_set():
                 await self._say_farewell()
             text = f"it did not answer for {self.stuck_after:g} s, and was ended" if stuck else ""
-            if not process.ended.is_set():
+            if not process.hosted.ended.is_set():
                 await process.stop(_GRACE)
                 text = text or "nobody needs it any more"
             return ServerError(text or await process.tell_end(), "unreachable"), True
@@ -150,12 +150,12 @@ class ManagedServer:
             nursery.cancel_scope.cancel(reason="somebody ends it, or it has ended")
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait_for, process.ended)
+            nursery.start_soon(wait_for, process.hosted.ended)
             nursery.start_soon(wait_for, self._stopping)
             await self._probe()
             stuck = True
             nursery.cancel_scope.cancel(reason="it is stuck")
-        return stuck and not process.ended.is_set() and not self._stopping.is_set()
+        return stuck and not process.hosted.ended.is_set() and not self._stopping.is_set()
 
     async def _probe(self) -> None:
         """Return when it is stuck."""

@@ -1,12 +1,11 @@
 """How it is told that a server ended: in its own last words."""
 
-import re
+from protocols.lines import strip_ansi
 
 __all__ = ["exit_text", "last_words"]
 
 _LINES = 3
 _MOST = 300
-_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
 
 
 def exit_text(code: int | None, signal: str | None) -> str:
@@ -18,7 +17,7 @@ def exit_text(code: int | None, signal: str | None) -> str:
 
 def last_words(data: bytes) -> str:
     """The last lines that say something, as one line without colours; the end of them where they are long."""
-    lines = _SEQUENCES.sub("", data.decode(errors="replace")).splitlines()
+    lines = strip_ansi(data.decode(errors="replace")).splitlines()
     shown = [" ".join("".join(char if char.isprintable() else " " for char in line).split()) for line in lines]
     text = " | ".join([line for line in shown if line][-_LINES:])
     return text if len(text) <= _MOST else "…" + text[1 - _MOST :]

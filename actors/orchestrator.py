@@ -15,16 +15,8 @@ from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from actors.teller import Teller
 from protocols.backoff import delay
-from protocols.events import (
-    Event,
-    FleetSwept,
-    RunEnded,
-    RunResumed,
-    RunStarted,
-    RunStopping,
-    TaskStatusChanged,
-    WorkerExited,
-)
+from protocols.events import Event, RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.fleet_events import FleetSwept
 from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
@@ -33,7 +25,7 @@ from protocols.outcomes import Verdict, judge
 from protocols.plan import Plan
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
-from protocols.resumption import FORGIVEN, Resumption
+from protocols.resumption import Resumption
 from protocols.task_output import TaskOutput
 
 __all__ = ["Orchestrator"]
@@ -55,7 +47,7 @@ class Orchestrator:
     outbox: trio.MemorySendChannel[Append]
     now: Callable[[], float] = time.time
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
-    backoff: Callable[[int, float], float] = delay
+    backoff: Callable[..., float] = delay
     door: Door = field(default_factory=lambda: Door(Limits.none()))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Outcome:
@@ -107,7 +99,7 @@ class Orchestrator:
         """Bring the course to where the run was left, take up what is open, and return what can start now."""
         course.statuses |= left.statuses
         course.attempts |= left.attempts
-        course.forgiven |= left.forgiven
+        course.failures_by_cause |= left.failures_by_cause
         course.outputs |= left.outputs
         course.failures |= left.failures
         ready = [*course.graph.ready()]
@@ -184,10 +176,8 @@ class Orchestrator:
                 return
             verdict = follows
         course.admission.release(task)
-        course.forgiven[task] = course.forgiven.get(task, 0) + (exited.reason in FORGIVEN)
-        used = course.attempts[task] - course.forgiven[task]
-        if verdict.retry and course.stop is None and used <= course.tasks[task].retries:
-            pause = self.backoff(course.attempts[task], course.tasks[task].backoff)
+        pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
+        if pause is not None:
             self._put_off(course, task, "retrying", verdict.reason, pause)
             ready: tuple[TaskId, ...] = ()
         else:

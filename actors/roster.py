@@ -86,6 +86,7 @@ class Roster:
         with slot.commands, slot.inbox:
             prepared = await self._prepare(slot)
             output = AttemptOutput(order=prepared.order, around=self.around)
+            await output.prepare()
             worker = Worker(
                 order=prepared.order,
                 around=self.around,

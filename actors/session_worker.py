@@ -27,6 +27,7 @@ from protocols.keeper import Ended, Exited, Interrupt, Report, Spawned, Stop, St
 from protocols.kinds import EndReason
 from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules
+from protocols.retry_after import read_retry_after
 from protocols.session_changes import PromptEnded
 from protocols.session_course import SessionCourse
 from protocols.session_entries import Begun, Entry
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 _GOODBYE = 5.0
 _FINAL = frozenset({400, 401, 402, 403, 404, 422})  # of the model's server, where it says itself that no retry helps
+_NO_QUOTA = 429
 _NO_INPUT = "a session has no input: nobody can type there"
 
 
@@ -266,6 +268,8 @@ class SessionWorker:
                 session_bytes=spool.size,
                 swept=(),
                 final=end.outcome == "failed" and not end.retryable and end.status in _FINAL,
+                quota=reason == "exit" and end.status == _NO_QUOTA,
+                quota_until=read_retry_after(end.retry_after, at) if end.status == _NO_QUOTA else None,
                 detail=detail,
             )
         )

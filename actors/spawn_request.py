@@ -1,6 +1,5 @@
 """What a worker needs to start: what a whole fleet has in common, and the request that is made of that and an order."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,16 +13,16 @@ from actors.orders import StartWorker
 from actors.source import Sources
 from actors.workspaces import Workspaces
 from protocols import keeper as wire
-from protocols.environment import worker_environment
+from protocols.environment import MARK, chained_mark, worker_environment
 from protocols.ids import FleetId, TaskId, WorkerId
-from protocols.keeper_codec import to_os
+from protocols.keeper_codec import os_text, to_os
 from protocols.kinds import Stream
 from protocols.layout import FleetFolder, streams_of
 from protocols.plan import Stdin, Task
 
 __all__ = ["Surroundings", "spawn_request", "spools_of", "streams_of_task"]
 
-_MARK, _SOCKET = "CALLBOARD_MARK", "CALLBOARD_SOCKET"
+_SOCKET = "CALLBOARD_SOCKET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +54,20 @@ class Surroundings:
 def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
     """What is asked for the start of an attempt, or for taking it up again."""
     task = order.task
-    spools = {stream: _os(path) for stream, path in spools_of(order, around).items()}
+    spools = {stream: os_text(path) for stream, path in spools_of(order, around).items()}
     return wire.Spawn(
         attempt=order.id,
-        executable=_os(_executable(task, around)),
-        argv=tuple(_os(argument) for argument in task.command),
-        cwd=_os(task.cwd),
-        env=tuple(_os(f"{name}={value}") for name, value in _environment(order, around).items()),
+        executable=os_text(_executable(task, around)),
+        argv=tuple(os_text(argument) for argument in task.command),
+        cwd=os_text(task.cwd),
+        env=tuple(os_text(f"{name}={value}") for name, value in _environment(order, around).items()),
         stdin=_stdin(task.stdin),
         stdout=spools.get("stdout", ""),
         stderr=spools.get("stderr", ""),
         terminal=spools.get("terminal", ""),
         direct=task.source == "logfile" and task.logfile is None,
         window=task.window if "terminal" in spools else None,
-        status=_os(around.folder.status(order.id)),
+        status=os_text(around.folder.status(order.id)),
         attached=not task.durable,
         timeout=task.timeout,
         grace=task.grace,
@@ -86,10 +85,8 @@ def _executable(task: Task, around: Surroundings) -> str:
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:
     """What the plan passes, and by what the worker's tree is known. An outer callboard's mark stays in front."""
-    mark = f"{around.fleet}/{order.id}"
-    outer = around.environ.get(_MARK)
     return worker_environment(order.task, around.environ) | {
-        _MARK: f"{outer}:{mark}" if outer else mark,
+        MARK: chained_mark(around.environ.get(MARK), f"{around.fleet}/{order.id}"),
         _SOCKET: str(around.folder.control_socket),
     }
 
@@ -107,15 +104,11 @@ def streams_of_task(task: Task) -> tuple[Stream, ...]:
     )
 
 
-def _os(text: str | Path) -> str:
-    return to_os(os.fsencode(text))
-
-
 def _stdin(stdin: Stdin) -> wire.Stdin:
     match stdin.kind:
         case "text":
             return wire.Stdin("text", to_os(stdin.text.encode()))
         case "file":
-            return wire.Stdin("file", _os(stdin.text))
+            return wire.Stdin("file", os_text(stdin.text))
         case kind:
             return wire.Stdin(kind)

@@ -14,7 +14,7 @@ from typing import Any
 from protocols.templates import NAMES
 from protocols.wording import did_you_mean, escaped, quote
 
-__all__ = ["Names", "TemplateError", "find_names", "render_text"]
+__all__ = ["Names", "TemplateError", "find_names", "open_environment", "render_text"]
 
 
 class TemplateError(ValueError):
@@ -37,7 +37,7 @@ def find_names(text: str) -> Names:
     from jinja2 import TemplateSyntaxError, meta, nodes  # noqa: PLC0415
 
     try:
-        tree = _environment().parse(text)
+        tree = open_environment().parse(text)
         named = meta.find_undeclared_variables(tree)
     except TemplateSyntaxError as error:
         where = f"line {error.lineno}: " if "\n" in text else ""
@@ -47,7 +47,7 @@ def find_names(text: str) -> Names:
         raise TemplateError("nested too deep; make it simpler") from error
     for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         raise TemplateError("a template has no other files; write all of it here")
-    for name in sorted(named - {*NAMES, *_environment().globals}):
+    for name in sorted(named - {*NAMES, *open_environment().globals}):
         hint = did_you_mean(name, NAMES) or f"; there is {', '.join(NAMES[:-1])} and {NAMES[-1]}"
         dashed = f'; a task with "-" or "." in its name is outputs["…-{escaped(name)}"]' if "outputs." in text else ""
         raise TemplateError(f"{quote(name)} is nothing here{hint}{dashed}")
@@ -63,7 +63,7 @@ def render_text(text: str, names: Mapping[str, object]) -> str:
     from jinja2 import TemplateError as AnyError  # noqa: PLC0415
 
     try:
-        made: str = _environment().from_string(text).render(names)
+        made: str = open_environment().from_string(text).render(names)
     except (AnyError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         told = f"{_line(text, error)}: {str(error) or type(error).__name__}"
         raise TemplateError(_missing(text, names) or told) from error
@@ -75,7 +75,8 @@ def render_text(text: str, names: Mapping[str, object]) -> str:
 
 
 @cache
-def _environment() -> Any:
+def open_environment() -> Any:
+    """The sandbox in which all templates live."""
     from jinja2 import StrictUndefined  # noqa: PLC0415
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 

@@ -1,7 +1,6 @@
 """The tmux server of a fleet: its own, a worker of the keeper like others, started when somebody wants it."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,21 +9,20 @@ from pathlib import Path
 
 import trio
 
-from actors.orders import Answer, Ask, AskSpawn, KeeperAsk, StartWorker
+from actors.hosted_process import HostedProcess
+from actors.orders import KeeperAsk
 from actors.strays import BESIDE
 from actors.tmux_client import run_tmux
 from actors.tmux_process import Server
-from protocols.environment import worker_environment
+from protocols.environment import MARK, chained_mark, worker_environment
 from protocols.errors import KeeperError, TmuxError
-from protocols.ids import AttemptId, FleetId, TaskId
-from protocols.keeper import Ended, Report, Spawn, Stdin, Stop
-from protocols.keeper_codec import to_os
+from protocols.ids import FleetId, TaskId
+from protocols.keeper import Spawn
 from protocols.layout import FleetFolder
 from protocols.plan import Task
 
-__all__ = ["MARK", "OwnServer", "client_environment"]
+__all__ = ["OwnServer", "client_environment"]
 
-MARK = "CALLBOARD_MARK"
 _LONGEST_PATH = 100  # of a socket: the kernel takes 107 bytes, and tmux adds some for its lock
 _START = 5.0  # on a busy machine; usually 10 ms
 _LOOK = 0.01
@@ -47,9 +45,8 @@ _THEIRS = ("TMUX", "TMUX_PANE", MARK)
 
 def client_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What our clients of a server run in: as if no tmux were around them, and as processes of no worker."""
-    outer = environ.get(MARK)
     passed = {name: value for name, value in environ.items() if name not in _THEIRS}
-    return passed | {MARK: f"{outer}:{BESIDE}" if outer else BESIDE}
+    return passed | {MARK: chained_mark(environ.get(MARK), BESIDE)}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,9 +61,8 @@ class OwnServer:
     """It ends when the supervisor is gone, as its workers do."""
     _lock: trio.Lock = field(default_factory=trio.Lock)
     _turn: trio.Lock = field(default_factory=trio.Lock)
-    _attempt: AttemptId | None = None
-    """Of the server that runs, as far as the keeper has said."""
-    _ended: trio.Event = field(default_factory=trio.Event)
+    _process: HostedProcess | None = None
+    """That was started last."""
 
     @property
     def server(self) -> Server:
@@ -83,8 +79,7 @@ class OwnServer:
             except TmuxError as error:
                 if error.kind != "server":
                     raise
-            await self._start(nursery)
-            await self._wait()
+            await self._wait(await self._start(nursery))
             return self.server
 
     async def find(self) -> Server:
@@ -94,40 +89,27 @@ class OwnServer:
 
     async def stop(self) -> None:
         """Return when it is gone, with all that ran in it."""
-        if self._attempt is not None:
-            await self.keeper.send(Ask(Stop(attempt=self._attempt, grace=_GRACE, reason="stop")))
-            await self._ended.wait()
+        if self._process is not None:
+            await self._process.stop(_GRACE)
 
-    async def _start(self, nursery: trio.Nursery) -> None:
-        attempt = AttemptId(secrets.token_hex(16))
-        ended = trio.Event()
-        request = await trio.to_thread.run_sync(self._request, attempt)
-        send, answer = trio.open_memory_channel[Answer](1)
-        reports, inbox = trio.open_memory_channel[Report](16)
-        order = StartWorker(_task(), 1, attempt)
-        with send, answer:
-            await self.keeper.send(AskSpawn(request, send, reports, order))
-            error = (await answer.receive()).error
-        if error is not None:
-            raise error
-        self._attempt, self._ended = attempt, ended
-        nursery.start_soon(self._watch, attempt, inbox, ended)
+    async def _start(self, nursery: trio.Nursery) -> trio.Event:
+        """Return what tells of its end. Raise KeeperError."""
+        process = HostedProcess(fleet=self.fleet, keeper=self.keeper, folder=self.folder.tmux, attached=self.attached)
+        request = await trio.to_thread.run_sync(self._request, process)
+        await process.start(nursery, request, _task())
+        self._process = process
+        nursery.start_soon(self._tidy, process.ended)
+        return process.ended
 
-    async def _watch(self, attempt: AttemptId, inbox: trio.MemoryReceiveChannel[Report], ended: trio.Event) -> None:
-        async for report in inbox:
-            if isinstance(report, Ended):
-                break
+    async def _tidy(self, ended: trio.Event) -> None:
+        await ended.wait()
         if self.server.flags[0] == "-L":  # it is in no folder of ours, which would be pruned
             folder = self.environ.get("TMUX_TMPDIR", "/tmp")  # noqa: S108 - where tmux makes one of its own
             name = Path(folder, f"tmux-{os.geteuid()}", self.server.flags[1])
             await trio.to_thread.run_sync(partial(name.unlink, missing_ok=True))
-        ended.set()
-        if self._attempt == attempt:
-            self._attempt = None
 
-    async def _wait(self) -> None:
+    async def _wait(self, ended: trio.Event) -> None:
         """Until it answers."""
-        ended = self._ended
         with trio.move_on_after(_START):
             while not ended.is_set():
                 try:
@@ -143,7 +125,7 @@ class OwnServer:
             f"tmux: its server does not start{': ' if said else ''}{said}; see {self.folder.tmux}", "server"
         )
 
-    def _request(self, attempt: AttemptId) -> Spawn:
+    def _request(self, process: HostedProcess) -> Spawn:
         """In a thread: it writes files. Raise KeeperError."""
         program = shutil.which("tmux", path=self.environ.get("PATH", os.defpath))
         if program is None:
@@ -155,25 +137,7 @@ class OwnServer:
         except OSError as error:
             raise KeeperError(f"{error.filename}: {error.strerror}") from error
         command = (program, "-D", *_flags(self.folder, self.fleet), "-f", str(folder / "tmux.conf"))
-        outer = self.environ.get(MARK)
-        mark = f"{self.fleet}/{attempt}"
-        environ = worker_environment(_task(), self.environ) | {MARK: f"{outer}:{mark}" if outer else mark}
-        return Spawn(
-            attempt=attempt,
-            executable=_os(program),
-            argv=tuple(map(_os, command)),
-            cwd=_os(folder),
-            env=tuple(_os(f"{name}={value}") for name, value in environ.items()),
-            stdin=Stdin("none"),
-            stdout=_os(folder / "stdout"),
-            stderr=_os(folder / "stderr"),
-            status=_os(folder / "status"),
-            attached=self.attached,
-            host=True,
-            timeout=None,
-            grace=_GRACE,
-            linger=_GRACE,
-        )
+        return process.request(command, worker_environment(_task(), self.environ), self.environ.get(MARK))
 
 
 def _task() -> Task:
@@ -191,7 +155,3 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace").strip()[:500]
     except OSError:
         return ""
-
-
-def _os(text: str | Path) -> str:
-    return to_os(os.fsencode(text))

@@ -8,7 +8,6 @@ from protocols.attempt_view import AttemptView
 from protocols.events import (
     AttemptStarting,
     Event,
-    JournalResumed,
     Record,
     RunStopping,
     WorkerExited,
@@ -16,6 +15,7 @@ from protocols.events import (
     WorkerMismatch,
     WorkerOutput,
 )
+from protocols.fleet_events import JournalResumed
 from protocols.ids import TaskId
 from protocols.kinds import Stream
 from protocols.plain import fleet_text, worker_text

@@ -7,7 +7,10 @@ from functools import lru_cache
 
 from protocols.plan import Task
 
-__all__ = ["withheld_environment", "worker_environment"]
+__all__ = ["MARK", "chained_mark", "withheld_environment", "worker_environment"]
+
+MARK = "CALLBOARD_MARK"
+"""Tells to which fleet and attempt a process belongs."""
 
 _USUAL = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TERM", "TZ", "TMPDIR", "XDG_*"),
@@ -29,6 +32,11 @@ def worker_environment(task: Task, base: Mapping[str, str]) -> dict[str, str]:
     if terminal is not None and not ("TERM" in task.pass_env and "TERM" in passed):
         passed["TERM"] = terminal  # it describes the worker's terminal, not that of who started us
     return passed | task.env
+
+
+def chained_mark(outer: str | None, mark: str) -> str:
+    """The mark of a process that somebody starts who has the mark ``outer``: that one stays in front."""
+    return f"{outer}:{mark}" if outer else mark
 
 
 def withheld_environment(task: Task, base: Mapping[str, str]) -> tuple[str, ...]:

@@ -7,6 +7,14 @@ import msgspec
 from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
+from protocols.fleet_events import (
+    ActorFailed,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    KeeperStarted,
+    ProcessUnattributed,
+)
 from protocols.ids import AttemptId, RunId, TaskId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
@@ -168,6 +176,10 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     """Why there was no start, or no knowledge of the end; or over which limit it went."""
     final: bool = False
     """Another attempt would end like this one: a key or a model is wrong, say."""
+    quota: bool = False
+    """It ended for want of quota, as its transport says."""
+    quota_until: float | None = None
+    """Unix time at which there is some again, where the transport says so."""
 
 
 class WorkerMismatch(_WorkerEvent, frozen=True, kw_only=True, tag="worker.mismatch"):
@@ -203,46 +215,6 @@ class SpoolBlocked(_WorkerEvent, frozen=True, kw_only=True, tag="spool.blocked")
 
 class SpoolResumed(_WorkerEvent, frozen=True, kw_only=True, tag="spool.resumed"):
     stream: Stream
-
-
-class JournalResumed(_Event, frozen=True, kw_only=True, tag="journal.resumed"):
-    """The journal could not be written for ``seconds``; the records were kept in memory."""
-
-    seconds: float
-    error: str
-
-
-class KeeperStarted(_Event, frozen=True, kw_only=True, tag="keeper.started"):
-    pid: int
-    generation: int
-    """Grows from keeper to keeper of a fleet, also when one is commanded by another supervisor."""
-    found: bool = False
-    """It was at work already: its supervisor before is gone."""
-
-
-class KeeperLost(_Event, frozen=True, kw_only=True, tag="keeper.lost"):
-    pid: int
-    reason: str
-
-
-class ProcessUnattributed(_Event, frozen=True, kw_only=True, tag="process.unattributed"):
-    """A process of this fleet of which nobody can tell the worker. It ends with the fleet."""
-
-    pid: int
-    command: str
-
-
-class ActorFailed(_Event, frozen=True, kw_only=True, tag="actor.failed"):
-    actor: str
-    error: str
-    restart_in: float | None
-    """None: not restarted."""
-
-
-class FleetSwept(_Event, frozen=True, kw_only=True, tag="fleet.swept"):
-    """Processes of no known worker were ended: with the run, or, where that was killed, by a later callboard."""
-
-    processes: tuple[str, ...]
 
 
 Event: TypeAlias = (

@@ -245,6 +245,8 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     swept: tuple[str, ...]
     released: bool = False  # it goes on: it was somebody else's
     final: bool = False  # who refused it would refuse it again, such as for a wrong key
+    quota: bool = False  # a session's provider had none left for it
+    quota_until: float | None = None
     detail: str = ""
     """What there is to say of the reason: over which limit it went, with figures; or why nobody knows how it ended."""
 

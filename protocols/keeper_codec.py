@@ -1,10 +1,13 @@
 """What supervisor and keeper say to each other, as bytes."""
 
+import os
+from pathlib import Path
+
 import msgspec
 
 from protocols.keeper import Message, Request
 
-__all__ = ["decode_message", "encode_request", "from_os", "to_os"]
+__all__ = ["decode_message", "encode_request", "from_os", "os_text", "to_os"]
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
@@ -28,3 +31,8 @@ def to_os(text: bytes) -> str:
 def from_os(text: str) -> bytes:
     """Protocol text as bytes of the operating system."""
     return text.encode("latin-1")
+
+
+def os_text(text: str | Path) -> str:
+    """An argument or a path as protocol text."""
+    return to_os(os.fsencode(text))

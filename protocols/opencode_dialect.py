@@ -26,6 +26,8 @@ class ProblemData(msgspec.Struct, frozen=True, rename="camel"):
     message: str | None = None
     status_code: int | None = None
     is_retryable: bool | None = None
+    response_headers: dict[str, object] | None = None
+    """Of the model's provider, names in lower case."""
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -6,8 +6,9 @@ from protocols.durations import format_duration
 from protocols.events import WorkerExited
 from protocols.kinds import TaskStatus
 from protocols.liveness_actions import Remedy
+from protocols.retry import Cause
 
-__all__ = ["Verdict", "is_success", "judge"]
+__all__ = ["Verdict", "cause_of", "is_success", "judge"]
 
 _STOPPING = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"})
 
@@ -56,7 +57,18 @@ def judge(
             gone = "ended because its supervisor was gone" if reason == "orphaned" else "its end is not known"
             return Verdict("failed", exited.error or gone, retry=True)
         case "output" | "not-started" as reason:
-            return Verdict("failed", f"{reason.replace('-', ' ')}: {exited.error}", retry=True)
+            return Verdict("failed", f"{reason.replace('-', ' ')}: {exited.error}", retry=not exited.final)
+
+
+def cause_of(exited: WorkerExited) -> Cause | None:
+    """Why this attempt failed, as far as retries go. None: it did not fail, or only since others wanted its end."""
+    match exited.reason:
+        case "stop" | "orphaned":
+            return None
+        case "timeout" | "stalled" | "output" | "lost" as cause:
+            return cause
+        case _:
+            return None if is_success(exited) else "quota" if exited.quota else "exit"
 
 
 def describe_exit(exited: WorkerExited) -> str:

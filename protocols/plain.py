@@ -6,13 +6,7 @@ from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
-    ActorFailed,
     Event,
-    FleetSwept,
-    JournalResumed,
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
     Record,
     RunEnded,
     RunResumed,
@@ -29,6 +23,14 @@ from protocols.events import (
     WorkerStopping,
     WorkerVerdict,
 )
+from protocols.fleet_events import (
+    ActorFailed,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    KeeperStarted,
+    ProcessUnattributed,
+)
 from protocols.ids import TaskId
 from protocols.lines import printable
 from protocols.liveness_states import State
@@ -37,6 +39,7 @@ from protocols.session_plain import server_text, session_text
 from protocols.sizes import format_bytes
 from protocols.states import RunView
 from protocols.task_output import TaskOutput
+from protocols.workspace import workspace_text
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
 
@@ -91,7 +94,7 @@ class PlainLines:
             case WorkerAction():
                 return tell_deed(event)
             case _:
-                return worker_text(event) or fleet_text(event) or server_text(event) or _output_text(event)
+                return worker_text(event) or fleet_text(event) or server_text(event) or _task_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):
@@ -162,9 +165,9 @@ def worker_text(event: Event) -> str | None:
             return None if said is None else f"{getattr(event, 'worker', '')}: {said}"
 
 
-def _output_text(event: Event) -> str | None:
+def _task_text(event: Event) -> str | None:
     if not isinstance(event, TaskOutput):
-        return None
+        return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"
 
 

@@ -10,6 +10,7 @@ from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
 from protocols.liveness_states import Action
 from protocols.restarts import RestartPolicy
+from protocols.retry import RetryPolicy
 from protocols.silence import Policy
 from protocols.task_output import Output
 from protocols.worker_limits import WorkerLimits
@@ -81,6 +82,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Further attempts after a first one that failed."""
     backoff: float = 1.0
     """Seconds before the first retry or restart; doubles from one to the next."""
+    retry: RetryPolicy = RetryPolicy()
     restart: RestartPolicy = RestartPolicy()
     limits: WorkerLimits = WorkerLimits()
     grace: float = 10.0

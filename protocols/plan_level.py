@@ -12,6 +12,7 @@ from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
 from protocols.plan_workspace import read_workspace
 from protocols.restarts import RestartPolicy, read_restart
+from protocols.retry import RetryPolicy, read_retry
 from protocols.section import Section
 from protocols.task_output import Output, read_output
 from protocols.wording import quote
@@ -30,6 +31,7 @@ COMMON_KEYS = (
     "timeout",
     "retries",
     "backoff",
+    "retry",
     "restart",
     "limits",
     "grace",
@@ -85,6 +87,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     retries: int | None = None
     backoff: float | None = None
+    retry: RetryPolicy = RetryPolicy()
     restart: RestartPolicy | None = None
     limits: WorkerLimits = WorkerLimits()
     grace: float | None = None
@@ -114,6 +117,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         said["session"] = self.session.over(base.session)
         if self.command is not None and self.session.prompts is None:
             said["session"] = msgspec.structs.replace(said["session"], prompts=None)
+        said["retry"] = self.retry.over(base.retry, anew=self.retries == 0)
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
@@ -122,6 +126,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_level(section: Section) -> Level:
     """Read the keys that all levels share."""
+    retry, backoff = read_retry(section)
     return Level(
         command=_read_command(section),
         shell=section.flag("shell"),
@@ -131,7 +136,8 @@ def read_level(section: Section) -> Level:
         pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),
         retries=section.count("retries", 0),
-        backoff=section.duration("backoff", zero=True),
+        backoff=section.duration("backoff", zero=True) if backoff is None else backoff,
+        retry=retry,
         restart=read_restart(section),
         limits=read_limits(section),
         grace=section.duration("grace", zero=True),

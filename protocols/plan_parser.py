@@ -165,9 +165,10 @@ def _check_restart(draft: _Draft, level: Level) -> None:
     """A service has no attempts that are counted, and its pauses are not nothing."""
     if level.restart is None or level.restart.when == "never":
         return
-    if level.retries:
+    if level.retries or any(level.retry.counts.values()):
+        said = f"retries is {level.retries} here" if level.retries else "there are retries here"
         rule = "retries are for a task that is to finish; write retries = 0, or leave restart out"
-        draft.section.reject("restart", f"retries is {level.retries} here; {rule}")
+        draft.section.reject("restart", f"{said}; {rule}")
     if level.backoff is not None and level.backoff < SHORTEST:
         draft.section.reject("backoff", f"a crash loop would spin; write at least {format_duration(SHORTEST)}")
 

@@ -6,8 +6,6 @@ from typing import get_args
 from protocols.events import (
     AttemptStarting,
     Event,
-    KeeperLost,
-    KeeperStarted,
     RunResumed,
     SpoolBlocked,
     SpoolResumed,
@@ -19,6 +17,7 @@ from protocols.events import (
     WorkerVerdict,
 )
 from protocols.evidence import Evidence, Exit, Mark, Question, Said
+from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import WorkerId
 from protocols.kinds import Source, Stream
 from protocols.liveness_states import State

@@ -1,18 +1,19 @@
 """Where a run stands that its supervisor has left, as its records tell it: what another one has to go on with."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from protocols.attempt_view import AttemptView
 from protocols.events import WorkerExited, WorkerStarted
 from protocols.ids import AttemptId, TaskId
-from protocols.kinds import EndReason, Stream, TaskStatus
+from protocols.kinds import Stream, TaskStatus
+from protocols.outcomes import cause_of
+from protocols.retry import Cause
 from protocols.states import RunView, TaskView
 from protocols.task_output import Failure, TaskOutput
 
-__all__ = ["FORGIVEN", "OpenAttempt", "Resumption", "find_resumption"]
+__all__ = ["OpenAttempt", "Resumption", "find_resumption"]
 
-FORGIVEN: frozenset[EndReason] = frozenset(("orphaned", "stalled"))
-"""Ends that count for no retry: these attempts were ended so that others may take their place."""
 _DONE: frozenset[TaskStatus] = frozenset(("succeeded", "failed", "timed-out", "parked"))
 
 
@@ -60,8 +61,8 @@ class Resumption:
     """The tasks that came to an end of their own, and whether well, in the order in which they did."""
     attempts: dict[TaskId, int]
     """How many attempts were begun."""
-    forgiven: dict[TaskId, int]
-    """How many of these ended only because their supervisor was gone."""
+    failures_by_cause: dict[TaskId, dict[Cause, int]]
+    """How many of these failed, and why, without those of which nobody has said yet what that means for the task."""
     open: tuple[OpenAttempt, ...] = ()
     ended: tuple[WorkerExited, ...] = ()
     """Last attempts that ended, of which nobody has said yet what that means for the task."""
@@ -91,7 +92,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
             (task.id, task.status == "succeeded") for task in sorted(over, key=lambda task: task.changed_seq)
         ),
         attempts={task.id: len(task.attempts) for task in tasks if task.attempts},
-        forgiven={task.id: count for task in tasks if (count := _count_forgiven(task))},
+        failures_by_cause={task.id: counts for task in tasks if (counts := _count_failures(task))},
         open=tuple(
             OpenAttempt(
                 task=task.id,
@@ -147,10 +148,6 @@ def _is_news(task: TaskView, attempt: AttemptView) -> bool:
     return attempt.number > task.current or (attempt.number == task.current and task.status == "running")
 
 
-def _count_forgiven(task: TaskView) -> int:
-    """How many ended for a reason that counts for no retry, without those of which nobody has said yet what that means
-    for the task."""
-    return sum(
-        attempt.exited is not None and attempt.exited.reason in FORGIVEN and not _is_news(task, attempt)
-        for attempt in task.attempts
-    )
+def _count_failures(task: TaskView) -> dict[Cause, int]:
+    told = (each.exited for each in task.attempts if each.exited is not None and not _is_news(task, each))
+    return dict(Counter(cause for exited in told if (cause := cause_of(exited)) is not None))

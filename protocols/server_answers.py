@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from protocols.errors import ServerError, ServerErrorKind
+from protocols.wording import escaped
 
 __all__ = ["answer_error", "plain_url"]
 
@@ -70,5 +71,4 @@ def _said(body: bytes) -> str:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return "without a reason"
     text = refusal.message or (refusal.data.message if refusal.data is not None else "")
-    shown = (each if each.isprintable() else repr(each)[1:-1] for each in " ".join(text.split())[:_LONGEST])
-    return "".join(shown) or "without a reason"
+    return escaped(" ".join(text.split())[:_LONGEST]) or "without a reason"

@@ -75,6 +75,8 @@ class PromptEnded(msgspec.Struct, frozen=True):
     code: str = ""
     status: int | None = None
     retryable: bool = False
+    retry_after: str = ""
+    """The header of that name, where the model's provider sent one."""
 
 
 Change: TypeAlias = Write | Tell | PermissionAsked | QuestionAsked | Withdrawn | PromptEnded

@@ -107,7 +107,9 @@ def _failed(message: str, text: str, error: Problem) -> PromptEnded:
     data = error.data
     status = None if data is None else data.status_code
     retryable = data is not None and bool(data.is_retryable)
-    return PromptEnded(message, "failed", text, error.message, error.name, status, retryable)
+    headers = {} if data is None else data.response_headers or {}
+    after = str(headers.get("retry-after", ""))
+    return PromptEnded(message, "failed", text, error.message, error.name, status, retryable, after)
 
 
 _ENDED: dict[Outcome, str] = {"aborted": "it was aborted", "timed-out": "its time was over"}

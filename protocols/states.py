@@ -5,14 +5,8 @@ from dataclasses import dataclass, field
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
 from protocols.events import (
-    ActorFailed,
     AttemptStarting,
     Event,
-    FleetSwept,
-    JournalResumed,
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
     Record,
     RunEnded,
     RunResumed,
@@ -21,6 +15,14 @@ from protocols.events import (
     TaskStatusChanged,
     WorkerMismatch,
     WorkerOutput,
+)
+from protocols.fleet_events import (
+    ActorFailed,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    KeeperStarted,
+    ProcessUnattributed,
 )
 from protocols.ids import RunId, TaskId
 from protocols.kinds import Outcome, TaskStatus

@@ -7,7 +7,7 @@ import msgspec
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["GivenFile", "SpaceEvent", "SpaceRecord", "Workspace", "WorkspaceEvent"]
+__all__ = ["GivenFile", "SpaceEvent", "SpaceRecord", "Workspace", "WorkspaceEvent", "workspace_text"]
 
 Keep: TypeAlias = Literal["always", "on-failure", "never"]
 
@@ -96,6 +96,19 @@ class WorkspaceKept(SpaceEvent, frozen=True, kw_only=True, tag="workspace.kept")
 
 class WorkspaceRemoved(SpaceEvent, frozen=True, kw_only=True, tag="workspace.removed"):
     """``branch`` is the one that stays, because it has commits."""
+
+
+def workspace_text(event: BaseEvent) -> str | None:
+    """What became of a workspace, where somebody may look for it; None where it is not worth a line."""
+    match event:
+        case WorkspaceMade() if event.uncommitted:
+            return f"{event.task}: its worktree is without {event.uncommitted} changes that are not committed"
+        case WorkspaceKept():
+            return f"{event.task}: its workspace stays, {event.reason}: {event.path}"
+        case WorkspaceRemoved() if event.branch:
+            return f"{event.task}: its commits are on the branch {event.branch}"
+        case _:
+            return None
 
 
 WorkspaceEvent: TypeAlias = WorkspaceMade | WorkspaceKept | WorkspaceRemoved

@@ -7,7 +7,6 @@ from actors.keeper_process.status import Status, read_status
 from protocols.attempt_view import AttemptView
 from protocols.events import (
     Event,
-    FleetSwept,
     Record,
     RunEnded,
     TaskStatusChanged,
@@ -16,6 +15,7 @@ from protocols.events import (
     WorkerMismatch,
     WorkerOutput,
 )
+from protocols.fleet_events import FleetSwept
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import EndReason, Stream, TaskStatus
 from protocols.layout import FleetFolder

@@ -20,20 +20,21 @@ from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
-from actors.messages import Append, FollowRequest, Subscribe
+from actors.messages import Append
 from actors.orchestrator import Orchestrator
-from actors.orders import Decision, KeeperAsk, Order, StopRun
+from actors.orders import KeeperAsk, StopRun
 from actors.remedies import Care, Remedies
 from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
-from protocols.events import ActorFailed, Record
+from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
 from protocols.resumption import Resumption
 from protocols.silence import Policy
+from supervisor.channels import Channels, open_channels
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
@@ -52,47 +53,6 @@ _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
 _LAST_LINES = 3.0  # for the reader of our output, once somebody wants the end
 
 
-@dataclass(slots=True)
-class _Channels:
-    """All arrows of a run: each send end belongs to the layer whose actors use it."""
-
-    records: trio.MemorySendChannel[Record]
-    to_hub: trio.MemoryReceiveChannel[Record]
-    requests: trio.MemorySendChannel[Subscribe]
-    to_admit: trio.MemoryReceiveChannel[Subscribe]
-    events: trio.MemorySendChannel[Append]
-    to_journal: trio.MemoryReceiveChannel[Append]
-    asks: trio.MemorySendChannel[KeeperAsk]
-    to_keeper: trio.MemoryReceiveChannel[KeeperAsk]
-    log_asks: trio.MemorySendChannel[KeeperAsk]
-    to_logfiles: trio.MemoryReceiveChannel[KeeperAsk]
-    follows: trio.MemorySendChannel[FollowRequest]
-    to_follower: trio.MemoryReceiveChannel[FollowRequest]
-    tmux_asks: trio.MemorySendChannel[KeeperAsk]
-    to_tmux: trio.MemoryReceiveChannel[KeeperAsk]
-    session_asks: trio.MemorySendChannel[KeeperAsk]
-    to_sessions: trio.MemoryReceiveChannel[KeeperAsk]
-    orders: trio.MemorySendChannel[Order]
-    to_roster: trio.MemoryReceiveChannel[Order]
-    decisions: trio.MemorySendChannel[Decision]
-    to_orchestrator: trio.MemoryReceiveChannel[Decision]
-
-
-def _open_channels() -> _Channels:
-    return _Channels(
-        *trio.open_memory_channel[Record](1024),
-        *trio.open_memory_channel[Subscribe](4),
-        *trio.open_memory_channel[Append](1024),
-        *trio.open_memory_channel[KeeperAsk](256),
-        *trio.open_memory_channel[KeeperAsk](64),
-        *trio.open_memory_channel[FollowRequest](256),
-        *trio.open_memory_channel[KeeperAsk](256),
-        *trio.open_memory_channel[KeeperAsk](256),
-        *trio.open_memory_channel[Order](64),
-        *trio.open_memory_channel[Decision](64),
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A loaded plan, the folder of its fleet, and how to show what happens."""
@@ -107,7 +67,7 @@ class Run:
     """Where an earlier supervisor has left it."""
     sayer: Sayer | None = None
     """Where it is a picture: who says in it what no record tells."""
-    _channels: _Channels = field(default_factory=_open_channels, init=False)
+    _channels: Channels = field(default_factory=open_channels, init=False)
 
     async def run(self) -> str:
         """Run the plan to its end, whatever that is. Return why it was left in haste, empty if it was not.

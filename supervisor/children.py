@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import trio
 
 from protocols.errors import RestartLimitError
-from protocols.events import ActorFailed
+from protocols.fleet_events import ActorFailed
 
 __all__ = ["Child", "Report", "supervise"]
 

@@ -17,7 +17,7 @@ from actors.keeper_process.cgroups import our_place
 from actors.keeper_process.procfs import read_process
 from actors.screens import can_read_screens
 from protocols.errors import FleetError, JournalError, StateError
-from protocols.events import FleetSwept
+from protocols.fleet_events import FleetSwept
 from protocols.pressure import Machine
 from protocols.sizes import format_bytes
 from supervisor.findings import Finding, Level

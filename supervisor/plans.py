@@ -19,7 +19,7 @@ from supervisor.input_files import decode_input, read_input
 from supervisor.plan_spaces import load_files, place_workspace, worktree_problems
 from supervisor.plan_texts import load_schemas, resolve_templates
 
-__all__ = ["LoadedPlan", "load_plan"]
+__all__ = ["LoadedPlan", "load_plan", "make_durable"]
 
 
 class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,12 @@ def load_plan(
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
     return LoadedPlan(plan=plan, executables=executables, source=source, schemas={**schemas, **texts})
+
+
+def make_durable(loaded: LoadedPlan) -> LoadedPlan:
+    """The same plan with workers that all go on without their supervisor."""
+    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
+    return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
 
 
 def _place(task: Task, start: Path) -> Task:

@@ -19,8 +19,8 @@ from supervisor.leftovers import end_leftovers
 from supervisor.locks import lock_owner
 from supervisor.machine import boot_id, pid_namespace
 from supervisor.output import Output, choose_output
-from supervisor.plans import LoadedPlan, load_plan
-from supervisor.runner import Course, make_durable
+from supervisor.plans import LoadedPlan, load_plan, make_durable
+from supervisor.runner import Course
 from supervisor.settings import Settings
 from supervisor.standing import tell_stopped
 from supervisor.state import open_state

@@ -5,7 +5,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import trio
 
 from actors.files import replace_file
@@ -20,7 +19,7 @@ from supervisor.fleets import Fleet, NewFleet, create_fleet, find_fleet
 from supervisor.identity import Durable
 from supervisor.output import Output, choose_output, make_text
 from supervisor.plan_texts import keep_schemas
-from supervisor.plans import LoadedPlan, load_plan
+from supervisor.plans import LoadedPlan, load_plan, make_durable
 from supervisor.report import Report, build_report, write_report
 from supervisor.report_text import write_markdown
 from supervisor.run_log import Sayer, log_to, warn
@@ -30,7 +29,7 @@ from supervisor.summary import EXIT_CODES, tell_summary
 from supervisor.sweep import conclude, conclude_all
 from supervisor.version import VERSION
 
-__all__ = ["Course", "End", "make_durable", "run_plan"]
+__all__ = ["Course", "End", "run_plan"]
 
 logger = logging.getLogger(__name__)
 
@@ -114,12 +113,6 @@ class Course:
         if end.failure is not None:
             raise end.failure
         return EXIT_CODES[report.outcome or "interrupted"]
-
-
-def make_durable(loaded: LoadedPlan) -> LoadedPlan:
-    """The same plan with workers that all go on without their supervisor."""
-    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
-    return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
 
 
 def _which_durable(loaded: LoadedPlan, *, everything: bool) -> Durable:

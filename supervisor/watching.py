@@ -17,7 +17,8 @@ from actors.keeper_process.procfs import read_process
 from actors.messages import Said, Subscribe
 from actors.orders import StopRun
 from protocols.errors import FleetError, RestartLimitError
-from protocols.events import ActorFailed, Record
+from protocols.events import Record
+from protocols.fleet_events import ActorFailed
 from supervisor.children import supervise
 from supervisor.displays import display_child
 from supervisor.fleets import Fleet, find_fleet

@@ -3,10 +3,8 @@
 import os
 import signal
 
-from protocols.events import (
-    KeeperStarted,
-    WorkerOutput,
-)
+from protocols.events import WorkerOutput
+from protocols.fleet_events import KeeperStarted
 from tests.keeper_client import wait_until_gone
 from tests.running import RunningPlan
 

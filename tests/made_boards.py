@@ -6,16 +6,8 @@ import msgspec
 
 from actors.live.blocks import WorkerText
 from protocols.board import Board
-from protocols.events import (
-    Event,
-    KeeperLost,
-    Record,
-    SpoolBlocked,
-    WorkerExited,
-    WorkerMismatch,
-    WorkerProgress,
-    WorkerStopping,
-)
+from protocols.events import Event, Record, SpoolBlocked, WorkerExited, WorkerMismatch, WorkerProgress, WorkerStopping
+from protocols.fleet_events import KeeperLost
 from protocols.ids import TaskId, WorkerId
 from tests.made_fleets import AT, exited, output, run_started, started, starting, status
 

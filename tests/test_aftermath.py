@@ -6,16 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.keeper_process.status import Status, StatusFile
-from protocols.events import (
-    Event,
-    FleetSwept,
-    Record,
-    RunEnded,
-    TaskStatusChanged,
-    WorkerExited,
-    WorkerGap,
-    WorkerMismatch,
-)
+from protocols.events import Event, Record, RunEnded, TaskStatusChanged, WorkerExited, WorkerGap, WorkerMismatch
+from protocols.fleet_events import FleetSwept
 from protocols.ids import TaskId, WorkerId
 from protocols.states import RunView
 from protocols.task_output import TaskOutput

@@ -9,8 +9,6 @@ from hypothesis import given
 from protocols.board import JOURNAL, QUIET_AFTER, SIGNAL, Board, OutputRange, silence
 from protocols.events import (
     Event,
-    JournalResumed,
-    KeeperLost,
     Record,
     RunStopping,
     SpoolBlocked,
@@ -20,6 +18,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerStopping,
 )
+from protocols.fleet_events import JournalResumed, KeeperLost
 from protocols.ids import TaskId, WorkerId
 from tests.made_events import records
 from tests.made_fleets import AT, exited, judged, output, run_started, started, starting, status

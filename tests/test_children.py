@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from protocols.errors import RestartLimitError
-from protocols.events import ActorFailed
+from protocols.fleet_events import ActorFailed
 from supervisor.children import Child, supervise
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.event_codec import decode_event, encode_event, encode_record
-from protocols.events import FleetSwept, Record
+from protocols.events import Record
+from protocols.fleet_events import FleetSwept
 
 
 @given(st.text(st.characters(codec="utf-8")))

@@ -10,7 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.hub import Hub
 from actors.messages import Lagged, Subscribe
-from protocols.events import KeeperStarted, Record
+from protocols.events import Record
+from protocols.fleet_events import KeeperStarted
 
 Messages: TypeAlias = trio.MemoryReceiveChannel[Record | Lagged]
 

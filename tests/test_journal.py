@@ -15,7 +15,8 @@ from actors.journal import Journal
 from actors.journal_file import JournalFile, last_seq, open_journal, read_records
 from actors.messages import Append
 from protocols.errors import JournalError
-from protocols.events import Event, JournalResumed, KeeperStarted, Record
+from protocols.events import Event, Record
+from protocols.fleet_events import JournalResumed, KeeperStarted
 from tests.small_disk import small_disk
 
 

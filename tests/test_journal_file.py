@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from actors.journal_file import JournalFile, last_seq, open_journal, read_records
 from protocols.errors import JournalError
-from protocols.events import Event, FleetSwept, KeeperLost, KeeperStarted, Record, WorkerOutput, WorkerProgress
+from protocols.events import Event, Record, WorkerOutput, WorkerProgress
+from protocols.fleet_events import FleetSwept, KeeperLost, KeeperStarted
 from protocols.ids import WorkerId
 from tests.small_disk import small_disk
 
@@ -299,7 +300,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from actors.journal_file import open_journal
-from protocols.events import KeeperStarted
+from protocols.fleet_events import KeeperStarted
 file = open_journal(Path(sys.argv[1]))
 while True:
     for record in file.append([KeeperStarted(at=1.5, pid=file.last + i, generation=1) for i in range(1, 8)]):

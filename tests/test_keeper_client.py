@@ -26,7 +26,8 @@ from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from actors.strays import Strays
 from protocols.adoption_events import WorkerLate
 from protocols.errors import KeeperError
-from protocols.events import Event, KeeperLost, KeeperStarted
+from protocols.events import Event
+from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import AttemptId, FleetId, TaskId, WorkerId
 from protocols.keeper import (
     Ended,
@@ -194,7 +195,7 @@ def _resumption(**fields: Any) -> Resumption:
         "statuses": {},
         "finished": (),
     }
-    return Resumption(**{**said, "attempts": {}, "forgiven": {}, **fields})
+    return Resumption(**{**said, "attempts": {}, "failures_by_cause": {}, **fields})
 
 
 async def test_what_a_found_keeper_says_before_it_is_asked_waits_for_who_asks(

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from protocols.events import (
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
     RunEnded,
     SpoolBlocked,
     WorkerExited,
@@ -18,6 +15,7 @@ from protocols.events import (
     WorkerStarted,
     WorkerStopping,
 )
+from protocols.fleet_events import KeeperLost, KeeperStarted, ProcessUnattributed
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.running import RunningPlan, callboard, python, running, task
 from tests.writers import WHO, WRITE, acknowledged, has_line_numbers, living, writer

@@ -13,8 +13,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.liveness import Liveness
 from actors.messages import Append, Subscribe
-from protocols.events import Event, KeeperStarted, Record, WorkerVerdict
+from protocols.events import Event, Record, WorkerVerdict
 from protocols.evidence import Mark
+from protocols.fleet_events import KeeperStarted
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from protocols.sight import Sight, Wanted

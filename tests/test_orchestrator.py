@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -32,6 +32,7 @@ from protocols.plan import Plan, Task
 from protocols.pressure import Limits, Machine
 from protocols.restarts import RestartPolicy
 from protocols.resumption import Resumption, find_resumption
+from protocols.retry import Cause, RetryPolicy
 from protocols.states import RunView
 from protocols.task_output import Failure, Output, TaskOutput
 from tests.made_fleets import exited, run_started, started, starting, status
@@ -64,6 +65,7 @@ class Stage:
         signal: str | None = None,
         lived: float = 0.0,
         output: TaskOutput | None = None,
+        **said: Any,
     ) -> None:
         exited = WorkerExited(
             at=0.0,
@@ -76,6 +78,7 @@ class Stage:
             ended_at=lived,
             stdout_bytes=0,
             stderr_bytes=0,
+            **said,
         )
         await self.decisions.send(WorkerEnded(exited, output))
 
@@ -117,7 +120,7 @@ async def conducted(
         roster=orders,
         outbox=appends,
         now=trio.current_time,
-        backoff=lambda attempt, first: first * attempt,
+        backoff=lambda attempt, first, **_: first * attempt,
         door=Door(Limits.none() if machine is None else _LIMITS, machine or Machine),
     )
 
@@ -200,6 +203,70 @@ async def test_retries_come_after_growing_pauses_and_are_counted(autojump_clock:
         await stage.empty_the_fleet()
 
     assert [later - earlier for earlier, later in pairwise(moments)] == [10.0, 20.0]
+    assert stage.statuses() == {"a": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "status"),
+    [
+        ("exit", 3, "failed"),
+        ("timeout", None, "timed-out"),
+        ("output", 0, "failed"),
+        ("lost", None, "failed"),
+        ("stalled", None, "failed"),
+        ("memory", None, "failed"),
+        ("not-started", None, "failed"),
+    ],
+)
+@pytest.mark.parametrize("allowed", [0, 2])
+async def test_each_cause_is_retried_as_often_as_the_plan_says_for_it(
+    autojump_clock: MockClock, reason: EndReason, code: int | None, status: str, allowed: int
+) -> None:
+    cause: Cause = "exit" if reason in ("memory", "not-started") else reason  # type: ignore[assignment] # it is named like this end
+    policy = RetryPolicy(counts={cause: allowed})
+    async with conducted(task("a", retries=9, retry=policy, backoff=1.0)) as stage:
+        for attempt in range(1, allowed + 2):
+            start = await stage.next_start()
+            assert start.attempt == attempt
+            await stage.end(start, code, reason, None if code is not None else "SIGTERM")
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": status}
+
+
+async def test_who_ran_out_of_quota_waits_until_there_is_some_again(autojump_clock: MockClock) -> None:
+    policy = RetryPolicy(counts={"quota": 1})
+    async with conducted(task("a", retry=policy, backoff=1.0), task("b", retry=policy, backoff=1.0)) as stage:
+        first, second = await stage.next_start(), await stage.next_start()
+        begun = trio.current_time()
+        await stage.end(first, code=1, quota=True, quota_until=begun + 500.0)
+        await stage.end(second, code=1, quota=True)
+        moments = {}
+        for _ in range(2):
+            start = await stage.next_start()
+            moments[start.task.id] = trio.current_time() - begun
+            await stage.end(start, code=1, quota=True)
+        await stage.empty_the_fleet()
+
+    assert moments == {"a": 500.0, "b": 1.0}
+    assert stage.statuses() == {"a": "failed", "b": "failed"}
+
+
+async def test_what_an_earlier_supervisor_counted_of_each_cause_holds(autojump_clock: MockClock) -> None:
+    policy = RetryPolicy(counts={"timeout": 1, "exit": 1})
+    told: list[Event] = [run_started("a"), starting("a"), started("a"), exited("a", code=1)]
+    told.append(status("a", "retrying", attempt=1))
+    view = RunView()
+    for seq, event in enumerate(told, 1):
+        view.apply(Record(seq, event))
+    left = find_resumption(view, 2)
+    async with conducted(task("a", retry=policy, backoff=1.0), resumption=left) as stage:
+        await stage.end(await stage.next_start(), None, "timeout", "SIGTERM")
+        last = await stage.next_start()
+        await stage.end(last, code=1)
+        await stage.empty_the_fleet()
+
+    assert last.attempt == 3
     assert stage.statuses() == {"a": "failed"}
 
 

@@ -5,13 +5,7 @@ import pytest
 from hypothesis import given
 
 from protocols.events import (
-    ActorFailed,
     Event,
-    FleetSwept,
-    JournalResumed,
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
     Record,
     RunStopping,
     SpoolBlocked,
@@ -19,6 +13,14 @@ from protocols.events import (
     WorkerGap,
     WorkerMismatch,
     WorkerStopping,
+)
+from protocols.fleet_events import (
+    ActorFailed,
+    FleetSwept,
+    JournalResumed,
+    KeeperLost,
+    KeeperStarted,
+    ProcessUnattributed,
 )
 from protocols.ids import WorkerId
 from protocols.plain import PlainLines, format_counts

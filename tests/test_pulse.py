@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.events import Event, KeeperLost, KeeperStarted, Record, SpoolBlocked, SpoolResumed, WorkerVerdict
+from protocols.events import Event, Record, SpoolBlocked, SpoolResumed, WorkerVerdict
 from protocols.evidence import Mark
+from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import WorkerId
 from protocols.liveness_states import State
 from protocols.pulse import Pulse, Pulses

@@ -9,6 +9,7 @@ from protocols.adoption_events import WorkerAdopted
 from protocols.events import Event, Record, RunResumed, RunStopping
 from protocols.ids import TaskId, WorkerId
 from protocols.resumption import Resumption, find_resumption
+from protocols.retry import RetryPolicy
 from protocols.states import RunView
 from tests.made_events import records
 from tests.made_fleets import AT, attempt_id, exited, output, run_started, started, starting, status
@@ -90,7 +91,7 @@ def test_each_cut_between_two_records_leaves_the_task_in_one_place(
 
 
 @pytest.mark.parametrize("reason", ["orphaned", "stalled"])
-def test_attempts_that_ended_with_their_supervisor_or_stood_still_are_forgiven(reason: str) -> None:
+def test_attempts_that_ended_with_their_supervisor_or_stood_still_take_none_of_the_common_retries(reason: str) -> None:
     left = _left(
         [
             run_started("a"),
@@ -99,7 +100,9 @@ def test_attempts_that_ended_with_their_supervisor_or_stood_still_are_forgiven(r
         ]
     )
 
-    assert (left.attempts, left.forgiven) == ({A: 2}, {A: 1})
+    assert left.attempts == {A: 2}
+    assert left.failures_by_cause == {A: {"exit": 1, **({"stalled": 1} if reason == "stalled" else {})}}
+    assert RetryPolicy().allows(1, left.failures_by_cause[A], None if reason == "orphaned" else "stalled")
 
 
 def test_an_attempt_belongs_to_the_last_supervisor_that_followed_it() -> None:

@@ -15,15 +15,8 @@ import pytest
 from actors.journal_file import read_records
 from actors.keeper_process.marks import find_marked
 from actors.keeper_process.procfs import read_process
-from protocols.events import (
-    Event,
-    FleetSwept,
-    KeeperStarted,
-    RunEnded,
-    WorkerExited,
-    WorkerOutput,
-    WorkerStarted,
-)
+from protocols.events import Event, RunEnded, WorkerExited, WorkerOutput, WorkerStarted
+from protocols.fleet_events import FleetSwept, KeeperStarted
 from supervisor.fleets import Fleet, find_fleets
 from supervisor.state import open_state
 from tests.keeper_client import wait_until_gone

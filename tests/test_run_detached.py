@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import (
-    KeeperStarted,
-    RunEnded,
-    RunResumed,
-    RunStopping,
-    WorkerExited,
-    WorkerStarted,
-)
+from protocols.events import RunEnded, RunResumed, RunStopping, WorkerExited, WorkerStarted
+from protocols.fleet_events import KeeperStarted
 from tests.detached import DURABLE, UNTIL_GO, go, kill
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from protocols.events import (
-    JournalResumed,
     RunEnded,
     SpoolBlocked,
     SpoolResumed,
@@ -21,6 +20,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
+from protocols.fleet_events import JournalResumed
 from supervisor.fleets import find_fleets
 from tests.keeper_client import is_alive
 from tests.running import RunningPlan, callboard, running, task

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import KeeperStarted, WorkerExited, WorkerVerdict
+from protocols.events import WorkerExited, WorkerVerdict
+from protocols.fleet_events import KeeperStarted
 from protocols.liveness_states import State
 from tests.running import RunningPlan, callboard, python, running, task
 from tests.sources import PIPE, PTY

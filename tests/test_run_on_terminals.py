@@ -6,7 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from protocols.events import KeeperStarted, WorkerOutput, WorkerProgress, WorkerStarted
+from protocols.events import WorkerOutput, WorkerProgress, WorkerStarted
+from protocols.fleet_events import KeeperStarted
 from tests.keeper_client import is_alive
 from tests.running import CALLBOARD, callboard, python, running, task
 

@@ -12,7 +12,6 @@ import pytest
 from protocols.adoption_events import WorkerAdopted
 from protocols.events import (
     AttemptStarting,
-    KeeperLost,
     RunEnded,
     RunResumed,
     RunStarted,
@@ -23,6 +22,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
+from protocols.fleet_events import KeeperLost
 from tests.detached import DURABLE, UNTIL_GO, covered, go, kill, kill_keeper, statuses
 from tests.keeper_client import is_alive
 from tests.process_trees import wait_until

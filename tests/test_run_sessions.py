@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import AttemptStarting, KeeperStarted, WorkerExited, WorkerStarted
+from protocols.events import AttemptStarting, WorkerExited, WorkerStarted
+from protocols.fleet_events import KeeperStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
 from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program

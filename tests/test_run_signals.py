@@ -10,15 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import (
-    KeeperStarted,
-    RunEnded,
-    RunStopping,
-    TaskStatusChanged,
-    WorkerExited,
-    WorkerOutput,
-    WorkerStarted,
-)
+from protocols.events import RunEnded, RunStopping, TaskStatusChanged, WorkerExited, WorkerOutput, WorkerStarted
+from protocols.fleet_events import KeeperStarted
 from tests.keeper_client import is_alive
 from tests.running import callboard, python, running, task
 from tests.writers import acknowledged, has_line_numbers, writer

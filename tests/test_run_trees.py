@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import FleetSwept, KeeperLost, KeeperStarted, WorkerExited, WorkerMismatch, WorkerStarted
+from protocols.events import WorkerExited, WorkerMismatch, WorkerStarted
+from protocols.fleet_events import FleetSwept, KeeperLost, KeeperStarted
 from tests.keeper_client import is_alive
 from tests.running import SHORT, python, running, task
 

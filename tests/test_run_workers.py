@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.events import (
-    KeeperStarted,
-    TaskStatusChanged,
-    WorkerExited,
-    WorkerProgress,
-    WorkerStarted,
-    WorkerStopping,
-)
+from protocols.events import TaskStatusChanged, WorkerExited, WorkerProgress, WorkerStarted, WorkerStopping
+from protocols.fleet_events import KeeperStarted
 from tests.keeper_client import is_alive
 from tests.require import needs
 from tests.running import python, running, task

@@ -8,8 +8,6 @@ import pytest
 
 from protocols.events import (
     AttemptStarting,
-    KeeperLost,
-    KeeperStarted,
     TaskStatusChanged,
     WorkerExited,
     WorkerGap,
@@ -18,6 +16,7 @@ from protocols.events import (
     WorkerStarted,
     WorkerStopping,
 )
+from protocols.fleet_events import KeeperLost, KeeperStarted
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
 from tests.require import needs

@@ -8,7 +8,6 @@ from hypothesis import given
 from protocols.events import (
     AttemptStarting,
     Event,
-    KeeperLost,
     Record,
     RunEnded,
     RunStarted,
@@ -21,6 +20,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
+from protocols.fleet_events import KeeperLost
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.states import RunView

@@ -15,7 +15,8 @@ from actors.journal import Journal
 from actors.journal_file import open_journal
 from actors.messages import Append, Subscribe
 from actors.subscription import follow_records
-from protocols.events import KeeperStarted, Record
+from protocols.events import Record
+from protocols.fleet_events import KeeperStarted
 
 
 def keeper(pid: int) -> KeeperStarted:

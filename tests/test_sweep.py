@@ -15,7 +15,8 @@ import pytest
 from actors.journal_file import read_records
 from actors.keeper_process.procfs import read_process
 from protocols.errors import JournalError
-from protocols.events import FleetSwept, RunEnded, WorkerExited, WorkerStarted
+from protocols.events import RunEnded, WorkerExited, WorkerStarted
+from protocols.fleet_events import FleetSwept
 from supervisor import leftovers, sweep
 from supervisor.fleets import Fleet, create_fleet, find_fleets
 from supervisor.locks import hold_lock

@@ -4,7 +4,8 @@ import trio
 
 from actors.messages import Append
 from actors.teller import Teller
-from protocols.events import Event, FleetSwept
+from protocols.events import Event
+from protocols.fleet_events import FleetSwept
 
 
 def swept(number: int) -> Event:

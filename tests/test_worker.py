@@ -15,15 +15,8 @@ from actors.orders import Answer, StartWorker, StopWorker
 from actors.worker import Worker
 from protocols import keeper as wire
 from protocols.errors import SpawnError
-from protocols.events import (
-    AttemptStarting,
-    JournalResumed,
-    SpoolBlocked,
-    SpoolResumed,
-    WorkerExited,
-    WorkerOutput,
-    WorkerStarted,
-)
+from protocols.events import AttemptStarting, SpoolBlocked, SpoolResumed, WorkerExited, WorkerOutput, WorkerStarted
+from protocols.fleet_events import JournalResumed
 from protocols.ids import WorkerId
 from protocols.keeper import Forget, Stop
 from protocols.keeper_codec import from_os, to_os

@@ -13,6 +13,7 @@ def run(
     output: Literal["live", "plain", "json"] | None = None,
     show_output: bool = False,
     durable: bool = False,
+    dry_run: bool = False,
     state: Path | None = None,
     config: Path | None = None,
 ) -> int:
@@ -31,12 +32,21 @@ def run(
         Print the workers' lines too, behind the names of their tasks. Plain only.
     durable
         Let the workers go on if callboard is killed: `callboard resume` takes them up again.
+    dry_run
+        Print what would run, each task with its texts as its first attempt would get them. Nothing is started or
+        written. Text, or with `--output json` one JSON object.
     state
         The folder of all runs (default .callboard).
     config
         The settings file (default callboard.toml, where there is one).
     """
-    from supervisor.runner import run_plan  # noqa: PLC0415 - `--help` need not wait for it
-    from supervisor.settings import open_settings  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415 - `--help` need not wait for it
+
+    if dry_run:
+        from supervisor.dry_run_text import describe_run  # noqa: PLC0415 - no other run needs it
+
+        print(describe_run(plan, open_settings(state, config), durable=durable, as_json=output == "json"))
+        return 0
+    from supervisor.runner import run_plan  # noqa: PLC0415
 
     return run_plan(plan, open_settings(state, config), output=output, show_output=show_output, durable=durable)

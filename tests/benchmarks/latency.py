@@ -8,7 +8,8 @@ from typing import NamedTuple
 import trio
 
 from actors.display import JsonText
-from protocols.events import KeeperStarted, Record, WorkerOutput
+from protocols.events import Record, WorkerOutput
+from protocols.fleet_events import KeeperStarted
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from supervisor.app import Run

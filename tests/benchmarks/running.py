@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from protocols.event_codec import decode_event
-from protocols.events import Event, KeeperStarted
+from protocols.events import Event
+from protocols.fleet_events import KeeperStarted
 from protocols.kinds import Source
 from protocols.layout import FleetFolder
 from protocols.wording import quote

@@ -13,7 +13,6 @@ from actors.journal_file import read_records
 from actors.keeper_process.marks import find_marked
 from actors.keeper_process.procfs import describe
 from protocols.events import (
-    ActorFailed,
     AttemptStarting,
     Record,
     RunEnded,
@@ -23,6 +22,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
+from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.kinds import Stream
 from protocols.layout import streams_of

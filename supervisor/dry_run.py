@@ -1,0 +1,159 @@
+"""What a run would do, without doing it: each task in order, with its texts as its first attempt would get them."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from actors.template_preview import preview
+from protocols.environment import worker_environment
+from protocols.graph import waves
+from protocols.ids import TaskId
+from protocols.kinds import Source
+from protocols.plan import Plan, Task
+from protocols.templates import replace_texts, template_texts
+from supervisor.plans import LoadedPlan
+
+__all__ = ["DryRun", "DryTask", "rehearse"]
+
+
+class DryEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker gets; of a session, what its server gets where callboard starts that."""
+
+    passed: tuple[str, ...]
+    """Names of variables of this environment."""
+    set: tuple[str, ...]
+    """Names of those that the plan sets."""
+    rendered: dict[str, str] = {}
+    """Those of them that are templates, with their values. Other values are told nowhere."""
+
+
+class DrySession(msgspec.Struct, frozen=True, kw_only=True):
+    agent: str
+    server: str
+    """The address of one that is there; empty: callboard starts one."""
+    model: str
+    mode: str
+    system: str
+    prompts: tuple[str, ...]
+    """In the order in which they are sent."""
+
+
+class DryTask(msgspec.Struct, frozen=True, kw_only=True):
+    id: TaskId
+    wave: int
+    """From 1 on. No more than an order: a task starts as soon as its last need is done."""
+    needs: tuple[TaskId, ...]
+    role: str
+    role_reason: str
+    """By what it was found, where the plan names none."""
+    source: Source
+    cwd: str
+    executable: str
+    command: tuple[str, ...]
+    """Empty for a session, and where a file is only followed."""
+    shell: bool
+    session: DrySession | None
+    stdin: str
+    """``none``, ``pipe``, ``file PATH`` or ``text`` and what is read."""
+    timeout: float | None
+    """Seconds for each attempt."""
+    retries: int
+    durable: bool
+    allow_failure: bool
+    output: str
+    """What it gives to others; empty: nothing."""
+    environment: DryEnvironment
+    waits: tuple[str, ...]
+    """Keys whose texts are known only when it starts, in whole or in part."""
+    problems: tuple[str, ...]
+    """Templates of which nothing can come. They would fail the attempt."""
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON object of this shape is what ``run --dry-run --output json`` prints."""
+
+    plan: str
+    concurrency: int
+    role_concurrency: dict[str, int]
+    tasks: tuple[DryTask, ...]
+    """In the order in which they could start, if all took equally long."""
+
+
+def rehearse(loaded: LoadedPlan, file: str, base: Mapping[str, str]) -> DryRun:
+    """What would happen under the environment ``base``."""
+    plan = loaded.plan
+    return DryRun(
+        plan=file,
+        concurrency=plan.concurrency,
+        role_concurrency=plan.role_concurrency,
+        tasks=tuple(_rehearse(task, wave, loaded.executables.get(task.id, ""), base) for wave, task in _in_order(plan)),
+    )
+
+
+def _in_order(plan: Plan) -> Iterator[tuple[int, Task]]:
+    tasks = {task.id: task for task in plan.tasks}
+    for number, wave in enumerate(waves(plan.needs()), 1):
+        yield from ((number, tasks[task]) for task in wave)
+
+
+def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -> DryTask:
+    known = {"attempt": 1, "last_failure": "", "task": task.id}
+    previews = {key: preview(text, known) for key, text in template_texts(task)}
+    shown = replace_texts(task, lambda key, _: previews[key].text)
+    return DryTask(
+        id=task.id,
+        wave=wave,
+        needs=task.needs,
+        role=task.role or "",
+        role_reason=task.role_reason,
+        source=task.source,
+        cwd=task.cwd,
+        executable=executable,
+        command=shown.command,
+        shell=task.shell,
+        session=_session(shown),
+        stdin=_stdin(shown),
+        timeout=task.timeout,
+        retries=task.retries,
+        durable=task.durable,
+        allow_failure=task.allow_failure,
+        output="" if task.output is None else task.output.label,
+        environment=_environment(task, shown, base),
+        waits=tuple(key for key, found in previews.items() if found.waits),
+        problems=tuple(f"{key}: {found.problem}" for key, found in previews.items() if found.problem),
+    )
+
+
+def _session(task: Task) -> DrySession | None:
+    wanted = task.prompting
+    if wanted is None:
+        return None
+    return DrySession(
+        agent=wanted.agent.name,
+        server=wanted.agent.attach,
+        model=wanted.model,
+        mode=wanted.mode,
+        system=wanted.system,
+        prompts=wanted.prompts,
+    )
+
+
+def _stdin(task: Task) -> str:
+    stdin = task.stdin
+    return f"{stdin.kind} {stdin.text}" if stdin.kind in {"text", "file"} else stdin.kind
+
+
+def _environment(task: Task, shown: Task, base: Mapping[str, str]) -> DryEnvironment:
+    if task.prompting is None:
+        keys = {key for key, _ in template_texts(task)}
+        rendered = {name: value for name, value in shown.env.items() if f"env.{name}" in keys}
+        return _describe(task, base, rendered)
+    agent = task.prompting.agent
+    if agent.attach:
+        return DryEnvironment(passed=(), set=())
+    return _describe(msgspec.structs.replace(task, env=agent.env, pass_env=agent.pass_env), base, {})
+
+
+def _describe(task: Task, base: Mapping[str, str], rendered: dict[str, str]) -> DryEnvironment:
+    passed = worker_environment(task, base).keys() - task.env.keys()
+    return DryEnvironment(passed=tuple(sorted(passed)), set=tuple(sorted(task.env)), rendered=rendered)
