@@ -31,6 +31,8 @@ class Prepared:
     """The prompts, where they are not those of the plan."""
     problem: str = ""
     """Why it cannot be started; then the texts are those of the plan."""
+    again: bool = False
+    """Another attempt may come further."""
 
 
 async def prepare(order: StartWorker, around: Surroundings) -> Prepared:

@@ -93,6 +93,7 @@ class Roster:
                 commands=slot.inbox,
                 prompts=prepared.prompts,
                 refusal=prepared.problem,
+                again=prepared.again,
                 accept=output.take,
             )
             exited = await worker.run()
@@ -113,7 +114,7 @@ class Roster:
             nursery.start_soon(_give_way, slot, nursery.cancel_scope)
             problem = await spaces.make(task)
             nursery.cancel_scope.cancel(reason="its workspace is there, or cannot be made")
-        return replace(prepared, problem=problem)
+        return replace(prepared, problem=problem, again=True)
 
     async def _end(self) -> FleetEmpty:
         if self.around.workspaces is not None:

@@ -12,6 +12,7 @@ FleetError
 ├── ServerError         an agent server refused a call, or does not answer
 ├── JournalError        the journal cannot be opened or written
 ├── WorkspaceError      a place to work cannot be made, used or removed
+├── LedgerError         the ledger cannot be opened or written, or refuses what it was told
 ├── WatchError          the kernel does not tell that a file changes (inotify's limits)
 └── RestartLimitError   an actor failed too often
 """
@@ -23,6 +24,7 @@ __all__ = [
     "InputError",
     "JournalError",
     "KeeperError",
+    "LedgerError",
     "PlanError",
     "RestartLimitError",
     "ServerError",
@@ -110,6 +112,10 @@ class ServerError(FleetError):
 
 class JournalError(FleetError):
     """The journal cannot be opened or written. What is in it stays as it was."""
+
+
+class LedgerError(FleetError):
+    """The ledger cannot be opened or written, or what it was told contradicts what it knows. It stays as it was."""
 
 
 class WatchError(FleetError):
