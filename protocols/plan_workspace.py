@@ -128,7 +128,7 @@ def _wrong_places(text: str) -> str:
 
 def branch_name(text: str, run: str, task: str) -> str:
     """The branch or base with what its places stand for. What git takes in no name is written otherwise."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+|\.\.+|\.lock$|\.$", "-", task)
+    plain = re.sub(r"[^A-Za-z0-9._-]+|^\.+|\.\.+|\.lock$|\.$", "-", task)
     return _PLACES.sub(lambda match: run if match[1] == "run" else plain, text)
 
 
