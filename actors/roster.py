@@ -21,6 +21,7 @@ from actors.orders import (
     WorkerEnded,
 )
 from actors.preparation import Prepared, prepare
+from actors.replies import reply
 from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
@@ -127,8 +128,7 @@ class Roster:
 
 
 def _refuse(order: SendInput | InterruptWorker, why: str, code: str) -> None:
-    with suppress(trio.BrokenResourceError):  # nobody waits for it any more
-        order.answer.send_nowait(Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
+    reply(order.answer, Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
 
 
 async def _give_way(slot: _Slot, scope: trio.CancelScope) -> None:

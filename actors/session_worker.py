@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn
+from actors.replies import reply
 from actors.session_files import open_files, write_last_message, write_status
 from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
 from actors.session_lease import Lease, OpenLease
@@ -86,9 +87,8 @@ class SessionWorker:
                 self._stop = self._stop or stop
                 self._stop_by = min(self._stop_by, self.now() + stop.grace)
                 self._hurry()
-            case Write() | Interrupt() if ask.answer is not None:
-                with suppress(trio.BrokenResourceError):
-                    ask.answer.send_nowait(Answer(error=SpawnError(_NO_INPUT, "EBADF")))
+            case Write() | Interrupt():
+                reply(ask.answer, Answer(error=SpawnError(_NO_INPUT, "EBADF")))
             case _:
                 pass
 
@@ -275,9 +275,7 @@ class SessionWorker:
         )
 
     def _answer(self, answer: Answer) -> None:
-        self.answered = answer
-        with suppress(trio.BrokenResourceError):  # who asked was cancelled
-            self.ask.answer.send_nowait(answer)
+        self.answered = reply(self.ask.answer, answer)
 
     async def _record(self, state: str, code: int | None = None, reason: str | None = None, at: float = 0.0) -> None:
         """What a later callboard finds where this one was killed. Raise SpawnError."""

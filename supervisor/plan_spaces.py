@@ -58,7 +58,7 @@ def load_files(
             task,
             workspace=msgspec.structs.replace(
                 task.workspace,
-                files=tuple(load(task, f"tasks[{index}].workspace", file) for file in task.workspace.files),
+                files=tuple(load(task, f"{task.place(index)}.workspace", file) for file in task.workspace.files),
             ),
         )
         if task.workspace.files
@@ -81,7 +81,7 @@ def _copy_problem(path: str) -> str:
 
 def worktree_problems(tasks: Sequence[Task], base: Mapping[str, str]) -> list[str]:
     """What would keep the worktrees of these tasks from being made now, each thing once."""
-    wanted: dict[Workspace, list[int]] = {}
+    wanted: dict[Workspace, list[str]] = {}
     for index, task in enumerate(tasks):
         if task.workspace.kind == "worktree" and task.workspace.shared_with is None:
             key = Workspace(
@@ -91,14 +91,14 @@ def worktree_problems(tasks: Sequence[Task], base: Mapping[str, str]) -> list[st
                 base=task.workspace.base,
                 allow_dirty=task.workspace.allow_dirty,
             )
-            wanted.setdefault(key, []).append(index)
+            wanted.setdefault(key, []).append(task.place(index))
     if not wanted:
         return []
     try:
         git = cache(find_git(base))
     except WorkspaceError as error:
-        return [f"tasks[{next(iter(wanted.values()))[0]}].workspace: {error}"]
-    found: dict[str, list[int]] = {}
+        return [f"{next(iter(wanted.values()))[0]}.workspace: {error}"]
+    found: dict[str, list[str]] = {}
     for space, where in wanted.items():
         for problem in _problems(space, git):
             found.setdefault(problem, []).extend(where)
@@ -124,6 +124,6 @@ def _tell_dirty(repository: str, changes: int) -> Iterator[str]:
         yield f"{quote(repository)} has {count}, and a worktree would begin without; {advice}"
 
 
-def _describe(problem: str, where: Sequence[int]) -> str:
+def _describe(problem: str, where: Sequence[str]) -> str:
     more = f" (in {len(where)} tasks)" if len(where) > 1 else ""
-    return f"tasks[{min(where)}].workspace: {problem}{more}"
+    return f"{where[0]}.workspace: {problem}{more}"
