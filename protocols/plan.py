@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.deadlines import Terms
 from protocols.ids import TaskId
 from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
@@ -75,6 +76,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[TaskId, ...] = ()
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    terms: Terms = Terms()
     retries: int = 0
     """Further attempts after a first one that failed."""
     backoff: float = 1.0

@@ -311,7 +311,7 @@ async def test_the_next_keeper_hears_of_an_exit_before_it_hears_of_a_stop_that_c
     spawn = _spawn(tmp_path, "a")
     held = Held(spawn, desk.reports, pid=1, start_ticks=1, fds=(), not_after=None)
     held.exit = Reaped(attempt=spawn.attempt, code=0, signal=None, at=1.0)
-    held.stopping(Stop(attempt=spawn.attempt, grace=5.0, reason="stop"))
+    held.change(Stop(attempt=spawn.attempt, grace=5.0, reason="stop"))
     desk.table.held[spawn.attempt] = held
     link = ScriptedLink(_done)
 
