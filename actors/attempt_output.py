@@ -26,9 +26,26 @@ from protocols.task_output import DEEPEST, Output, TaskOutput
 
 __all__ = ["AttemptOutput", "load_output"]
 
+_COARSE = 0.1  # seconds; the clock of files lags behind by up to a tick of the kernel
+
 
 class _OutputError(Exception):
     """What is wrong with an output, for people and for the agent that is to do better."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Age:
+    """What tells a file of this attempt from one that was there before."""
+
+    before: tuple[int, ...] | None
+    started_at: float | None
+    """Unix time, where an earlier supervisor has started it: nobody knows then what was there before."""
+
+    def includes(self, found: os.stat_result) -> bool:
+        """The change time counts: a file that is moved here keeps the time at which it was written."""
+        if self.before == _stamp(found):
+            return False
+        return self.started_at is None or found.st_ctime > self.started_at - _COARSE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +55,15 @@ class AttemptOutput:
     order: StartWorker
     around: Surroundings
     found: TaskOutput | None = None
+    _before: tuple[int, ...] | None = None
+    """By what the file that is there before the attempt would be known again."""
+
+    async def prepare(self) -> None:
+        """To be called before the start: what is there now is no output of this attempt."""
+        wanted = self.order.task.output
+        if wanted is not None and wanted.kind == "file" and self.order.open is None:
+            look = partial(_look, Path(wanted.path))
+            self._before = await trio.to_thread.run_sync(look, limiter=self.around.limiter, abandon_on_cancel=True)
 
     async def take(self, exited: WorkerExited) -> WorkerExited:
         """The end of the attempt, which is another one where the output is not as the plan wants it. What an earlier
@@ -48,7 +74,8 @@ class AttemptOutput:
         if left is not None and left.output is not None:
             self.found = left.output
             return exited
-        read = partial(_take, self.order, self.around.folder, wanted, self.around.now())
+        started_at = exited.started_at if left is not None else None
+        read = partial(_take, self.order, self.around.folder, wanted, _Age(self._before, started_at), self.around.now())
         try:
             found = await trio.to_thread.run_sync(read, limiter=self.around.limiter, abandon_on_cancel=True)
         except _OutputError as error:
@@ -69,7 +96,18 @@ def load_output(root: Path, output: TaskOutput) -> object:
     return data.decode() if output.form == "text" else parse_json(data, DEEPEST)
 
 
-def _take(order: StartWorker, folder: FleetFolder, wanted: Output, at: float) -> TaskOutput:
+def _look(path: Path) -> tuple[int, ...] | None:
+    try:
+        return _stamp(path.stat())
+    except OSError:
+        return None
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _take(order: StartWorker, folder: FleetFolder, wanted: Output, age: _Age, at: float) -> TaskOutput:
     """In a thread. Raise _OutputError."""
     worker = WorkerId(order.task.id)
     places = {
@@ -77,7 +115,7 @@ def _take(order: StartWorker, folder: FleetFolder, wanted: Output, at: float) ->
         "stdout-json": folder.spool(worker, order.attempt, "stdout"),
         "last-message": folder.last_message(worker, order.attempt),
     }
-    data = _read(places[wanted.kind], wanted)
+    data = _read(places[wanted.kind], wanted, age if wanted.kind == "file" else _Age(None, None))
     if wanted.kind == "last-message" and len(data.decode()) >= LONGEST_ANSWER:
         raise _OutputError(f"longer than {LONGEST_ANSWER:,} characters; put it in a file")
     if wanted.kind == "last-message" and wanted.form == "json":
@@ -100,7 +138,7 @@ def _take(order: StartWorker, folder: FleetFolder, wanted: Output, at: float) ->
     )
 
 
-def _read(path: Path, wanted: Output) -> bytes:
+def _read(path: Path, wanted: Output, age: _Age) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe would wait for its writer
     except FileNotFoundError as error:
@@ -108,8 +146,11 @@ def _read(path: Path, wanted: Output) -> bytes:
     except OSError as error:
         raise _OutputError(f"cannot be read: {error.strerror}") from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
             raise _OutputError("is no file")
+        if not age.includes(found):
+            raise _OutputError("it is missing: what is there is older than this attempt; write it anew")
         with open(fd, "rb", closefd=False) as file:
             data = file.read(wanted.max_output + 1)
     except OSError as error:

@@ -94,6 +94,7 @@ class Roster:
         with slot.commands, slot.inbox:
             prepared = await prepare(slot.order, self.around)
             output = AttemptOutput(order=prepared.order, around=self.around)
+            await output.prepare()
             worker = Worker(
                 order=prepared.order,
                 around=self.around,

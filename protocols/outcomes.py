@@ -59,7 +59,7 @@ def judge(
             gone = "ended because its supervisor was gone" if reason == "orphaned" else "its end is not known"
             return Verdict("failed", exited.error or gone, retry=True)
         case "output" | "not-started" as reason:
-            return Verdict("failed", f"{reason.replace('-', ' ')}: {exited.error}", retry=True)
+            return Verdict("failed", f"{reason.replace('-', ' ')}: {exited.error}", retry=not exited.final)
 
 
 def cause_of(exited: WorkerExited) -> Cause | None:

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -144,7 +145,12 @@ async def test_an_answer_whose_beginning_is_not_kept_is_too_long(folder: FleetFo
 
 async def test_what_an_earlier_supervisor_has_recorded_holds(folder: FleetFolder) -> None:
     known = TaskOutput(at=1, task=TaskId("a"), attempt=1, form="json", bytes=1, sha256="", path="x")
-    left = OpenAttempt(
+
+    assert (await take(folder, Output(kind="stdout-json"), open=left_open(known)))[:2] == (ending(), known)
+
+
+def left_open(output: TaskOutput | None = None) -> OpenAttempt:
+    return OpenAttempt(
         task=TaskId("a"),
         number=1,
         id=start().id,
@@ -154,10 +160,43 @@ async def test_what_an_earlier_supervisor_has_recorded_holds(folder: FleetFolder
         told=True,
         silent_since=0,
         seen_at=0,
-        output=known,
+        output=output,
     )
 
-    assert (await take(folder, Output(kind="stdout-json"), open=left))[:2] == (ending(), known)
+
+@pytest.mark.parametrize("change", ["none", "written", "moved", "gone"])
+async def test_a_file_that_was_there_before_the_attempt_is_no_output_of_it(folder: FleetFolder, change: str) -> None:
+    place, other = folder.root / "x.json", folder.root / "other.json"
+    place.write_text("[1]")
+    other.write_text("[2]")
+
+    async with surrounded(folder.root) as stage:
+        output = AttemptOutput(order=start(output=Output(kind="file", path=str(place))), around=stage.around)
+        await output.prepare()
+        if change == "written":
+            place.write_text("[12]")
+        elif change == "moved":  # it was written long before
+            other.rename(place)
+        elif change == "gone":
+            place.unlink()
+        ended = await output.take(ending())
+
+    older = "it is missing: what is there is older than this attempt; write it anew"
+    problems = {"none": f"{place}: {older}", "gone": f"{place}: it is missing"}
+    assert (ended.error, output.found is None) == (problems.get(change, ""), change in problems)
+
+
+@pytest.mark.parametrize(("later", "is_its"), [(-60.0, True), (60.0, False)])
+async def test_an_attempt_that_is_taken_up_counts_by_the_time_of_its_start(
+    folder: FleetFolder, later: float, is_its: bool
+) -> None:
+    place = folder.root / "x.json"
+    place.write_text("[1]")
+    end = msgspec.structs.replace(ending(), started_at=place.stat().st_ctime + later)
+
+    _, found, _ = await take(folder, Output(kind="file", path=str(place)), end, left_open())
+
+    assert (found is not None) == is_its
 
 
 async def test_a_copy_that_was_changed_is_not_used(folder: FleetFolder) -> None:

@@ -89,10 +89,23 @@ def test_an_output_that_cannot_be_used_fails_its_task_and_says_why(tmp_path: Pat
         assert (run.task("a").output, run.events(TaskOutput)) == (None, [])
 
 
-def test_a_field_that_is_not_there_fails_the_attempt_before_it_starts_and_is_named(tmp_path: Path) -> None:
+def test_an_output_that_an_attempt_before_left_is_none_of_this_one(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('"of another run"')
+    command = "case {{ attempt }} in 2) echo 5 > x.json; exit 1;; 4) echo 6 > x.json;; esac"
+    with running(tmp_path, task("a", command, output={"file": "x.json"}, retries=3, backoff="0s")) as run:
+        run.finish()
+
+        older = "x.json: it is missing: what is there is older than this attempt; write it anew"
+        told = [event.reason for event in run.events(TaskStatusChanged, "a") if event.status == "retrying"]
+        assert told == [f"output: {tmp_path}/{older}", "exit code 1", f"output: {tmp_path}/{older}"]
+        (output,) = run.events(TaskOutput)
+        assert (output.attempt, (run.folder.root / output.path).read_text()) == (4, "6\n")
+
+
+def test_a_field_that_is_not_there_fails_the_task_before_it_starts_and_is_named(tmp_path: Path) -> None:
     plan = (
         task("plan", ["echo", '{"title": 1}'], output=JSON),
-        task("use", ["echo", "{{ outputs.plan.titel }}"], needs=["plan"]),
+        task("use", ["echo", "{{ outputs.plan.titel }}"], needs=["plan"], retries=3),
     )
     with running(tmp_path, *plan) as run:
         run.finish(1)
@@ -100,6 +113,7 @@ def test_a_field_that_is_not_there_fails_the_attempt_before_it_starts_and_is_nam
         missing = 'outputs.plan has no field "titel"; did you mean "title"?'
         assert run.task("use").reason == f"not started: command[1]: {{{{ outputs.plan.titel }}}}: {missing}"
         assert not run.events(WorkerStarted, "use")
+        assert len(run.task("use").attempts) == 1  # another one would fail like it
 
 
 def test_braces_that_name_nothing_of_callboard_stay_as_they_are(tmp_path: Path) -> None:
