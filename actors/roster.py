@@ -22,6 +22,7 @@ from actors.orders import (
     WorkerEnded,
 )
 from actors.preparation import prepare
+from actors.replies import reply
 from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
@@ -117,8 +118,7 @@ class Roster:
 
 
 def _refuse(order: SendInput | InterruptWorker, why: str, code: str) -> None:
-    with suppress(trio.BrokenResourceError):  # nobody waits for it any more
-        order.answer.send_nowait(Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
+    reply(order.answer, Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
 
 
 def _stop(slot: _Slot | None, order: StopWorker) -> None:

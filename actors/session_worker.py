@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn
+from actors.replies import reply
 from actors.session_files import open_files, write_last_message, write_status
 from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
 from actors.session_lease import Lease, OpenLease
@@ -89,9 +90,8 @@ class SessionWorker:
             case Extend(left=left):
                 self._not_after = self.now() + left
                 self._wake()
-            case Write() | Interrupt() if ask.answer is not None:
-                with suppress(trio.BrokenResourceError):
-                    ask.answer.send_nowait(Answer(error=SpawnError(_NO_INPUT, "EBADF")))
+            case Write() | Interrupt():
+                reply(ask.answer, Answer(error=SpawnError(_NO_INPUT, "EBADF")))
             case _:
                 pass
 
@@ -266,9 +266,7 @@ class SessionWorker:
         await self.ask.reports.send(ended)
 
     def _answer(self, answer: Answer) -> None:
-        self.answered = answer
-        with suppress(trio.BrokenResourceError):  # who asked was cancelled
-            self.ask.answer.send_nowait(answer)
+        self.answered = reply(self.ask.answer, answer)
 
     async def _record(self, state: str, code: int | None = None, reason: str | None = None, at: float = 0.0) -> None:
         """What a later callboard finds where this one was killed. Raise SpawnError."""
