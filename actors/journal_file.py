@@ -4,7 +4,6 @@ The process that writes a journal must never open its file by other means: closi
 drop the locks that SQLite holds on it.
 """
 
-import errno
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.sqlite_errors import hint_for, passing_error
 from protocols.errors import JournalError
 from protocols.event_codec import decode_event, encode_event
 from protocols.events import Event, Record
@@ -51,24 +51,6 @@ _SCHEMA = f"""
     CREATE INDEX milestones ON records (seq, type) WHERE {_MILESTONE};
     COMMIT;
 """
-
-_PASSING = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_BUSY: errno.EBUSY,
-    sqlite3.SQLITE_LOCKED: errno.EBUSY,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
-}
-_HINTS = {
-    sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_IOERR: "see whether its disk is full or broken",
-    sqlite3.SQLITE_BUSY: "another program has locked it: end that",
-    sqlite3.SQLITE_READONLY: "its file and folder have to be writable",
-    sqlite3.SQLITE_CANTOPEN: "its file has to be readable and its folder writable",
-    sqlite3.SQLITE_NOTADB: "move it away: this is no journal, or its first page is damaged",
-}
 
 
 @dataclass(slots=True)
@@ -249,8 +231,6 @@ def _explained(path: Path, *, retry: bool = False) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if retry and code in _PASSING:
-            raise OSError(_PASSING[code], f"{os.strerror(_PASSING[code])} ({exc})", str(path)) from exc
-        hint = _HINTS.get(code, "move it away, or save what is left with: sqlite3 FILE .recover")
-        raise JournalError(f"journal {path}: {exc}; {hint}") from exc
+        if retry and (passing := passing_error(path, exc)) is not None:
+            raise passing from exc
+        raise JournalError(f"journal {path}: {exc}; {hint_for(exc, 'journal')}") from exc

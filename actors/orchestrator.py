@@ -66,18 +66,28 @@ class Orchestrator:
                 await self._step(course)
             await self._conclude(course)
             teller.close()
-        return course.outcome()
+        return course.outcome(self.plan.on_failure)
 
     def _begin(self, tell: Callable[[Event], None]) -> Course:
         plan = self.plan
         tasks = {task.id: task for task in plan.tasks}
-        graph = Graph(plan.needs(), [task.id for task in plan.tasks if task.allow_failure])
+        graph = Graph(
+            plan.needs(),
+            [task.id for task in plan.tasks if task.allow_failure],
+            {task.id: task.on for task in plan.tasks if task.on},
+        )
         roles = {task.id: task.role for task in plan.tasks}
         if self.resumption is None or not self.resumption.begun:
             tell(self._started(roles))
         if self.resumption is not None:
             tell(RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version))
-        admission = Admission(list(tasks), plan.concurrency, roles, plan.role_concurrency)
+        admission = Admission(
+            list(tasks),
+            plan.concurrency,
+            {task.id: task.counted_as() for task in plan.tasks},
+            plan.caps(),
+            {task: tasks[task].priority for task in tasks},
+        )
         services = [task for task in plan.tasks if task.restart.when != "never"]
         restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
         return Course(tasks, graph, admission, tell, restarts=restarts)
@@ -119,6 +129,7 @@ class Orchestrator:
             await self._stop(course, StopRun(left.stopping, left.grace))
         for exited in left.ended:
             await self._ended(course, exited, left.outputs.get(TaskId(exited.worker)))
+        await self._gives_up(course)
         return tuple(task for task in ready if task not in begun | pauses.keys() | course.statuses.keys())
 
     async def _step(self, course: Course) -> None:
@@ -182,8 +193,15 @@ class Orchestrator:
             ready: tuple[TaskId, ...] = ()
         else:
             ready = self._settle(course, task, verdict)
-        if course.stop is None:
+        if course.stop is None and not await self._gives_up(course):
             await self._admit(course, ready)
+
+    async def _gives_up(self, course: Course) -> bool:
+        """Stop the run where something has failed, and the plan says so."""
+        failed = course.find_failure() if self.plan.on_failure == "stop" else None
+        if failed is not None and course.stop is None:
+            await self._stop(course, StopRun(f'"{failed}" has failed, and on_failure is "stop"', None))
+        return failed is not None
 
     def _put_off(self, course: Course, task: TaskId, status: TaskStatus, reason: str, pause: float) -> None:
         heapq.heappush(course.retries, (trio.current_time() + pause, task))
@@ -203,7 +221,8 @@ class Orchestrator:
                 continue
             status = course.statuses[skip.cause].replace("-", " ").replace("parked", "was parked")
             why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
-            self._change(course, skip.task, "skipped", f'needs "{skip.need}", {why}')
+            wanted = " to fail" if course.tasks[skip.task].on.get(skip.need) == "failure" else ""
+            self._change(course, skip.task, "skipped", f'needs "{skip.need}"{wanted}, {why}')
         return step.ready
 
     async def _stop(self, course: Course, stop: StopRun) -> None:
@@ -228,7 +247,7 @@ class Orchestrator:
         counts: dict[str, int] = {}
         for status in course.statuses.values():
             counts[status] = counts.get(status, 0) + 1
-        course.tell(RunEnded(at=self.now(), outcome=course.outcome(), counts=counts))
+        course.tell(RunEnded(at=self.now(), outcome=course.outcome(self.plan.on_failure), counts=counts))
 
     def _change(
         self, course: Course, task: TaskId, status: TaskStatus, reason: str = "", retry_at: float | None = None

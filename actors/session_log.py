@@ -32,7 +32,7 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(slots=True)
 class SessionLog:
-    """Open one with `open_log`. Entries wait in memory until `flush`."""
+    """Made by `SessionLog.open`. Entries wait in memory until `flush`."""
 
     fd: int
     size: int

@@ -66,12 +66,20 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         window=task.window if "terminal" in spools else None,
         status=os_text(around.folder.status(order.id)),
         attached=not task.durable,
-        timeout=task.timeout,
+        timeout=_timeout(order),
         grace=task.grace,
         limits=task.limits,
         linger=around.linger,
         resume=order.open is not None,
     )
+
+
+def _timeout(order: StartWorker) -> float | None:
+    """Seconds from its start on. What is excepted of the time of one that is taken up belongs to that."""
+    timeout, left = order.task.timeout, order.open
+    if timeout is None or left is None or order.task.terms.counts_waiting is not False:
+        return timeout
+    return timeout + left.waited
 
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:

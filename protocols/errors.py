@@ -11,6 +11,7 @@ FleetError
 ├── TmuxError           tmux refused a command, or its server is gone
 ├── ServerError         an agent server refused a call, or does not answer
 ├── JournalError        the journal cannot be opened or written
+├── LedgerError         the ledger cannot be opened or written, or refuses what it was told
 ├── WatchError          the kernel does not tell that a file changes (inotify's limits)
 └── RestartLimitError   an actor failed too often
 """
@@ -22,6 +23,7 @@ __all__ = [
     "InputError",
     "JournalError",
     "KeeperError",
+    "LedgerError",
     "PlanError",
     "RestartLimitError",
     "ServerError",
@@ -108,6 +110,10 @@ class ServerError(FleetError):
 
 class JournalError(FleetError):
     """The journal cannot be opened or written. What is in it stays as it was."""
+
+
+class LedgerError(FleetError):
+    """The ledger cannot be opened or written, or what it was told contradicts what it knows. It stays as it was."""
 
 
 class WatchError(FleetError):

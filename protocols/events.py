@@ -21,6 +21,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
+from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["Event", "Record"]
@@ -147,6 +148,16 @@ class WorkerAction(_WorkerEvent, frozen=True, kw_only=True, tag="worker.action")
     """Why it could not be done; empty where it was."""
 
 
+class WorkerWarned(_WorkerEvent, frozen=True, kw_only=True, tag="worker.warned"):
+    """The worker is told that its time is over soon: recorded before it is, and again with ``failed`` where that did
+    not arrive."""
+
+    left: float
+    """Seconds."""
+    text: str
+    failed: str = ""
+
+
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
     reason: EndReason
     grace: float
@@ -222,6 +233,7 @@ Event: TypeAlias = (
     | RunStopping
     | RunEnded
     | TaskStatusChanged
+    | TaskUnblocked
     | TaskOutput
     | AttemptStarting
     | WorkerStarted
@@ -232,6 +244,7 @@ Event: TypeAlias = (
     | WorkerHeartbeat
     | WorkerVerdict
     | WorkerAction
+    | WorkerWarned
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

@@ -85,6 +85,11 @@ class FleetFolder:
         return self.root / "plan.toml"
 
     @property
+    def manifest(self) -> Path:
+        """A copy of the manifest that the plan names, as it was when the run began."""
+        return self.root / "manifest.json"
+
+    @property
     def report_json(self) -> Path:
         return self.root / "report.json"
 

@@ -28,6 +28,7 @@ from protocols.ids import RunId, TaskId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
+from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["RunView", "TaskView"]
@@ -130,7 +131,7 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther()
+                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked()
             ):
                 pass
             case _:

@@ -12,6 +12,7 @@ from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
+from protocols.manifest import find_manifest
 from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
 from protocols.wording import escaped, quote
@@ -30,6 +31,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The absolute path of the command of each task that has one. The arguments stay as they were written."""
     source: bytes
     """The file as it was."""
+    manifest: bytes | None = None
+    """The manifest that it names, as it was."""
     schemas: dict[str, bytes] = {}
     """The JSON Schemas of outputs, by their absolute paths."""
 
@@ -51,7 +54,7 @@ def load_plan(
     """
     base = os.environ if base is None else base
     source = read_input(start / path, str(path), PlanError)
-    plan = parse_plan(decode_input(source, str(path), PlanError), str(path), grace=grace)
+    plan, manifest = _parse(decode_input(source, str(path), PlanError), str(path), start, grace, kept)
     tasks = tuple(_place(task, start) for task in plan.tasks)
     executables, problems = _look_up(tasks, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
@@ -61,7 +64,16 @@ def load_plan(
     if problems:
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
-    return LoadedPlan(plan=plan, executables=executables, source=source, schemas=schemas)
+    return LoadedPlan(plan=plan, executables=executables, source=source, manifest=manifest, schemas=schemas)
+
+
+def _parse(text: str, path: str, start: Path, grace: float, kept: FleetFolder | None) -> tuple[Plan, bytes | None]:
+    """The plan, and the manifest that it names. Raise PlanError."""
+    named, manifest = find_manifest(text), None
+    if named:
+        place = start / named if kept is None else kept.manifest
+        manifest = read_input(place, named, PlanError)
+    return parse_plan(text, path, grace=grace, manifest=manifest), manifest
 
 
 def make_durable(loaded: LoadedPlan) -> LoadedPlan:
@@ -96,13 +108,14 @@ def _look_up(
 ) -> tuple[dict[TaskId, str], list[str]]:
     """The executable of each task; and what is missing, each thing once, but for the tasks to leave."""
     executables = {}
-    missing: dict[tuple[str, str], list[int]] = {}
+    missing: dict[tuple[str, str], list[str]] = {}
     find, tmux = cache(_find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
+        place = task.place(index)
         if (problem := _logfile_problem(task.logfile)) != "":
-            missing.setdefault(("logfile.path", problem), []).append(index)
+            missing.setdefault(("logfile.path", problem), []).append(place)
         if task.prompting is not None and task.id not in leave and (folder := _folder_problem(task.cwd)):
-            missing.setdefault(("cwd", folder), []).append(index)
+            missing.setdefault(("cwd", folder), []).append(place)
         if not task.command:
             continue
         name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
@@ -120,7 +133,7 @@ def _look_up(
         stdin = _stdin_problem(task.stdin)
         for key, problem in (("cwd", folder), ("source", source), ("command", command), ("stdin", stdin)):
             if problem:
-                missing.setdefault((key, problem), []).append(index)
+                missing.setdefault((key, problem), []).append(place)
     return executables, [_describe(key, problem, where) for (key, problem), where in missing.items()]
 
 
@@ -146,9 +159,9 @@ def _agent_problems(
     return problems
 
 
-def _describe(key: str, problem: str, where: Sequence[int]) -> str:
+def _describe(key: str, problem: str, where: Sequence[str]) -> str:
     more = f" (in {len(where)} tasks)" if len(where) > 1 else ""
-    return f"tasks[{where[0]}].{key}: {problem}{more}"
+    return f"{where[0]}.{key}: {problem}{more}"
 
 
 def _folder_problem(path: str) -> str:

@@ -124,6 +124,8 @@ def _prepare(folder: FleetFolder, loaded: LoadedPlan) -> None:
     """What a run cannot begin without. Where that fails, nothing of the run is left; raise StateError."""
     try:
         replace_file(folder.plan, loaded.source)
+        if loaded.manifest is not None:
+            replace_file(folder.manifest, loaded.manifest)
         keep_schemas(folder, loaded.schemas)
         open_journal(folder.journal).close()
     except (OSError, JournalError) as error:

@@ -23,16 +23,10 @@ from protocols.session_events import (
 from protocols.session_report import SessionReport
 from tests.model_script import ask, gate, refuse, run, say, script, spawn, think
 from tests.opencode import OpenCode, open_opencode
-from tests.scripted_model import ScriptedModel, open_model
+from tests.scripted_model import ScriptedModel
 from tests.session_desk import Attempt, SessionDesk, open_desk
 
 pytestmark = pytest.mark.opencode
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as model:
-        yield model
 
 
 @pytest.fixture(scope="module")
