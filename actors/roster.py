@@ -12,6 +12,7 @@ from actors.orders import (
     Ask,
     Decision,
     EndFleet,
+    ExtendWorker,
     FleetEmpty,
     InterruptWorker,
     Order,
@@ -26,7 +27,7 @@ from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Finished, Interrupt, Request, Shutdown, Write
+from protocols.keeper import Extend, Finished, Interrupt, Request, Shutdown, Write
 from protocols.keeper_codec import to_os
 
 __all__ = ["Roster"]
@@ -63,6 +64,8 @@ class Roster:
                         nursery.start_soon(self._host, slot, slots, outbox)
                     case StopWorker():
                         _stop(slots.get(order.worker), order)
+                    case ExtendWorker():
+                        await self._extend(slots.get(order.worker), order)
                     case SendInput() | InterruptWorker():
                         self._reach(slots.get(order.worker), order)
                     case EndFleet():
@@ -82,6 +85,11 @@ class Roster:
             self.around.sources.of(slot.order.task).send_nowait(Ask(request, order.answer))
         except trio.WouldBlock:
             _refuse(order, "cannot be reached now, there is too much to do; try again", "EAGAIN")
+
+    async def _extend(self, slot: _Slot | None, order: ExtendWorker) -> None:
+        if slot is not None and order.attempt == slot.order.attempt:
+            request = Extend(attempt=slot.order.id, left=order.left)
+            await self.around.sources.of(slot.order.task).send(Ask(request))
 
     async def _host(self, slot: _Slot, slots: dict[WorkerId, _Slot], outbox: trio.MemorySendChannel[Decision]) -> None:
         with slot.commands, slot.inbox:
@@ -140,7 +148,7 @@ async def _give_way(slot: _Slot, scope: trio.CancelScope) -> None:
 
 def _stop(slot: _Slot | None, order: StopWorker) -> None:
     """A worker that has just ended needs no stop."""
-    if slot is not None and order.grace < slot.grace:
+    if slot is not None and order.attempt in (None, slot.order.attempt) and order.grace < slot.grace:
         slot.grace = order.grace
         with suppress(trio.WouldBlock):
             slot.inbox.receive_nowait()

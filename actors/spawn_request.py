@@ -69,7 +69,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         window=task.window if "terminal" in spools else None,
         status=os_text(around.folder.status(order.id)),
         attached=not task.durable,
-        timeout=task.timeout,
+        timeout=_timeout(order),
         grace=task.grace,
         limits=task.limits,
         linger=around.linger,
@@ -81,6 +81,14 @@ def _executable(task: Task, around: Surroundings) -> str:
     """Of a command in the workspace nobody knew before whether it would be there."""
     found = around.executables.get(task.id, "")
     return found if found or not task.command else str(Path(task.cwd, task.command[0]))
+
+
+def _timeout(order: StartWorker) -> float | None:
+    """Seconds from its start on. What is excepted of the time of one that is taken up belongs to that."""
+    timeout, left = order.task.timeout, order.open
+    if timeout is None or left is None or order.task.terms.counts_waiting is not False:
+        return timeout
+    return timeout + left.waited
 
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:

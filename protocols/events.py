@@ -149,6 +149,16 @@ class WorkerAction(_WorkerEvent, frozen=True, kw_only=True, tag="worker.action")
     """Why it could not be done; empty where it was."""
 
 
+class WorkerWarned(_WorkerEvent, frozen=True, kw_only=True, tag="worker.warned"):
+    """The worker is told that its time is over soon: recorded before it is, and again with ``failed`` where that did
+    not arrive."""
+
+    left: float
+    """Seconds."""
+    text: str
+    failed: str = ""
+
+
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
     reason: EndReason
     grace: float
@@ -235,6 +245,7 @@ Event: TypeAlias = (
     | WorkerHeartbeat
     | WorkerVerdict
     | WorkerAction
+    | WorkerWarned
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

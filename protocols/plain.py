@@ -22,6 +22,7 @@ from protocols.events import (
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
+    WorkerWarned,
 )
 from protocols.fleet_events import (
     ActorFailed,
@@ -91,7 +92,7 @@ class PlainLines:
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerVerdict():
                 return self._judged(event)
-            case WorkerAction():
+            case WorkerAction() | WorkerWarned():
                 return tell_deed(event)
             case _:
                 return worker_text(event) or fleet_text(event) or server_text(event) or _task_text(event)

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.deadlines import Terms
 from protocols.fan_out import ForEach
 from protocols.ids import TaskId
 from protocols.kinds import Source
@@ -96,6 +97,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was written, where that is not the file of the plan."""
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    terms: Terms = Terms()
     retries: int = 0
     """Further attempts after a first one that failed."""
     backoff: float = 1.0

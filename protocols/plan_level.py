@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from protocols.deadlines import TERM_KEYS, Terms, read_terms
 from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
@@ -30,6 +31,7 @@ COMMON_KEYS = (
     "env",
     "pass_env",
     "timeout",
+    *TERM_KEYS,
     "retries",
     "backoff",
     "retry",
@@ -87,6 +89,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()
     timeout: float | None = None
+    terms: Terms = Terms()
     retries: int | None = None
     backoff: float | None = None
     retry: RetryPolicy = RetryPolicy()
@@ -122,6 +125,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         if self.command is not None and self.session.prompts is None:
             said["session"] = msgspec.structs.replace(said["session"], prompts=None)
         said["retry"] = self.retry.over(base.retry, anew=self.retries == 0)
+        said["terms"] = self.terms.over(base.terms)
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
@@ -140,6 +144,7 @@ def read_level(section: Section) -> Level:
         env=read_env(section),
         pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),
+        terms=read_terms(section),
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True) if backoff is None else backoff,
         retry=retry,
