@@ -20,6 +20,14 @@ def space(run: RunningPlan, name: str) -> Path:
     return run.folder.workspace(TaskId(name))
 
 
+def command_line(pid: int) -> bytes:
+    """Empty of one that has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def test_a_task_works_in_a_folder_with_the_files_that_the_plan_puts_there(tmp_path: Path) -> None:
     (tmp_path / "tool.sh").write_text("#!/bin/sh\necho tool\n")
     (tmp_path / "tool.sh").chmod(0o755)
@@ -220,7 +228,7 @@ def test_a_git_that_is_killed_fails_the_attempt_and_the_next_one_begins_anew(tmp
     with running(tmp_path, task("a", "cat code.txt", retries=1, backoff="0s", workspace="worktree")) as run:
         wait_until((tmp_path / "reached").exists)
         for process in run.marked():
-            if b"worktree\0add" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            if b"worktree\0add" in command_line(process.pid):
                 os.kill(process.pid, signal.SIGKILL)
         run.wait_for(TaskStatusChanged, "a", 2)
         (tmp_path / "go").touch()
