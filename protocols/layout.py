@@ -97,6 +97,22 @@ class FleetFolder:
     def report_markdown(self) -> Path:
         return self.root / "report.md"
 
+    @property
+    def workspaces(self) -> Path:
+        """The places that were made for tasks, each called like its task."""
+        return self.root / "workspaces"
+
+    @property
+    def space_records(self) -> Path:
+        """What each of them is, as ``TASK.json``; no task begins with a dot."""
+        return self.workspaces / ".records"
+
+    def workspace(self, task: TaskId) -> Path:
+        return self.workspaces / task
+
+    def space_record(self, task: TaskId) -> Path:
+        return self.space_records / f"{task}.json"
+
     def task_log(self, task: TaskId) -> Path:
         """All that happened to this task, written with the report."""
         return self.root / "tasks" / task / "session-log.json"
