@@ -33,6 +33,7 @@ from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
+from protocols.workspace import SpaceEvent
 
 __all__ = ["OPEN", "InstanceLink", "RunView", "TaskView"]
 
@@ -166,6 +167,7 @@ class RunView:
                 | FleetSwept()
                 | ServerOther()
                 | TaskUnblocked()
+                | SpaceEvent()
                 | InstanceLinked()
             ):
                 pass
