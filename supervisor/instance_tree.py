@@ -18,11 +18,12 @@ def find_task(fleet: Fleet, name: str) -> tuple[Fleet, TaskId]:
     way, task = split(name)
     for step in way:
         place = fleet.folder.instance(step)
-        run = find_run(place)
+        known = sorted(each.name for each in place.root.parent.glob("*"))
+        run = find_run(place) if step in known else None
+        if not known:
+            return fleet, TaskId(name)  # of which it has none either
         if run is None:
-            known = sorted(each.name for each in place.root.parent.glob("*"))
-            there = f"; it has {', '.join(known)}" if known else "; it has none"
-            guess = did_you_mean(step, known) or there
+            guess = did_you_mean(step, known) or f"; it has {', '.join(known)}"
             raise InputError(f"task {quote(name)}: run {fleet.name} has no instance {quote(step)}{guess}")
         fleet = find_fleet(place.runs, run)
     return fleet, task
