@@ -62,6 +62,8 @@ class Worker:
         notices: trio.MemorySendChannel[Notice],
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
+        if self.order.over_budget:
+            return self._not_started(self.order.over_budget, "budget")
         if self.refusal:
             return msgspec.structs.replace(self._not_started(self.refusal), final=True)
         answer, waited = (await self._spawn(notices), False) if self.order.open else await self._start(notices)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from protocols.adoption_events import WorkerAdopted, WorkerLate
+from protocols.budget import BudgetExceeded, BudgetWarned
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
@@ -94,7 +95,7 @@ class PlainLines:
             case WorkerAction() | WorkerWarned():
                 return tell_deed(event)
             case _:
-                return worker_text(event) or fleet_text(event) or server_text(event) or _output_text(event)
+                return worker_text(event) or fleet_text(event) or server_text(event) or _other_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):
@@ -165,7 +166,9 @@ def worker_text(event: Event) -> str | None:
             return None if said is None else f"{getattr(event, 'worker', '')}: {said}"
 
 
-def _output_text(event: Event) -> str | None:
+def _other_text(event: Event) -> str | None:
+    if isinstance(event, BudgetWarned | BudgetExceeded):
+        return event.reason
     if not isinstance(event, TaskOutput):
         return None
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
+from protocols.budget import BudgetExceeded, BudgetWarned
 from protocols.events import (
     AttemptStarting,
     Event,
@@ -78,6 +80,7 @@ class RunView:
     ended_at: float | None = None
     outcome: Outcome | None = None
     tasks: dict[TaskId, TaskView] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     servers: dict[str, ServerStarted | ServerEnded] = field(default_factory=dict)
     """The last that was told of each."""
     last_seq: int = 0
@@ -86,6 +89,7 @@ class RunView:
     def apply(self, record: Record) -> None:
         self.last_seq = record.seq
         self.last_at = record.event.at
+        self.accounts.apply(record.event)
         self._apply(record.event)
 
     def counts(self) -> dict[str, int]:
@@ -130,9 +134,15 @@ class RunView:
                 self._forget_blocked()  # the next keeper says it again
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
-            case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked()
-            ):
+            case (
+                BudgetWarned()
+                | BudgetExceeded()
+                | WorkerMismatch()
+                | WorkerLate()
+                | WorkerUnclaimed()
+                | JournalResumed()
+                | KeeperStarted()
+            ) | (ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked()):
                 pass
             case _:
                 self._apply_to_attempt(event)
