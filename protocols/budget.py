@@ -8,7 +8,17 @@ from protocols.bases import BaseEvent
 from protocols.durations import format_duration, format_elapsed
 from protocols.section import Section
 
-__all__ = ["Amounts", "Budget", "BudgetExceeded", "BudgetOf", "BudgetWarned", "Kind", "Scope", "read_budget"]
+__all__ = [
+    "Amounts",
+    "Budget",
+    "BudgetEvent",
+    "BudgetExceeded",
+    "BudgetOf",
+    "BudgetWarned",
+    "Kind",
+    "Scope",
+    "read_budget",
+]
 
 Scope: TypeAlias = Literal["task", "role", "run"]
 Kind: TypeAlias = Literal["time", "attempts", "tokens", "cost"]
@@ -54,7 +64,7 @@ class BudgetOf(msgspec.Struct, frozen=True):
         return "the run" if scope == "run" else f'{scope} "{name}"'
 
 
-class _BudgetEvent(BaseEvent, frozen=True, kw_only=True):
+class BudgetEvent(BaseEvent, frozen=True, kw_only=True):
     scope: Scope
     name: str
     kind: Kind
@@ -64,11 +74,11 @@ class _BudgetEvent(BaseEvent, frozen=True, kw_only=True):
     """For people."""
 
 
-class BudgetWarned(_BudgetEvent, frozen=True, kw_only=True, tag="budget.warned"):
+class BudgetWarned(BudgetEvent, frozen=True, kw_only=True, tag="budget.warned"):
     """So much is used that it is to be told. Once for each kind."""
 
 
-class BudgetExceeded(_BudgetEvent, frozen=True, kw_only=True, tag="budget.exceeded"):
+class BudgetExceeded(BudgetEvent, frozen=True, kw_only=True, tag="budget.exceeded"):
     """All is used: what belongs to it is stopped, and nothing of it is started again. Once for each kind."""
 
 

@@ -24,6 +24,7 @@ from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
 from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
+from protocols.workspace import WorkspaceEvent
 
 __all__ = ["Event", "Record"]
 
@@ -265,6 +266,7 @@ Event: TypeAlias = (
     | FleetSwept
     | SessionEvent
     | ServerEvent
+    | WorkspaceEvent
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
-from protocols.budget import BudgetExceeded, BudgetWarned
+from protocols.budget import BudgetEvent
 from protocols.events import (
     AttemptStarting,
     Event,
@@ -32,6 +32,7 @@ from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_events import TaskUnblocked
 from protocols.task_output import TaskOutput
+from protocols.workspace import SpaceEvent
 
 __all__ = ["RunView", "TaskView"]
 
@@ -134,15 +135,15 @@ class RunView:
                 self._forget_blocked()  # the next keeper says it again
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
-            case (
-                BudgetWarned()
-                | BudgetExceeded()
-                | WorkerMismatch()
-                | WorkerLate()
-                | WorkerUnclaimed()
-                | JournalResumed()
-                | KeeperStarted()
-            ) | (ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked()):
+            case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
+                ProcessUnattributed()
+                | ActorFailed()
+                | FleetSwept()
+                | ServerOther()
+                | TaskUnblocked()
+                | SpaceEvent()
+                | BudgetEvent()
+            ):
                 pass
             case _:
                 self._apply_to_attempt(event)
