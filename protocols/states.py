@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
+from protocols.budget import BudgetEvent
 from protocols.events import (
     AttemptStarting,
     InstanceLinked,
@@ -99,6 +101,7 @@ class RunView:
     ended_at: float | None = None
     outcome: Outcome | None = None
     tasks: dict[TaskId, TaskView] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     servers: dict[str, ServerStarted | ServerEnded] = field(default_factory=dict)
     """The last that was told of each."""
     links: dict[TaskId, InstanceLink] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class RunView:
     def apply(self, record: Record) -> None:
         self.last_seq = record.seq
         self.last_at = record.event.at
+        self.accounts.apply(record.event)
         match record.event:
             case InstanceRecord() as event:
                 self._apply_to_instance(event)
@@ -169,6 +173,7 @@ class RunView:
                 | TaskUnblocked()
                 | SpaceEvent()
                 | InstanceLinked()
+                | BudgetEvent()
             ):
                 pass
             case _:
