@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import trio
 
-from actors.course import Course
+from actors.course import Course, Ended
 from actors.door import Door
 from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from actors.teller import Teller
 from protocols.backoff import delay
-from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged
 from protocols.fleet_events import FleetSwept
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome
@@ -27,7 +27,6 @@ from protocols.plan_entries import make_caps, make_entries, make_standings
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
 from protocols.resumption import Resumption
-from protocols.task_output import TaskOutput
 
 __all__ = ["Orchestrator"]
 
@@ -114,7 +113,9 @@ class Orchestrator:
             await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, open=each))
         if left.stopping:
             await self._stop(course, StopRun(left.stopping, left.grace))
-        course.ended += [WorkerEnded(each, left.outputs.get(TaskId(each.worker))) for each in left.ended]
+        for exited in left.ended:
+            output = left.outputs.get(TaskId(exited.worker))
+            course.ended.append(Ended(WorkerEnded(exited, output), course.stop is not None))
 
     async def _hear(self, course: Course) -> None:
         """A stop, and the end of what stands still, come through whatever the ledger waits for."""
@@ -122,7 +123,7 @@ class Orchestrator:
             match decision:
                 case WorkerEnded(exited):
                     course.running.remove(TaskId(exited.worker))
-                    course.ended.append(decision)
+                    course.ended.append(Ended(decision, course.stop is not None))
                 case StopRun():
                     await self._stop(course, decision)
                 case Remedy():
@@ -162,8 +163,8 @@ class Orchestrator:
             elif not course.ended:
                 await course.pause(math.inf if course.stop else course.due)
 
-    async def _finish(self, course: Course, ended: Sequence[WorkerEnded]) -> None:
-        ends = [self._judge(course, each.exited, each.output) for each in ended]
+    async def _finish(self, course: Course, ended: Sequence[Ended]) -> None:
+        ends = [self._judge(course, each.worker, stopping=each.stopping) for each in ended]
         course.tell(await self.ledger.finish(ends))
         course.due = -math.inf
 
@@ -197,15 +198,16 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
-    def _judge(self, course: Course, exited: WorkerExited, output: TaskOutput | None) -> End:
+    def _judge(self, course: Course, ended: WorkerEnded, *, stopping: bool) -> End:
         """What the end of an attempt means for its task."""
+        exited = ended.exited
         task = TaskId(exited.worker)
         grant = course.grants.pop(task)
         remedy = course.remedies.pop(task, None)
-        verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None, remedy=remedy)
-        course.judged(exited, verdict, output)
+        verdict = judge(exited, course.tasks[task].timeout, stopping=stopping, remedy=remedy)
+        course.judged(exited, verdict, ended.output)
         given_up = exited.reason == "stalled" and not verdict.retry
-        if course.stop is None and task in course.restarts and not given_up:
+        if not stopping and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
             if isinstance(follows, Again):
@@ -214,7 +216,7 @@ class Orchestrator:
                 return Retry(grant=grant, status="restarting", reason=reason, pause=follows.pause, keeps_slot=True)
             verdict = follows
         pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
-        if pause is not None:
+        if pause is not None and not stopping:
             return Retry(grant=grant, reason=verdict.reason, pause=pause)
         return Done(grant=grant, status=verdict.status, reason=verdict.reason)
 
