@@ -15,7 +15,7 @@ from protocols.kinds import Outcome, TaskStatus
 from protocols.ledger import Changed, Grant
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, cause_of
-from protocols.plan import Task
+from protocols.plan import OnFailure, Task
 from protocols.restarts import Restarts
 from protocols.retry import Cause
 from protocols.task_output import Failure, TaskOutput
@@ -29,6 +29,9 @@ class Ended(NamedTuple):
     worker: WorkerEnded
     stopping: bool
     """The run was being stopped when it ended."""
+
+
+_BAD = frozenset(("failed", "timed-out", "parked"))
 
 
 @dataclass(slots=True)
@@ -142,9 +145,14 @@ class Course:
         self.graces |= hurried
         return hurried
 
-    def outcome(self) -> Outcome:
-        statuses = set(self.statuses.values())
-        if "stopped" in statuses:
-            return "interrupted"
-        bad = {task for task, status in self.statuses.items() if status in {"failed", "timed-out", "parked", "skipped"}}
-        return "failed" if any(not self.tasks[task].allow_failure for task in bad) else "succeeded"
+    def find_failure(self) -> TaskId | None:
+        """A task that came to a bad end of its own, and must not."""
+        bad = (task for task, status in self.statuses.items() if status in _BAD)
+        return next((task for task in bad if not self.tasks[task].allow_failure), None)
+
+    def outcome(self, on_failure: OnFailure) -> Outcome:
+        """A task whose condition did not come true was skipped in order."""
+        failed = self.find_failure() is not None
+        if "stopped" in self.statuses.values():
+            return "failed" if failed and on_failure == "stop" else "interrupted"
+        return "failed" if failed else "succeeded"

@@ -23,7 +23,7 @@ from protocols.ledger import OVER, Done, End, Grant, Ledger, Retry
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import judge
 from protocols.plan import Plan
-from protocols.plan_entries import make_caps, make_entries, make_standings
+from protocols.plan_entries import make_entries, make_standings
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
 from protocols.resumption import Resumption
@@ -70,11 +70,12 @@ class Orchestrator:
                 for listen in (self._hear, self._watch, self._trim):
                     listening.start_soon(listen, course)
                 await self._take_in(course)
+                await self._give_up(course)
                 await self._decide(course)
                 await self._conclude(course)
                 listening.cancel_scope.cancel(reason="the run has ended")
             teller.close()
-        return course.outcome()
+        return course.outcome(self.plan.on_failure)
 
     def _begin(self, teller: Teller) -> Course:
         tasks = {task.id: task for task in self.plan.tasks}
@@ -167,11 +168,18 @@ class Orchestrator:
         ends = [self._judge(course, each.worker, stopping=each.stopping) for each in ended]
         course.tell(await self.ledger.finish(ends))
         course.due = -math.inf
+        await self._give_up(course)
+
+    async def _give_up(self, course: Course) -> None:
+        """Stop the run where something has failed, and the plan says so."""
+        failed = course.find_failure() if self.plan.on_failure == "stop" else None
+        if failed is not None and course.stop is None:
+            await self._stop(course, StopRun(f'"{failed}" has failed, and on_failure is "stop"', None))
 
     async def _claim(self, course: Course) -> None:
         """Start all that may start now."""
         free = max(self.plan.concurrency - course.slots(), 0)
-        claimed = await self.ledger.claim(_NODE, free, make_caps(self.plan), self.door.room(course.slots()))
+        claimed = await self.ledger.claim(_NODE, free, self.plan.caps(), self.door.room(course.slots()))
         course.tell(claimed)
         course.left, course.seen = claimed.left, claimed.version
         waits = self.door.admitted([grant.task for grant in claimed.grants], claimed.held)
@@ -238,7 +246,7 @@ class Orchestrator:
         if course.empty.ended:
             course.teller.tell(FleetSwept(at=self.now(), processes=course.empty.ended))
         counts: dict[str, int] = {**Counter(course.statuses.values())}
-        course.teller.tell(RunEnded(at=self.now(), outcome=course.outcome(), counts=counts))
+        course.teller.tell(RunEnded(at=self.now(), outcome=course.outcome(self.plan.on_failure), counts=counts))
 
     def _told_why(self, course: Course, task: TaskId, reason: str) -> TaskStatusChanged:
         """Nothing but what it waits for has changed."""

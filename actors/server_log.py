@@ -3,13 +3,13 @@
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import trio
 
+from actors.batches import receive_batch
 from protocols.opencode import Envelope
 
 __all__ = ["ServerLog"]
@@ -48,8 +48,7 @@ class ServerLog:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        async for line in self._inbox:
-            lines = [line, *_pending(self._inbox)]
+        while lines := await receive_batch(self._inbox, _PENDING):
             try:
                 size = await trio.to_thread.run_sync(_append, self.path, lines, self.most, limiter=self.limiter)
             except OSError as exc:
@@ -57,14 +56,6 @@ class ServerLog:
                 self._room = False
                 continue
             self._room = size < self.most
-
-
-def _pending(inbox: trio.MemoryReceiveChannel[bytes]) -> list[bytes]:
-    lines: list[bytes] = []
-    with suppress(trio.WouldBlock, trio.EndOfChannel):
-        while True:
-            lines.append(inbox.receive_nowait())
-    return lines
 
 
 def _append(path: Path, lines: Sequence[bytes], most: int) -> int:

@@ -9,12 +9,13 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn
+from actors.replies import reply
 from actors.tmux_client import run_tmux
 from actors.tmux_keys import answer_keys
 from actors.tmux_pane import AdoptedPane, open_pane, write_status
 from actors.tmux_process import Server
 from actors.tmux_reader import OPTION, PaneReader
-from actors.tmux_worker import answer_once, open_spool, spawn_error, tell
+from actors.tmux_worker import open_spool, spawn_error, tell
 from protocols.errors import KeeperError, SpawnError, TmuxError
 from protocols.keeper import Ended, Interrupt, Stop, Stopping, Write
 from protocols.kinds import EndReason
@@ -55,7 +56,7 @@ class TmuxAdoption:
         except* (TmuxError, KeeperError) as group:
             if self.answered is not None:
                 raise
-            self.answered = answer_once(self.ask, Answer(error=spawn_error(group)))
+            self.answered = reply(self.ask.answer, Answer(error=spawn_error(group)))
 
     async def take(self, ask: Ask) -> None:
         """A request for this attempt that came after its spawn. The size of a pane is its owner's."""
@@ -150,7 +151,7 @@ class TmuxAdoption:
     async def _live(self, server: Server, session: str, reader: PaneReader, nursery: trio.Nursery) -> Ended:
         async with open_pane(server, session, self.ask, reader, nursery) as pane:
             await self._record(pane)
-            self.answered = answer_once(self.ask, Answer(msgspec.json.encode(pane.spawned)))
+            self.answered = reply(self.ask.answer, Answer(msgspec.json.encode(pane.spawned)))
             if self.ask.request.resume:
                 await reader.miss("nobody read its pane while callboard was gone")
             await reader.tell_place("control")

@@ -4,12 +4,12 @@ import fcntl
 import os
 import struct
 import termios
-from contextlib import suppress
 
 import msgspec
 import trio
 
 from actors.orders import Answer, Ask
+from actors.replies import reply
 from actors.tmux_client import ControlClient
 from actors.tmux_reader import PaneReader
 from protocols.errors import SpawnError, TmuxError
@@ -32,9 +32,7 @@ async def answer_keys(ask: Ask, write: Write, reader: PaneReader | None) -> None
         if reader.client is not None:
             failed = await type_keys(reader.client, reader.place.pane, reader.place.tty, data)
     answer = Answer(error=SpawnError(failed, code)) if failed else Answer(msgspec.json.encode(Written(len(data))))
-    if ask.answer is not None:
-        with suppress(trio.BrokenResourceError):  # nobody waits for it any more
-            ask.answer.send_nowait(answer)
+    reply(ask.answer, answer)
 
 
 async def type_keys(

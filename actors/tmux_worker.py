@@ -16,6 +16,7 @@ import trio
 from actors.keeper_process.pidfd import send_signal
 from actors.keeper_process.procfs import Process, read_process
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.replies import reply
 from actors.spool_writer import SpoolWriter
 from actors.tmux_client import run_tmux
 from actors.tmux_keys import answer_keys
@@ -27,7 +28,7 @@ from protocols.keeper import Ended, Report, Resize, Stop, Write
 from protocols.keeper_codec import from_os, to_os
 from protocols.tmux_panes import Until
 
-__all__ = ["TmuxWorker", "answer_once", "open_spool", "spawn_error", "tell"]
+__all__ = ["TmuxWorker", "open_spool", "spawn_error", "tell"]
 
 # tmux closes a terminal when the process that it started there ends, whoever else still writes to it, and whatever it
 # has not read yet. So that is a process that only holds the place, and gives up the terminal for the worker to take.
@@ -88,7 +89,7 @@ class TmuxWorker:
         except* (TmuxError, KeeperError) as group:
             if self.answered is not None:
                 raise
-            self.answered = answer_once(self.ask, Answer(error=spawn_error(group)))
+            self.answered = reply(self.ask.answer, Answer(error=spawn_error(group)))
 
     async def take(self, ask: Ask) -> None:
         """A request for this attempt that came after its spawn."""
@@ -115,7 +116,7 @@ class TmuxWorker:
                 await self._begin(reader)
             reports, inbox = trio.open_memory_channel[Report](_INBOX)
             self._reader = reader
-            self.answered = answer_once(self.ask, await self._spawn(seat, reports))
+            self.answered = reply(self.ask.answer, await self._spawn(seat, reports))
             if self.answered.error is None:
                 await reader.tell_place("control", "taken up again" if request.resume else "")
                 await self._relay(reader, inbox, slave, nursery)
@@ -222,13 +223,6 @@ async def tell(ask: AskSpawn, report: Report) -> None:
     """What comes after the last word of an attempt, nobody wants to hear."""
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         await ask.reports.send(report)
-
-
-def answer_once(ask: AskSpawn, answer: Answer) -> Answer:
-    """To who asked, if that one still waits."""
-    with suppress(trio.BrokenResourceError):
-        ask.answer.send_nowait(answer)
-    return answer
 
 
 @asynccontextmanager

@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
+from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
 
 from protocols.ids import TaskId
+from protocols.needs import Condition
 
 __all__ = ["Admission", "Graph", "critical_path", "find_cycles", "waves"]
 
@@ -22,9 +24,9 @@ class Skip(msgspec.Struct, frozen=True):
 
     task: TaskId
     need: TaskId
-    """The need of this task that failed, or was itself skipped."""
+    """The need of this task that did not end as it has to, or was itself skipped."""
     cause: TaskId
-    """The task that failed. The same as ``need`` for its direct dependents."""
+    """The task with which that began. The same as ``need`` for its direct dependents."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -37,10 +39,17 @@ class Step(msgspec.Struct, frozen=True):
 class Graph:
     """The needs of a run, fed with outcomes. A task is told to be ready, or skipped, exactly once.
 
-    ``needs`` has no cycle. A failure of a task in ``allow_failure`` stops nobody.
+    ``needs`` has no cycle. A failure of a task in ``allow_failure`` is as good as a success, too. ``on``: by task and
+    need, where that has to have another end than success.
     """
 
-    def __init__(self, needs: Needs, allow_failure: Collection[TaskId] = ()) -> None:
+    def __init__(
+        self,
+        needs: Needs,
+        allow_failure: Collection[TaskId] = (),
+        on: Mapping[TaskId, Mapping[TaskId, Condition]] = MappingProxyType({}),
+    ) -> None:
+        self._on = on
         self._position = {task: index for index, task in enumerate(needs)}
         self._allowed = frozenset(allow_failure)
         self._missing = {task: set(wanted) for task, wanted in needs.items()}
@@ -70,47 +79,63 @@ class Graph:
             raise ValueError(f"task {task!r} was not ready, or has finished before")
         self._running.discard(task)
         self._closed.add(task)
-        if ok or task in self._allowed:
-            return Step(ready=self._satisfy(task))
-        return Step(skipped=self._skip_after(task))
+        return self._settle(task, ok)
 
-    def _satisfy(self, task: TaskId) -> tuple[TaskId, ...]:
-        ready = []
-        for dependent in self._dependents[task]:
-            self._missing[dependent].discard(task)
-            if not self._missing[dependent] and dependent not in self._closed:
-                ready.append(dependent)
-        self._running.update(ready)
-        return tuple(ready)
-
-    def _skip_after(self, task: TaskId) -> tuple[Skip, ...]:
-        skipped = []
-        pending = deque([task])
-        while pending:
-            need = pending.popleft()
+    def _settle(self, task: TaskId, ok: bool) -> Step:
+        ready: list[TaskId] = []
+        skipped: list[Skip] = []
+        ended = deque([task])
+        while ended:
+            need = ended.popleft()
             for dependent in self._dependents[need]:
-                if dependent not in self._closed:
+                if dependent in self._closed:
+                    continue
+                if not self._is_met(dependent, need, ok if need == task else None):
                     self._closed.add(dependent)
                     skipped.append(Skip(dependent, need, task))
-                    pending.append(dependent)
-        return tuple(sorted(skipped, key=lambda skip: self._position[skip.task]))
+                    ended.append(dependent)
+                    continue
+                self._missing[dependent].discard(need)
+                if not self._missing[dependent]:
+                    ready.append(dependent)
+        self._running.update(ready)
+        position = self._position
+        return Step(
+            tuple(sorted(ready, key=position.__getitem__)),
+            tuple(sorted(skipped, key=lambda skip: position[skip.task])),
+        )
+
+    def _is_met(self, task: TaskId, need: TaskId, ok: bool | None) -> bool:
+        """``ok``: how the need ended; None: it was skipped."""
+        match self._on.get(task, {}).get(need, "success"):
+            case "success":
+                return ok is True or (ok is False and need in self._allowed)
+            case "failure":
+                return ok is False
+            case "end":
+                return True
 
 
 class Admission:
-    """Who of the ready tasks runs: never more than ``total``, nor than the cap of a role.
+    """Who of the ready tasks runs: never more than ``total``, nor than the ``caps`` of their labels.
 
-    Tasks wait here for a slot, the first in ``order`` first. Between `take` and `release` a task
-    holds its slot. Nothing here awaits, so a cap cannot be passed between a check and a start.
+    Tasks wait here for a slot, those of the greatest priority first, then the first in ``order``. Between `take` and
+    `release` a task holds its slot. Nothing here awaits, so a cap cannot be passed between a check and a start.
     """
 
     def __init__(
-        self, order: Iterable[TaskId], total: int, roles: Mapping[TaskId, str | None], caps: Mapping[str, int]
+        self,
+        order: Iterable[TaskId],
+        total: int,
+        labels: Mapping[TaskId, Iterable[str]],
+        caps: Mapping[str, int],
+        priorities: Mapping[TaskId, int] = MappingProxyType({}),
     ) -> None:
-        self._position = {task: index for index, task in enumerate(order)}
-        self._lane = {task: role if role in caps else None for task, role in roles.items()}
-        self._free: dict[str | None, int] = {None: total}
-        self._free.update(caps)
-        self._queues: dict[str | None, list[tuple[int, TaskId]]] = {lane: [] for lane in self._free}
+        self._position = {task: (-priorities.get(task, 0), index) for index, task in enumerate(order)}
+        self._lane = {task: tuple(label for label in said if label in caps) for task, said in labels.items()}
+        self._free = dict(caps)
+        self._queues: dict[tuple[str, ...], list[tuple[tuple[int, int], TaskId]]] = {(): []}
+        self._queues.update({lane: [] for lane in self._lane.values()})
         self._total = total
         self._running: set[TaskId] = set()
         self._waiting: set[TaskId] = set()
@@ -133,13 +158,13 @@ class Admission:
             if task in self._running or task in self._waiting:
                 raise ValueError(f"task {task!r} waits or runs already")
             self._waiting.add(task)
-            heappush(self._queues[self._lane.get(task)], (self._position[task], task))
+            heappush(self._queues[self._lane.get(task, ())], (self._position[task], task))
         started: list[TaskId] = []
         while len(started) < most and (queue := self._next_queue()):
             _, task = heappop(queue)
             self._waiting.discard(task)
             self._running.add(task)
-            self._free[self._lane.get(task)] -= 1
+            self._count(task, -1)
             started.append(task)
         return started
 
@@ -148,16 +173,17 @@ class Admission:
         if task in self._running or task in self._waiting:
             raise ValueError(f"task {task!r} waits or runs already")
         self._running.add(task)
-        self._free[self._lane.get(task)] -= 1
+        self._count(task, -1)
 
     def held(self) -> list[TaskId]:
         """Who waits although there is a slot, in order: those that `take` would return now."""
         free, room = dict(self._free), self._total - len(self._running)
         held: list[TaskId] = []
         for _, task in sorted(entry for queue in self._queues.values() for entry in queue):
-            lane = self._lane.get(task)
-            if len(held) < room and free[lane] > 0:
-                free[lane] -= 1
+            lane = self._lane.get(task, ())
+            if len(held) < room and all(free[label] > 0 for label in lane):
+                for label in lane:
+                    free[label] -= 1
                 held.append(task)
         return held
 
@@ -166,12 +192,18 @@ class Admission:
         if task not in self._running:
             raise ValueError(f"task {task!r} holds no slot")
         self._running.discard(task)
-        self._free[self._lane.get(task)] += 1
+        self._count(task, 1)
 
-    def _next_queue(self) -> list[tuple[int, TaskId]] | None:
+    def _count(self, task: TaskId, by: int) -> None:
+        for label in self._lane.get(task, ()):
+            self._free[label] += by
+
+    def _next_queue(self) -> list[tuple[tuple[int, int], TaskId]] | None:
         if len(self._running) >= self._total:
             return None
-        queues = (queue for lane, queue in self._queues.items() if queue and self._free[lane] > 0)
+        queues = (
+            queue for lane, queue in self._queues.items() if queue and all(self._free[label] > 0 for label in lane)
+        )
         return min(queues, key=lambda queue: queue[0], default=None)
 
 

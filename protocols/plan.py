@@ -1,21 +1,30 @@
 """What a plan says once it is read and resolved: the tasks, what they need, and how many run at once."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.deadlines import Terms
+from protocols.fan_out import ForEach
 from protocols.ids import TaskId
 from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
 from protocols.liveness_states import Action
+from protocols.needs import Condition
 from protocols.restarts import RestartPolicy
 from protocols.retry import RetryPolicy
 from protocols.silence import Policy
 from protocols.task_output import Output
+from protocols.wording import escaped
 from protocols.worker_limits import WorkerLimits
+from protocols.workspace import Workspace
 
-__all__ = ["Logfile", "Plan", "Stdin", "Task", "Tmux", "Window"]
+__all__ = ["Logfile", "OnFailure", "Plan", "Stdin", "Task", "Tmux", "Window"]
+
+
+OnFailure: TypeAlias = Literal["continue", "stop"]
+"""What the first failure that is not allowed means for the tasks that do not need what failed."""
 
 
 class Stdin(msgspec.Struct, frozen=True):
@@ -68,13 +77,27 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """By what its role was found, where the plan names none for it; or by what none was."""
     shell: bool = False
     cwd: str = "."
+    """Counts from its workspace, where it has one of its own."""
+    workspace: Workspace = Workspace()
     env: dict[str, str] = {}
     """Variables that the plan sets."""
     pass_env: tuple[str, ...] = ()
     """Patterns such as ``JAVA_*`` of variables that are passed on besides the usual ones."""
     needs: tuple[TaskId, ...] = ()
+    on: dict[TaskId, Condition] = {}
+    """What is to have become of those needs that need not succeed."""
+    for_each: ForEach | None = None
+    """It stands for a task for each item, and ends when they have."""
+    item: object = None
+    """What its templates call so, where it was made for one."""
+    priority: int = 0
+    """Of the tasks that could start the one with the greatest does."""
+    labels: tuple[str, ...] = ()
+    where: str = ""
+    """Where it was written, where that is not the file of the plan."""
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    terms: Terms = Terms()
     retries: int = 0
     """Further attempts after a first one that failed."""
     backoff: float = 1.0
@@ -116,6 +139,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     progress_file: str | None = None
     """A Markdown file whose checkboxes tell how far the task is."""
 
+    def place(self, index: int) -> str:
+        """Where it was written, for messages. ``index``: in the plan."""
+        return escaped(self.where) or f"tasks[{index}]"
+
+    def counted_as(self) -> tuple[str, ...]:
+        """By what caps count it: ``role:NAME``, ``label:NAME``."""
+        return (*(() if self.role is None else (f"role:{self.role}",)), *(f"label:{label}" for label in self.labels))
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks in the order of the file, with known needs and without cycles."""
@@ -125,8 +156,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks run at once."""
     role_concurrency: dict[str, int] = {}
     """How many tasks of a role run at once, for the roles that say so."""
+    label_concurrency: dict[str, int] = {}
+    """How many tasks with a label run at once, for the labels that say so."""
+    on_failure: OnFailure = "continue"
     grace: float = 10.0
     """Seconds between TERM and KILL where neither task nor role says otherwise."""
+
+    def caps(self) -> dict[str, int]:
+        """By the names of `Task.counted_as`."""
+        roles = {f"role:{role}": cap for role, cap in self.role_concurrency.items()}
+        return roles | {f"label:{label}": cap for label, cap in self.label_concurrency.items()}
 
     def needs(self) -> dict[TaskId, tuple[TaskId, ...]]:
         return {task.id: task.needs for task in self.tasks}

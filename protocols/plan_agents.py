@@ -6,6 +6,7 @@ import msgspec
 
 from protocols.agents import Agent
 from protocols.plan_environment import check_length, read_env, read_pass_env
+from protocols.plan_roles import check_name
 from protocols.section import Section
 from protocols.wording import quote
 
@@ -14,7 +15,6 @@ __all__ = ["read_agents"]
 _KINDS = ("opencode",)
 _MANAGED = ("command", "config", "env", "pass_env", "sessions_per_server", "ready_within")
 _KEYS = ("kind", "attach", "password_env", *_MANAGED)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"https?://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?")
 
 
@@ -24,9 +24,7 @@ def read_agents(section: Section | None) -> dict[str, Agent]:
     for name in section or ():
         if section is None:
             break
-        if not _NAME.fullmatch(name):
-            rule = 'at most 64 letters, digits, ".", "_" and "-", beginning with a letter or digit'
-            section.reject(name, f"{quote(name)} is not a safe name; use {rule}")
+        check_name(section, name, name)
         table = section.table(name)
         found[name] = Agent(name=name) if table is None else _read_agent(name, table)
     return found
@@ -34,10 +32,7 @@ def read_agents(section: Section | None) -> dict[str, Agent]:
 
 def _read_agent(name: str, table: Section) -> Agent:
     table.check_keys(_KEYS, {})
-    kind = table.text("kind")
-    if kind is not None and kind not in _KINDS:
-        guess = table.guess(kind, _KINDS) or '; write "opencode"'
-        table.reject("kind", f"{quote(kind)} is no kind of agent{guess}")
+    table.choice("kind", _KINDS, "no kind of agent")
     attach = _read_attach(table)
     _check_belonging(table)
     command, usual = _read_command(table), Agent(name=name)

@@ -8,7 +8,7 @@ from protocols.ledger import Entry, Need, Standing
 from protocols.plan import Plan
 from protocols.resumption import Resumption
 
-__all__ = ["make_caps", "make_entries", "make_standings"]
+__all__ = ["make_entries", "make_standings"]
 
 
 def make_entries(plan: Plan) -> list[Entry]:
@@ -16,18 +16,14 @@ def make_entries(plan: Plan) -> list[Entry]:
     return [
         Entry(
             id=task.id,
-            needs=tuple(Need(need) for need in task.needs),
-            labels=() if task.role is None else (_role(task.role),),
+            needs=tuple(Need(need, task.on.get(need, "success")) for need in task.needs),
+            labels=task.counted_as(),
+            priority=task.priority,
             order=order,
             allow_failure=task.allow_failure,
         )
         for order, task in enumerate(plan.tasks)
     ]
-
-
-def make_caps(plan: Plan) -> dict[str, int]:
-    """How many run at once, by label."""
-    return {_role(role): cap for role, cap in plan.role_concurrency.items()}
 
 
 def make_standings(plan: Plan, left: Resumption, now: float) -> list[Standing]:
@@ -62,7 +58,3 @@ def _status(task: TaskId, left: Resumption, begun: Collection[TaskId], services:
     if task in left.retries:
         return "restarting" if task in services else "retrying"
     return "pending"
-
-
-def _role(name: str) -> str:
-    return f"role:{name}"

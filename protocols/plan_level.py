@@ -4,18 +4,22 @@ import re
 
 import msgspec
 
+from protocols.deadlines import TERM_KEYS, Terms, read_terms
 from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
+from protocols.needs import read_labels, read_priority
 from protocols.plan import Logfile, Stdin, Tmux, Window
 from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
+from protocols.plan_workspace import read_workspace
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.retry import RetryPolicy, read_retry
 from protocols.section import Section
 from protocols.task_output import Output, read_output
 from protocols.wording import quote
 from protocols.worker_limits import WorkerLimits, read_limits
+from protocols.workspace import Workspace
 
 __all__ = ["COMMON_KEYS", "LATER_KEYS", "Command", "Level", "read_level"]
 
@@ -23,9 +27,11 @@ COMMON_KEYS = (
     "command",
     "shell",
     "cwd",
+    "workspace",
     "env",
     "pass_env",
     "timeout",
+    *TERM_KEYS,
     "retries",
     "backoff",
     "retry",
@@ -48,17 +54,18 @@ COMMON_KEYS = (
     "output",
     "template",
     "progress_file",
+    "priority",
+    "labels",
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("for_each", "priority", "session", "when", "workspace"),
+        ("for_each", "session", "when"),
         "this key is not supported by this version; remove it",
     ),
 }
 _LONGEST_NUDGE = 1000
 _LONGEST_STDIN = 1024 * 1024
-_SOURCES = ("pipe", "pty", "logfile", "tmux")
-_WRITE_SOURCE = 'write "pipe", "pty", "logfile" or "tmux"'
+_SOURCES: tuple[Source, ...] = ("pipe", "pty", "logfile", "tmux")
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -73,14 +80,16 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """None where the level says nothing. `env`, `pass_env` and `limits` add to those of the level below."""
+    """None where the level says nothing. `env`, `pass_env`, `labels` and `limits` add to those of the level below."""
 
     command: Command | None = None
     shell: bool | None = None
     cwd: str | None = None
+    workspace: Workspace | None = None
     env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()
     timeout: float | None = None
+    terms: Terms = Terms()
     retries: int | None = None
     backoff: float | None = None
     retry: RetryPolicy = RetryPolicy()
@@ -103,6 +112,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     output: Output | None = None
     template: bool | None = None
     progress_file: str | None = None
+    priority: int | None = None
+    labels: tuple[str, ...] = ()
 
     def over(self, base: "Level") -> "Level":
         """This level where it says something, else ``base``. The command of one takes the place of the other's prompt,
@@ -114,9 +125,11 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         if self.command is not None and self.session.prompts is None:
             said["session"] = msgspec.structs.replace(said["session"], prompts=None)
         said["retry"] = self.retry.over(base.retry, anew=self.retries == 0)
+        said["terms"] = self.terms.over(base.terms)
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
+        said["labels"] = tuple(dict.fromkeys((*base.labels, *self.labels)))
         return msgspec.structs.replace(base, **said)
 
 
@@ -127,9 +140,11 @@ def read_level(section: Section) -> Level:
         command=_read_command(section),
         shell=section.flag("shell"),
         cwd=section.text("cwd"),
+        workspace=read_workspace(section),
         env=read_env(section),
         pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),
+        terms=read_terms(section),
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True) if backoff is None else backoff,
         retry=retry,
@@ -152,6 +167,8 @@ def read_level(section: Section) -> Level:
         output=read_output(section),
         template=section.flag("template"),
         progress_file=section.text("progress_file"),
+        priority=read_priority(section),
+        labels=read_labels(section),
     )
 
 
@@ -180,15 +197,10 @@ def _is_blank(words: str | tuple[str, ...]) -> bool:
 
 
 def _read_source(section: Section) -> Source | None:
-    match section.text("source"):
-        case None | "pipe" | "pty" | "logfile" | "tmux" as source:
-            return source
-        case "session":
-            section.reject("source", "a task with agent and prompt has this by itself; remove this key")
-        case unknown:
-            guess = section.guess(unknown, _SOURCES) or f"; {_WRITE_SOURCE}"
-            section.reject("source", f"{quote(unknown)} is no source{guess}")
-    return None
+    if section.get("source") == "session":
+        section.reject("source", "a task with agent and prompt has this by itself; remove this key")
+        return None
+    return section.choice("source", _SOURCES, "no source")
 
 
 def _read_window(section: Section) -> Window | None:

@@ -13,7 +13,10 @@ from protocols.wording import escaped, quote
 
 __all__ = ["ONLY_TASKS", "Role", "check_name", "choose_role", "find_role", "read_role", "read_roles"]
 
-ONLY_TASKS = dict.fromkeys(("id", "role", "needs"), "this key belongs to one task; move it to [[tasks]]")
+ONLY_TASKS = {
+    **dict.fromkeys(("id", "role", "needs"), "this key belongs to one task; move it to [[tasks]]"),
+    "on_failure": "this key is for the whole run; move it to [defaults]",
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -25,10 +28,11 @@ class Role(msgspec.Struct, frozen=True):
     concurrency: int | None = None
 
 
-def read_role(section: Section | None) -> Role:
+def read_role(section: Section | None, *more: str) -> Role:
+    """``more``: keys that are read elsewhere."""
     if section is None:
         return Role(None, Level())
-    section.check_keys((*COMMON_KEYS, "concurrency"), {**LATER_KEYS, **ONLY_TASKS})
+    section.check_keys((*COMMON_KEYS, "concurrency", *more), {**LATER_KEYS, **ONLY_TASKS})
     return Role(section, read_level(section), section.count("concurrency", 1))
 
 

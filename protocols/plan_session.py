@@ -13,7 +13,7 @@ from protocols.wording import escaped, quote
 __all__ = ["SESSION_KEYS", "SessionLevel", "read_session", "resolve_prompting"]
 
 SESSION_KEYS = ("agent", "prompt", "preamble", "model", "mode", "system", "tools", "permissions")
-_REPLIES = ("allow", "deny", "ask")
+_REPLIES: tuple[Reply, ...] = ("allow", "deny", "ask")
 _RULE = re.compile(r"(?P<tool>[^()]+?)(?:\((?P<pattern>.+)\))?", re.DOTALL)
 _MODEL = re.compile(r"[^/\s]+/\S+")
 _LONGEST_PROMPT = 1024 * 1024
@@ -144,10 +144,4 @@ def _read_permissions(table: Section, level: SessionLevel) -> SessionLevel:
 
 
 def _read_reply(table: Section, key: str) -> Reply | None:
-    match table.text(key):
-        case None | "allow" | "deny" | "ask" as reply:
-            return reply
-        case unknown:
-            guess = table.guess(unknown, _REPLIES) or '; write "allow", "deny" or "ask"'
-            table.reject(key, f"{quote(unknown)} is no reply{guess}")
-            return None
+    return table.choice(key, _REPLIES, "no reply")

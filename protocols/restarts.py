@@ -10,7 +10,6 @@ from protocols.backoff import delay
 from protocols.durations import format_duration
 from protocols.outcomes import Verdict
 from protocols.section import Section
-from protocols.wording import quote
 
 __all__ = ["SHORTEST", "Again", "RestartPolicy", "Restarts", "read_restart"]
 
@@ -18,7 +17,7 @@ When: TypeAlias = Literal["never", "on-failure", "always"]
 
 SHORTEST = 0.1
 """Seconds that a pause (before its jitter) and a healthy time last at least, so that no crash loop can spin."""
-_WHENS = ("never", "on-failure", "always")
+_WHENS: tuple[When, ...] = ("never", "on-failure", "always")
 _KEYS = ("when", "limit", "window", "healthy_after")
 
 
@@ -106,13 +105,7 @@ def _read_table(table: Section) -> RestartPolicy | None:
 
 
 def _when(section: Section, key: str) -> When | None:
-    match section.text(key):
-        case None | "never" | "on-failure" | "always" as when:
-            return when
-        case unknown:
-            guess = section.guess(unknown, _WHENS) or '; write "never", "on-failure" or "always"'
-            section.reject(key, f"{quote(unknown)} is no rule for restarts{guess}")
-            return None
+    return section.choice(key, _WHENS, "no rule for restarts")
 
 
 def _healthy_after(table: Section) -> float | None:

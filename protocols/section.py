@@ -1,13 +1,16 @@
 """One table of a TOML file, read key by key; every mistake in it is collected, none stops the reading."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from protocols.durations import parse_duration
 from protocols.sizes import parse_bytes
 from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["Problems", "Section"]
+
+_Word = TypeVar("_Word", bound=str)
 
 _ENOUGH = 50  # problems after which no more guesses are made: each compares with every candidate
 _MOST = 1_000_000  # beyond any sensible count, and safe in every format that the number will travel in
@@ -19,13 +22,16 @@ class Problems:
     def __init__(self, file: str) -> None:
         self._file = escaped(file)
         self._lines: dict[str, None] = {}
+        self.files: list[Problems] = []
+        """Of other files that this one names."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(self._lines)
+        """Those of this file first."""
+        return (*self._lines, *(line for file in self.files for line in file.lines))
 
     def add(self, path: str, message: str) -> None:
-        self._lines[f"{self._file}: {path}: {message}"] = None
+        self._lines[f"{self._file}: {f'{path}: ' if path else ''}{message}"] = None
 
     def guess(self, word: str, candidates: Iterable[str]) -> str:
         """`did_you_mean`, while there are few mistakes."""
@@ -51,8 +57,8 @@ class Section:
         return self._table.get(key)
 
     def where(self, key: str) -> str:
-        """The path of a key in messages."""
-        name = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quote(key)
+        """The path of a key in messages, or of one in a table of it: ``for_each.from``."""
+        name = key if re.fullmatch(r"[A-Za-z0-9_-]+(\.[a-z]+)?", key) else quote(key)
         return f"{self.path}.{name}" if self.path else name
 
     def reject(self, key: str, message: str) -> None:
@@ -130,6 +136,16 @@ class Section:
         value = self._table.get(key)
         return None if value is None else self._text(self.where(key), value, empty)
 
+    def choice(self, key: str, choices: Sequence[_Word], what: str) -> _Word | None:
+        """One of a few words. ``what``: what any other one is not, such as ``no source``."""
+        word = self.text(key)
+        found = next((each for each in choices if each == word), None)
+        if word is not None and found is None:
+            *most, last = map(quote, choices)
+            written = f"{', '.join(most)} or {last}" if most else last
+            self.reject(key, f"{quote(word)} is {what}{self.guess(word, choices) or f'; write {written}'}")
+        return found
+
     def strings(self, key: str) -> tuple[str, ...] | None:
         """A list of such strings; an empty one makes sense here."""
         value = self._table.get(key)
@@ -154,6 +170,18 @@ class Section:
             self._mistyped(self.where(key), "a list of tables", value, f"; write [[{key}]]")
             return []
         return [self._section(f"{self.where(key)}[{index}]", item) for index, item in enumerate(value)]
+
+    def entries(self, key: str) -> "list[str | Section | None]":
+        """A list in which strings and tables stand side by side, None for each entry that is neither."""
+        value = self._table.get(key, [])
+        if not isinstance(value, list):
+            hint = f"; write [{quote(value)}]" if isinstance(value, str) else ""
+            self._mistyped(self.where(key), "a list of strings", value, hint)
+            return []
+        return [self._entry(f"{self.where(key)}[{index}]", item) for index, item in enumerate(value)]
+
+    def _entry(self, path: str, value: object) -> "str | Section | None":
+        return self._section(path, value) if isinstance(value, dict) else self._text(path, value, True)
 
     def _section(self, path: str, value: object) -> "Section | None":
         if isinstance(value, dict):
@@ -192,4 +220,6 @@ def _kind(value: object) -> str:
             return "a list"
         case dict():
             return "a table"
+        case None:
+            return "null"
     return "a date or a time"

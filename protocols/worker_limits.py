@@ -7,14 +7,13 @@ import msgspec
 from protocols.durations import format_duration
 from protocols.section import Section
 from protocols.sizes import format_bytes
-from protocols.wording import quote
 
 __all__ = ["WorkerLimits", "read_limits"]
 
 _KEYS = ("nice", "open_files", "cpu_time", "memory", "spool_limit", "at_spool_limit")
 _NICEST = 19
 _FEWEST_FILES = 16  # with less a shell cannot redirect
-_AT_LIMIT = ("pause", "fail")
+_AT_LIMIT: tuple[Literal["pause", "fail"], ...] = ("pause", "fail")
 
 
 class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,10 +74,4 @@ def _read_nice(table: Section) -> int | None:
 
 
 def _read_at_limit(table: Section) -> Literal["pause", "fail"] | None:
-    match table.text("at_spool_limit"):
-        case None | "pause" | "fail" as said:
-            return said
-        case unknown:
-            guess = table.guess(unknown, _AT_LIMIT) or '; write "pause" or "fail"'
-            table.reject("at_spool_limit", f"{quote(unknown)} is nothing that can be done there{guess}")
-            return None
+    return table.choice("at_spool_limit", _AT_LIMIT, "nothing that can be done there")

@@ -37,9 +37,9 @@ def load_schemas(
             schemas[path] = read_input(place, path, PlanError)
             read_schema(schemas[path])
         except PlanError as error:
-            problems.append(f"tasks[{index}].output.schema: {error}")
+            problems.append(f"{task.place(index)}.output.schema: {error}")
         except ValueError as error:
-            problems.append(f"tasks[{index}].output.schema: {path}: {error}")
+            problems.append(f"{task.place(index)}.output.schema: {path}: {error}")
     return schemas, problems
 
 
@@ -60,7 +60,7 @@ class _Reader:
                     self._check_output(task, path)
                     used[TaskId(path[0])] = None
             except TemplateError as error:
-                self.problems.append(f"tasks[{index}].{key}: {error}")
+                self.problems.append(f"{task.place(index)}.{key}: {error}")
         return msgspec.structs.replace(task, uses=tuple(used)) if used else task
 
     def _check_key(self, task: Task, key: str) -> None:
@@ -78,6 +78,8 @@ class _Reader:
             hint = did_you_mean(name, self.tasks) or '; a name with "-" or "." in it is written outputs["NAME"]'
             raise TemplateError(f"outputs has no task {quote(name)}{hint}")
         if name not in self._before(task):
+            if name in task.needs:
+                raise TemplateError(f"{quote(name)} has failed by then, so there is no output of it")
             raise TemplateError(f"{quote(name)} may not be done by then; add it to needs")
         if given.output is None:
             raise TemplateError(f"task {quote(name)} has no output; add output to it")
@@ -85,14 +87,14 @@ class _Reader:
             raise TemplateError(f"the last message of {quote(name)} is text, without fields; add schema to its output")
 
     def _before(self, task: Task) -> set[TaskId]:
-        """All that it needs, directly or through others."""
+        """All that it needs, directly or through others, those left out that are to fail."""
         found: set[TaskId] = set()
-        rest = [*task.needs]
+        rest = [task]
         while rest:
-            need = rest.pop()
-            if need not in found:
-                found.add(need)
-                rest.extend(self.tasks[need].needs)
+            each = rest.pop()
+            news = {need for need in each.needs if each.on.get(need) != "failure"} - found
+            found |= news
+            rest += [self.tasks[need] for need in news]
         return found
 
 

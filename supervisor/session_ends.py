@@ -6,6 +6,7 @@ import os
 import trio
 
 from protocols.errors import PlanError, ServerError
+from protocols.manifest import find_manifest
 from protocols.plan_parser import parse_plan
 from protocols.session_events import SessionStarted
 from supervisor.fleets import Fleet
@@ -34,7 +35,10 @@ def abort_sessions(fleet: Fleet, left: list[SessionStarted]) -> None:
 def _passwords(fleet: Fleet) -> dict[str, str]:
     """By the addresses of servers that were there before. Raise PlanError."""
     path = fleet.folder.plan
-    plan = parse_plan(decode_input(read_input(path, str(path), PlanError), str(path), PlanError), str(path))
+    text = decode_input(read_input(path, str(path), PlanError), str(path), PlanError)
+    named = find_manifest(text)
+    manifest = read_input(fleet.folder.manifest, named, PlanError) if named else None
+    plan = parse_plan(text, str(path), manifest=manifest)
     agents = [task.prompting.agent for task in plan.tasks if task.prompting is not None]
     return {each.attach.rstrip("/"): os.environ.get(each.password_env, "") for each in agents if each.attach}
 

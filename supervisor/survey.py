@@ -12,7 +12,8 @@ from protocols.graph import critical_path, waves
 from protocols.ids import TaskId
 from protocols.kinds import Source
 from protocols.layout import streams_of
-from protocols.plan import Plan, Task
+from protocols.needs import Condition
+from protocols.plan import OnFailure, Plan, Task
 from protocols.wording import escaped
 from supervisor.plan_texts import shell_notes
 from supervisor.session_survey import SessionSurvey, render_sessions, survey_sessions
@@ -68,6 +69,16 @@ class Given(msgspec.Struct, frozen=True):
     """Those whose templates name it."""
 
 
+class Order(msgspec.Struct, frozen=True):
+    """What besides its place in the plan says when a task starts."""
+
+    task: TaskId
+    priority: int
+    labels: tuple[str, ...]
+    on: dict[TaskId, Condition]
+    """What is to have become of its needs, where that is not success."""
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -87,6 +98,10 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[FoundRole, ...] = ()
     """Of sessions for which the plan names none."""
     outputs: tuple[Given, ...] = ()
+    label_concurrency: dict[str, int] = {}
+    orders: tuple[Order, ...] = ()
+    """Of the tasks of which there is something to tell."""
+    on_failure: OnFailure = "continue"
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
@@ -118,6 +133,13 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
             for task in plan.tasks
             if (output := task.output) is not None
         ),
+        label_concurrency=plan.label_concurrency,
+        orders=tuple(
+            Order(task.id, task.priority, task.labels, task.on)
+            for task in plan.tasks
+            if task.priority or task.labels or task.on
+        ),
+        on_failure=plan.on_failure,
         notes=tuple(_notes(plan)),
     )
 
@@ -160,10 +182,14 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 def render(found: Survey, width: int = 100) -> str:
     """The same as text, in lines of at most ``width`` columns where words allow that."""
     caps = "".join(f", {limit} of role {role}" for role, limit in found.role_concurrency.items())
+    caps += "".join(f", {limit} labelled {label}" for label, limit in found.label_concurrency.items())
     size = f"{_count(found.tasks, 'task')} in {_count(len(found.waves), 'wave')}"
     lines = [_wrap(f"{found.plan}: ", f"{size}, at most {found.concurrency} at once{caps}", width)]
     lines.extend(_wrap(f"wave {number}: ", ", ".join(wave), width) for number, wave in enumerate(found.waves, 1))
     lines.append(_wrap("critical path: ", " → ".join(found.critical_path), width))
+    if found.on_failure == "stop":
+        lines.append("on failure: the first one that is not allowed stops the run")
+    lines.extend(_wrap(f"order of {each.task}: ", _render_order(each), width) for each in found.orders)
     if found.slowest:
         longest = format_duration(found.slowest.seconds)
         lines.append(_wrap(f"longest by timeouts ({longest}): ", " → ".join(found.slowest.tasks), width))
@@ -177,6 +203,12 @@ def render(found: Survey, width: int = 100) -> str:
         lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
     lines.extend(_wrap("note: ", note, width) for note in found.notes)
     return "\n".join(lines)
+
+
+def _render_order(order: Order) -> str:
+    wanted = [f"when {need} has {'failed' if on == 'failure' else 'ended'}" for need, on in order.on.items()]
+    priority = [f"priority {order.priority}"] if order.priority else []
+    return ", ".join([*wanted, *priority, *(f"label {label}" for label in order.labels)])
 
 
 def _render_followed(log: Followed) -> str:

@@ -14,6 +14,9 @@ import trio
 from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
+from tests.opencode import OpenCode, open_opencode
+from tests.scripted_model import ScriptedModel, open_model
+
 __all__: list[str] = []
 
 DEADLINE = 30.0
@@ -109,3 +112,17 @@ def _end(pid: int) -> str:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return command.strip() or "(ended, but never reaped)"
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    with open_model() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
+    """One for most tests of a module: to start one takes seconds, and it keeps 60 MB for each directory that a test
+    has on it."""
+    with open_opencode(tmp_path_factory.mktemp("opencode"), model.url) as opened:
+        yield opened

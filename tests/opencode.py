@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.keeper_process.marks import find_marked
+from actors.opencode_process import free_port
 from actors.session_messages import Endpoint
 from tests.keeper_client import end_process
 from tests.require import program
@@ -28,13 +28,6 @@ _PAUSE = 0.02
 def opencode_program() -> str:
     """The path of the real program; the test is skipped where it is not installed."""
     return program("opencode", "make agents")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def opencode_config(model_url: str, *, permission: object = "allow", **more: object) -> dict[str, Any]:

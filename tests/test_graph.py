@@ -1,7 +1,8 @@
 """The order of tasks, the skips and the caps, on graphs of any shape."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from protocols.graph import Admission, Graph, Skip, Step, critical_path, find_cycles, waves
 from protocols.ids import TaskId
+from protocols.needs import Condition
 
 A, B, C, D, E = (TaskId(name) for name in "abcde")
 DIAMOND: dict[TaskId, Sequence[TaskId]] = {A: [], B: [A], C: [A], D: [B, C], E: []}
@@ -124,7 +126,7 @@ def test_admission_gives_no_more_than_the_total() -> None:
 
 
 def test_a_role_at_its_cap_holds_up_nobody_else() -> None:
-    admission = Admission(DIAMOND, 3, {A: "lint", B: "lint", C: "test", D: None}, {"lint": 1})
+    admission = Admission(DIAMOND, 3, {A: ["lint"], B: ["lint"], C: ["test"], D: []}, {"lint": 1})
 
     assert admission.take([A, B, C, D]) == [A, C, D]
     admission.release(C)
@@ -151,7 +153,7 @@ def test_a_task_may_come_again_after_its_release() -> None:
 
 
 def test_fewer_may_start_than_there_are_slots_and_the_others_are_known() -> None:
-    admission = Admission(DIAMOND, 3, {A: "lint", B: "lint", C: "test", D: None}, {"lint": 1})
+    admission = Admission(DIAMOND, 3, {A: ["lint"], B: ["lint"], C: ["test"], D: []}, {"lint": 1})
 
     assert admission.take([A, B, C, D], 1) == [A]
     assert admission.held() == [C, D]
@@ -188,41 +190,76 @@ def test_every_task_of_any_graph_ends_once_in_order_and_within_the_caps(
 ) -> None:
     fails = data.draw(st.sets(st.sampled_from(list(needs))), label="fails")
     allowed = data.draw(st.sets(st.sampled_from(list(needs))), label="allowed")
-    roles = {task: data.draw(st.sampled_from([None, "x", "y", "z"])) for task in needs}
+    conditions = {
+        task: {need: data.draw(st.sampled_from(get_args(Condition))) for need in wanted}
+        for task, wanted in needs.items()
+    }
+    labels = {task: data.draw(st.sets(st.sampled_from(["x", "y", "z"]))) for task in needs}
+    priorities = {task: data.draw(st.integers(-1, 1)) for task in needs}
     caps = data.draw(st.dictionaries(st.sampled_from(["x", "y"]), st.integers(1, 3)), label="caps")
     total = data.draw(st.integers(1, 4), label="total")
-    graph, admission = Graph(needs, allowed), Admission(needs, total, roles, caps)
-    running, done, skipped = set(admission.take(graph.ready())), set[TaskId](), dict[TaskId, TaskId]()
+    graph, admission = Graph(needs, allowed, conditions), Admission(needs, total, labels, caps, priorities)
+    running, ends = set(admission.take(graph.ready())), dict[TaskId, str]()
+
+    def meets(task: TaskId) -> bool:
+        good: dict[Condition, Callable[[TaskId], bool]] = {
+            "success": lambda need: ends.get(need) == "good" or (ends.get(need) == "bad" and need in allowed),
+            "failure": lambda need: ends.get(need) == "bad",
+            "end": lambda need: need in ends,
+        }
+        return all(good[condition](need) for need, condition in conditions[task].items())
 
     def may_start(task: TaskId) -> bool:
-        role = roles[task]
-        room = len(running) < total and (role not in caps or sum(roles[t] == role for t in running) < caps[role])
-        return room and done.issuperset(needs[task]) and task not in running | done | fails_seen | skipped.keys()
+        full = {label for label, cap in caps.items() if sum(label in labels[other] for other in running) >= cap}
+        return len(running) < total and not full & labels[task] and meets(task) and task not in running | ends.keys()
 
-    fails_seen = set[TaskId]()
     while running:
         assert len(running) <= total
-        assert all(sum(roles[task] == role for task in running) <= cap for role, cap in caps.items())
+        assert all(sum(label in labels[task] for task in running) <= cap for label, cap in caps.items())
         assert not [task for task in needs if may_start(task)], "a task waits although nothing holds it up"
         task = data.draw(st.sampled_from(sorted(running)))
         running.discard(task)
-        (fails_seen if task in fails - allowed else done).add(task)
+        ends[task] = "bad" if task in fails else "good"
         admission.release(task)
         step = graph.finish(task, task not in fails)
-        for skip in step.skipped:
-            assert skip.task not in skipped and skip.need in needs[skip.task]
-            assert skip.cause in fails_seen and skip.need in fails_seen | skipped.keys() | {
-                other.task for other in step.skipped
-            }
-            skipped[skip.task] = skip.cause
+        ends |= dict.fromkeys((skip.task for skip in step.skipped), "skipped")
+        assert all(skip.need in needs[skip.task] and ends[skip.cause] != "skipped" for skip in step.skipped)
+        assert not any(meets(skip.task) for skip in step.skipped)
         started = admission.take(step.ready)
-        assert all(done.issuperset(needs[task]) for task in started)
+        assert all(map(meets, started))
         assert not running & set(started)
         running |= set(started)
 
-    assert done | fails_seen | skipped.keys() == needs.keys()
-    assert len(done) + len(fails_seen) + len(skipped) == len(needs)
+    assert ends.keys() == needs.keys()
     assert graph.unfinished == () and (admission.running, admission.waiting) == (0, 0)
+
+
+def test_a_task_may_want_the_failure_of_another_or_just_its_end() -> None:
+    after: dict[TaskId, dict[TaskId, Condition]] = {B: {A: "failure"}, C: {A: "end"}, D: {B: "end"}}
+    needs: dict[TaskId, Sequence[TaskId]] = {A: [], B: [A], C: [A], D: [B]}
+
+    assert Graph(needs, on=after).finish(A, False) == Step(ready=(B, C))
+    assert Graph(needs, on=after).finish(A, True) == Step(ready=(C, D), skipped=(Skip(B, A, A),))
+    assert Graph(needs, [A], after).finish(A, False) == Step(ready=(B, C))
+
+
+def test_the_greatest_priority_starts_first_whatever_the_order() -> None:
+    admission = Admission(DIAMOND, 1, {}, {}, {D: 5, E: 5, A: -1})
+
+    assert admission.take([A, B, C, D, E]) == [D]
+    admission.release(D)
+    assert admission.held() == [E]
+    assert admission.take(most=2) == [E]
+
+
+def test_a_task_with_several_labels_is_held_up_by_each_of_them() -> None:
+    admission = Admission(DIAMOND, 5, {A: ["x"], B: ["x", "y"], C: ["y"], D: ["y"]}, {"x": 1, "y": 2})
+
+    assert admission.take([A, B, C, D, E]) == [A, C, D, E]
+    admission.release(A)
+    assert admission.take() == []
+    admission.release(C)
+    assert admission.take() == [B]
 
 
 @given(needs=graphs())

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +12,19 @@ import pytest
 import trio
 
 from actors.opencode_client import OpenCodeClient
+from actors.opencode_process import free_port
 from actors.server_messages import ServerGone
 from protocols.agents import Agent
 from protocols.errors import ServerError
 from protocols.opencode import TESTED_VERSIONS
 from tests.keeper_client import is_alive
 from tests.model_script import Step, drop, echo, edit, finish, junk, refuse, run, say, script, spawn, think, write
-from tests.opencode import OpenCode, free_port, open_opencode, opencode_config, opencode_environment, opencode_program
+from tests.opencode import OpenCode, opencode_config, opencode_environment, opencode_program
 from tests.process_trees import wait_until
-from tests.scripted_model import ScriptedModel, open_model
+from tests.scripted_model import ScriptedModel
 from tests.server_pools import open_pools
 
 pytestmark = [pytest.mark.opencode, pytest.mark.deadline(90)]
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
-    with open_opencode(tmp_path_factory.mktemp("server"), model.url) as opened:
-        yield opened
 
 
 def _session(server: OpenCode, folder: Path) -> str:

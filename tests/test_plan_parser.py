@@ -131,14 +131,13 @@ def test_the_concurrency_of_a_task_is_refused_with_where_it_belongs() -> None:
 
     assert problem == (
         "tasks[0].concurrency: a task runs once; "
-        "move this key to [defaults] for the whole run, or to [roles.NAME] for a role"
+        "move this key to [defaults] for the whole run, to [roles.NAME] for a role, or to [labels.NAME] for a label"
     )
 
 
 def test_keys_of_later_versions_are_refused_for_what_they_are() -> None:
-    assert problems('tasks = [{ id = "a", command = ["true"], session = "x", priority = 1 }]') == [
+    assert problems('tasks = [{ id = "a", command = ["true"], session = "x" }]') == [
         "tasks[0].session: this key is not supported by this version; remove it",
-        "tasks[0].priority: this key is not supported by this version; remove it",
     ]
 
 

@@ -257,3 +257,24 @@ def test_what_agents_need_is_told_once_for_each_of_them(tmp_path: Path) -> None:
         'agents.there.password_env: "NOT_SET" is not set; set it to the password of http://127.0.0.1:1',
         'agents.ours.command: no command "no-such-agent" on PATH; install it, or correct the name',
     ]
+
+
+def test_a_plan_is_loaded_with_the_manifest_that_it_names_and_what_is_wrong_there_has_its_place(tmp_path: Path) -> None:
+    plan = tmp_path / "x.toml"
+    plan.write_text('generate = { manifest = "m.json" }')
+    with pytest.raises(PlanError) as missing:
+        load_plan(plan, tmp_path)
+    manifest = b'{"agents": [{"id": "a", "command": ["true"]}, {"id": "b", "command": ["no-such-command"]}]}'
+    (tmp_path / "m.json").write_bytes(manifest)
+    with pytest.raises(PlanError) as wrong:
+        load_plan(plan, tmp_path)
+    (tmp_path / "m.json").write_bytes(manifest.replace(b"no-such-command", b"true"))
+
+    loaded = load_plan(plan, tmp_path)
+
+    assert missing.value.problems == ("m.json: no such file; correct the path",)
+    assert wrong.value.problems == (
+        f'{plan}: m.json: agents[1].command: no command "no-such-command" on PATH; install it, or correct the name',
+    )
+    assert [task.id for task in loaded.plan.tasks] == ["a", "b"]
+    assert loaded.manifest == (tmp_path / "m.json").read_bytes()

@@ -48,21 +48,20 @@ def test_a_plan_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_refused_with_the_one_that_was_meant(tmp_path: Path) -> None:
-    problems = refused(tmp_path, '[defaults]\ntimeoot = "1m"', '[roles.r]\nretry = 1\nzzz = ""', GOOD, "neds = []")
+    problems = refused(tmp_path, '[defaults]\ntimeoot = "1m"', '[roles.r]\nretris = 1\nzzz = ""', GOOD, "neds = []")
 
     assert problems == [
         'defaults.timeoot: no such key; did you mean "timeout"?',
-        'roles.r.retry: no such key; did you mean "retries"?',
+        'roles.r.retris: no such key; did you mean "retries"?',
         "roles.r.zzz: no such key; remove it",
         'tasks[0].neds: no such key; did you mean "needs"?',
     ]
 
 
 def test_a_key_of_a_later_version_is_refused_and_not_ignored(tmp_path: Path) -> None:
-    problems = refused(tmp_path, task("a", ["true"], priority=1, session="x"))
+    problems = refused(tmp_path, task("a", ["true"], session="x"))
 
     assert problems == [
-        "tasks[0].priority: this key is not supported by this version; remove it",
         "tasks[0].session: this key is not supported by this version; remove it",
     ]
 

@@ -347,3 +347,20 @@ def test_a_spool_that_somebody_removed_ends_nobody_else(tmp_path: Path) -> None:
             (mismatch,) = again.events(WorkerMismatch)
             assert (mismatch.worker, mismatch.written, mismatch.spooled, mismatch.recorded) == ("a", 3, 0, 3)
             assert statuses(again) == {"a": "succeeded", "b": "succeeded"}
+
+
+def test_a_run_from_a_manifest_goes_on_with_the_manifest_as_it_was(tmp_path: Path) -> None:
+    agents = [
+        {"id": "maker", "creates": ["thing"], "command": ["/bin/sh", "-c", f"{UNTIL_GO}; echo made >> log"]},
+        {"id": "user", "needs": ["thing"], "command": ["/bin/sh", "-c", "echo used >> log"]},
+    ]
+    (tmp_path / "m.json").write_text(json.dumps({"agents": agents}))
+    with running(tmp_path, 'generate = { manifest = "m.json" }', options=DURABLE) as run:
+        run.wait_for(WorkerStarted, "maker")
+        kill(run)
+        (tmp_path / "m.json").unlink()
+        go(run)
+        with resumed(tmp_path) as again:
+            again.finish()
+
+            assert (tmp_path / "log").read_text().split() == ["made", "used"]

@@ -99,3 +99,69 @@ def test_a_failure_that_is_allowed_stops_nobody(tmp_path: Path) -> None:
 
         assert [each.status for each in run.report.tasks] == ["failed", "succeeded"]
         assert "(allowed)" in run.stdout.decode()
+
+
+def test_a_task_that_wants_a_failure_runs_after_one_and_is_skipped_in_order_after_a_success(tmp_path: Path) -> None:
+    plan = (
+        task("bad", "exit 3", allow_failure=True),
+        task("good", "true"),
+        task("mend", "true", needs=[{"task": "bad", "on": "failure"}]),
+        task("idle", "false", needs=[{"task": "good", "on": "failure"}]),
+        task("tidy", "true", needs=[{"task": "idle", "on": "end"}, "mend"]),
+    )
+
+    with running(tmp_path, *plan) as run:
+        run.finish()
+
+        statuses = {each.id: each.status for each in run.report.tasks}
+        assert statuses == {
+            "bad": "failed",
+            "good": "succeeded",
+            "mend": "succeeded",
+            "idle": "skipped",
+            "tidy": "succeeded",
+        }
+        assert run.task("idle").reason == 'needs "good" to fail, which succeeded'
+
+
+def test_with_on_failure_stop_the_first_failure_ends_the_run_as_failed(tmp_path: Path) -> None:
+    plan = (
+        '[defaults]\non_failure = "stop"',
+        task("allowed", "exit 3", allow_failure=True),
+        task("long", "touch there; sleep 60", needs=["allowed"]),
+        task("bad", "until [ -e there ]; do sleep 0.005; done; exit 3"),
+        task("later", "true", needs=["long"]),
+    )
+
+    with running(tmp_path, *plan) as run:
+        run.finish(1)
+
+        assert run.report.outcome == "failed"
+        assert [(run.task(name).status, run.task(name).reason) for name in ("long", "later")] == [
+            ("stopped", "killed by SIGTERM"),
+            ("stopped", "not started: the run was stopped"),
+        ]
+        assert 'stopping ("bad" has failed, and on_failure is "stop")' in run.stdout.decode()
+
+
+def test_a_label_of_which_one_may_run_at_once_is_one_for_all_roles(tmp_path: Path) -> None:
+    script = "mkdir lock || exit 1; sleep 0.02; rmdir lock"
+    tasks = [task(f"t{number}", script, labels=["lock"], role=f"r{number % 2}") for number in range(6)]
+    plan = ["[labels.lock]\nconcurrency = 1\n[roles.r0]\n[roles.r1]\n", *tasks]
+
+    with running(tmp_path, *plan) as run:
+        run.finish()
+
+        assert run.report.totals.statuses == {"succeeded": 6}
+
+
+def test_where_one_may_run_at_once_the_greatest_priority_does(tmp_path: Path) -> None:
+    plan = [
+        "[defaults]\nconcurrency = 1",
+        *(task(f"t{number}", f"echo {number} >> order", priority=number) for number in range(4)),
+    ]
+
+    with running(tmp_path, *plan) as run:
+        run.finish()
+
+    assert (tmp_path / "order").read_text().split() == ["3", "2", "1", "0"]

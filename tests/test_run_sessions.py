@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,10 @@ from protocols.events import AttemptStarting, WorkerExited, WorkerStarted
 from protocols.fleet_events import KeeperStarted
 from protocols.session_events import SessionEnded, SessionStarted, SessionTool
 from tests.model_script import gate, refuse, run, say, script
-from tests.opencode import OpenCode, open_opencode, opencode_config, opencode_program
+from tests.opencode import OpenCode, opencode_config, opencode_program
 from tests.process_trees import wait_until
 from tests.running import RunningPlan, callboard, resumed, running, task
-from tests.scripted_model import ScriptedModel, open_model
+from tests.scripted_model import ScriptedModel
 from tests.session_plans import attached, managed, session
 
 pytestmark = [
@@ -24,18 +23,6 @@ pytestmark = [
 ]  # a server takes seconds to start, many on a busy machine
 _SLOW = 90.0
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as model:
-        yield model
-
-
-@pytest.fixture(scope="module")
-def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
-    with open_opencode(tmp_path_factory.mktemp("opencode"), model.url) as server:
-        yield server
 
 
 def test_tasks_with_prompts_run_as_sessions_of_a_server_that_is_there(server: OpenCode, tmp_path: Path) -> None:
@@ -53,7 +40,9 @@ def test_tasks_with_prompts_run_as_sessions_of_a_server_that_is_there(server: Op
         assert [event.outcome for event in running_plan.events(SessionEnded, "second")] == ["completed"]
         assert running_plan.events(WorkerStarted, "first")[0].pid == 0
         assert running_plan.events(WorkerExited, "first")[0].session_bytes > 0
-        log = running_plan.folder.attempt(running_plan.events(WorkerExited, "first")[0].worker, 1) / "session-log.json"
+        log = (
+            running_plan.folder.attempt(running_plan.events(WorkerExited, "first")[0].worker, 1) / "session-events.json"
+        )
         assert json.loads(log.read_bytes())["events"]
 
 

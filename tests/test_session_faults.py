@@ -1,6 +1,5 @@
 """Sessions on the real server through a connection that is spoilt: each prompt ends once, and nothing of it is lost."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,11 @@ from protocols.agents import Agent
 from protocols.session_events import SessionEnded, SessionPrompted, SessionStarted
 from tests.fault_proxy import faults, open_proxy
 from tests.model_script import gate, run, say, script, think
-from tests.opencode import OpenCode, open_opencode
-from tests.scripted_model import ScriptedModel, open_model
+from tests.opencode import OpenCode
+from tests.scripted_model import ScriptedModel
 from tests.session_desk import Attempt, open_desk
 
 pytestmark = [pytest.mark.opencode, pytest.mark.deadline(90)]
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
-    with open_opencode(tmp_path_factory.mktemp("opencode"), model.url) as opened:
-        yield opened
 
 
 def agent_of(url: str) -> Agent:

@@ -1,28 +1,15 @@
 """Rounds of sessions on the real server, always the same ones: whatever is struck, no end is missed or doubled."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.session_rounds import SessionRound
 from tests.chaos.session_scripts import write_session_script
-from tests.opencode import OpenCode, open_opencode
-from tests.scripted_model import ScriptedModel, open_model
+from tests.opencode import OpenCode
+from tests.scripted_model import ScriptedModel
 
 ROUNDS = range(1, 9)
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
-    with open_opencode(tmp_path_factory.mktemp("opencode"), model.url) as opened:
-        yield opened
 
 
 @pytest.fixture(autouse=True)

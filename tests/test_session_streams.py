@@ -18,25 +18,12 @@ from protocols.opencode import Envelope, Snapshot
 from tests.fault_proxy import faults, open_proxy
 from tests.model_script import gate, run, say, script, spawn, think
 from tests.opencode import OpenCode, open_opencode
-from tests.scripted_model import ScriptedModel, open_model
+from tests.scripted_model import ScriptedModel
 from tests.session_streams import Listener, open_streams
 
 __all__: list[str] = []
 
 pytestmark = [pytest.mark.opencode, pytest.mark.deadline(90)]
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
-    """One for most tests: to start one takes seconds. Each test has directories of its own on it."""
-    with open_opencode(tmp_path_factory.mktemp("server"), model.url) as opened:
-        yield opened
 
 
 async def test_eight_sessions_in_four_directories_each_get_all_of_their_events_and_none_of_another(

@@ -23,16 +23,10 @@ from protocols.session_events import (
 from protocols.session_report import SessionReport
 from tests.model_script import ask, gate, refuse, run, say, script, spawn, think
 from tests.opencode import OpenCode, open_opencode
-from tests.scripted_model import ScriptedModel, open_model
+from tests.scripted_model import ScriptedModel
 from tests.session_desk import Attempt, SessionDesk, open_desk
 
 pytestmark = pytest.mark.opencode
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedModel]:
-    with open_model() as model:
-        yield model
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +309,7 @@ async def test_a_session_that_was_never_made_is_not_known(server: OpenCode, tmp_
     async with desk_of(server, tmp_path) as desk:
         attempt = await desk.spawn(script(say("x")))
         await attempt.end()
-        (attempt.folder / "session-log.json").unlink()
+        (attempt.folder / "session-events.json").unlink()
     async with desk_of(server, tmp_path) as desk:
         again = await desk.resume(attempt, "x")
 

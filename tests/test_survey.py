@@ -159,3 +159,25 @@ command = ["true"]
     assert "a follows: /log, which has to appear within 5s, until it gets the line DONE, and runs nothing" in lines
     assert "b follows: /log, which has to appear within 1m" in lines
     assert "environment of b" in lines
+
+
+def test_what_says_when_a_task_starts_is_told() -> None:
+    text = """
+        defaults.on_failure = "stop"
+        labels.gpu.concurrency = 2
+        [[tasks]]
+        id = "a"
+        command = ["true"]
+        [[tasks]]
+        id = "b"
+        command = ["true"]
+        priority = 5
+        labels = ["gpu"]
+        needs = [{ task = "a", on = "failure" }]
+    """
+
+    said = render(survey(parse_plan(text, "x.toml"), "x.toml", BASE))
+
+    assert "at most 16 at once, 2 labelled gpu" in said
+    assert "order of b: when a has failed, priority 5, label gpu" in said
+    assert "on failure: the first one that is not allowed stops the run" in said

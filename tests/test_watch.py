@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from actors.opencode_process import free_port
 from tests import model_script as does
 from tests.event_server import open_event_server
-from tests.opencode import OpenCode, free_port, open_opencode
+from tests.opencode import OpenCode, open_opencode
 from tests.scripted_model import ScriptedModel, open_model
 from tests.stream_server import event
 

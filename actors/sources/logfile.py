@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.replies import reply
 from actors.sources.log_copy import Gap, LogCopy
 from actors.sources.log_files import LogFiles
 from actors.sources.log_follower import LogFollower
@@ -82,14 +83,14 @@ class LogfileSource:
             await follower.stop(ask.request)
         if follower is None or follower.keeper is not None:
             await state.keeper.send(ask)
-        elif ask.answer is not None:
-            ask.answer.send_nowait(Answer())
+        else:
+            reply(ask.answer, Answer())
 
     def _repeat(self, ask: AskSpawn, state: _State) -> None:
         follower = state.followers.get(ask.request.attempt)
         if follower is not None:
             follower.reports = ask.reports
-        ask.answer.send_nowait(state.answers[ask.request.attempt])
+        reply(ask.answer, state.answers[ask.request.attempt])
 
     async def _serve(self, ask: AskSpawn, log: Logfile, state: _State) -> None:
         spool = os.fspath(self.folder.spool(WorkerId(ask.order.task.id), ask.order.attempt, "log"))
@@ -101,7 +102,7 @@ class LogfileSource:
             gaps = await trio.to_thread.run_sync(begin, limiter=state.limiter)
             await self._follow(ask, log, state, copy, waker, gaps)
         except SpawnError as error:
-            _give(ask, Answer(error=error))
+            reply(ask.answer, Answer(error=error))
         finally:
             state.watch.forget(waker)
             with trio.move_on_after(_CLOSE_DEADLINE, shield=True):  # others may be opening the same file just now
@@ -129,14 +130,14 @@ class LogfileSource:
             if answer.error is not None:
                 if ask.request.resume:  # what it wrote until its end is there all the same
                     await follower.catch_up(gaps)
-                return _give(ask, answer)
+                reply(ask.answer, answer)
+                return
             state.followers[attempt], state.answers[attempt] = follower, answer
             try:
-                _give(ask, answer)
+                reply(ask.answer, answer)
                 await follower.run(gaps, relayed if commanded else None)
             finally:
                 del state.followers[attempt]
-        return None
 
     def _age(self, ask: AskSpawn) -> float:
         """Seconds since the start of an attempt that is taken up."""
@@ -167,10 +168,3 @@ def _begin(copy: LogCopy, *, commanded: bool, resume: bool) -> list[Gap]:
         code = errno.errorcode.get(error.errno or 0, "")
         raise SpawnError(f"{copy.spool}: {error.strerror}; make room on the disk", code) from error
     return []
-
-
-def _give(ask: AskSpawn, answer: Answer) -> None:
-    try:
-        ask.answer.send_nowait(answer)
-    except trio.BrokenResourceError:
-        return  # who asked was cancelled

@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import trio
 
 from actors.messages import Append
-from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.orders import Answer, AskSpawn, KeeperAsk
+from actors.replies import Attempts, reply
 from actors.session_lease import OpenLease
 from actors.session_servers import SessionServers
 from actors.session_worker import SessionWorker
 from actors.steady_clock import SteadyClock
+from protocols.agents import Prompting
 from protocols.errors import SpawnError
-from protocols.ids import AttemptId, FleetId, WorkerId
-from protocols.keeper import Forget
+from protocols.ids import FleetId, WorkerId
 from protocols.layout import FleetFolder
 
 __all__ = ["SessionSource"]
@@ -72,47 +72,29 @@ class _Desk:
     folder: FleetFolder
     open_lease: OpenLease
     now: Callable[[], float]
-    workers: dict[AttemptId, SessionWorker] = field(default_factory=dict)
+    attempts: Attempts[SessionWorker] = field(default_factory=Attempts)
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, _THREADS))
 
     async def serve(self, asks: trio.MemoryReceiveChannel[KeeperAsk], nursery: trio.Nursery) -> None:
         async for ask in asks:
             if isinstance(ask, AskSpawn):
                 self._spawn(ask, nursery)
-            else:
-                await self._pass(ask)
+            elif worker := self.attempts.find(ask):
+                await worker.take(ask)
 
     def _spawn(self, ask: AskSpawn, nursery: trio.Nursery) -> None:
-        known = self.workers.get(ask.request.attempt)
-        if known is not None and known.answered is not None and known.answered.error is None:
-            _answer(ask.answer, known.answered)
-            return
         task = ask.order.task
         if task.prompting is None:
-            _answer(ask.answer, Answer(error=SpawnError(f'task "{task.id}" has no prompt')))
-            return
-        worker = self.workers[ask.request.attempt] = SessionWorker(
+            reply(ask.answer, Answer(error=SpawnError(f'task "{task.id}" has no prompt')))
+        elif worker := self.attempts.begin(ask, partial(self._worker, task.prompting)):
+            nursery.start_soon(worker.run)
+
+    def _worker(self, prompting: Prompting, ask: AskSpawn) -> SessionWorker:
+        return SessionWorker(
             ask=ask,
-            prompting=task.prompting,
+            prompting=prompting,
             open_lease=self.open_lease,
-            folder=self.folder.attempt(WorkerId(task.id), ask.order.attempt),
+            folder=self.folder.attempt(WorkerId(ask.order.task.id), ask.order.attempt),
             limiter=self.limiter,
             now=self.now,
         )
-        nursery.start_soon(worker.run)
-
-    async def _pass(self, ask: Ask) -> None:
-        worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
-        if worker is None:
-            _answer(ask.answer, Answer(error=SpawnError("it has ended", "ESRCH")))
-        else:
-            await worker.take(ask)
-        if isinstance(ask.request, Forget):
-            self.workers.pop(ask.request.attempt, None)
-
-
-def _answer(to: trio.MemorySendChannel[Answer] | None, answer: Answer) -> None:
-    """Who asked may be gone."""
-    if to is not None:
-        with suppress(trio.BrokenResourceError):
-            to.send_nowait(answer)

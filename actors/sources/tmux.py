@@ -6,14 +6,14 @@ from functools import partial
 
 import trio
 
-from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
+from actors.orders import AskSpawn, KeeperAsk
+from actors.replies import Attempts
 from actors.tmux_adoption import TmuxAdoption
 from actors.tmux_process import Server
 from actors.tmux_server import OwnServer, client_environment
 from actors.tmux_worker import TmuxWorker
-from protocols.errors import SpawnError
-from protocols.ids import AttemptId, FleetId
-from protocols.keeper import Forget, Interrupt, Write
+from protocols.ids import FleetId
+from protocols.keeper import Interrupt, Write
 from protocols.layout import FleetFolder
 
 __all__ = ["TmuxSource"]
@@ -65,23 +65,19 @@ class _Desk:
     told: set[tuple[str, str]] = field(default_factory=set)
     others: dict[str, Server] = field(default_factory=dict)
     """Somebody else's, by what the plan calls them."""
-    workers: dict[AttemptId, TmuxWorker | TmuxAdoption] = field(default_factory=dict)
+    attempts: Attempts[TmuxWorker | TmuxAdoption] = field(default_factory=Attempts)
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, _THREADS))
 
     async def serve(self, asks: trio.MemoryReceiveChannel[KeeperAsk], nursery: trio.Nursery) -> None:
         async for ask in asks:
             if isinstance(ask, AskSpawn):
-                self._spawn(ask, nursery)
-            else:
-                await self._pass(ask, nursery)
-
-    def _spawn(self, ask: AskSpawn, nursery: trio.Nursery) -> None:
-        known = self.workers.get(ask.request.attempt)
-        if known is not None and known.answered is not None and known.answered.error is None:
-            ask.answer.send_nowait(known.answered)
-            return
-        worker = self.workers[ask.request.attempt] = self._worker(ask)
-        nursery.start_soon(worker.run, self.servers)
+                if begun := self.attempts.begin(ask, self._worker):
+                    nursery.start_soon(begun.run, self.servers)
+            elif worker := self.attempts.find(ask):
+                if isinstance(ask.request, Write | Interrupt):  # who types waits for the proof
+                    nursery.start_soon(worker.take, ask)
+                else:
+                    await worker.take(ask)
 
     def _worker(self, ask: AskSpawn) -> TmuxWorker | TmuxAdoption:
         tmux = ask.order.task.tmux
@@ -92,15 +88,3 @@ class _Desk:
             flags = ("-S" if "/" in tmux.socket else "-L", tmux.socket)  # with a slash it is a path
             server = self.others[tmux.socket] = Server(flags, client_environment(self.environ))
         return TmuxAdoption(ask=ask, tmux=tmux, server=server, taken=self.taken, told=self.told, limiter=self.limiter)
-
-    async def _pass(self, ask: Ask, nursery: trio.Nursery) -> None:
-        worker = self.workers.get(getattr(ask.request, "attempt", AttemptId("")))
-        if worker is None:
-            if ask.answer is not None:
-                ask.answer.send_nowait(Answer(error=SpawnError("it has ended", "ESRCH")))
-        elif isinstance(ask.request, Write | Interrupt):  # who types waits for the proof
-            nursery.start_soon(worker.take, ask)
-        else:
-            await worker.take(ask)
-        if isinstance(ask.request, Forget):
-            self.workers.pop(ask.request.attempt, None)
