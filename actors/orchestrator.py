@@ -12,8 +12,19 @@ import trio
 from actors.course import Course, Ended
 from actors.door import Door
 from actors.messages import Append
-from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from actors.orders import (
+    Decision,
+    EndFleet,
+    FleetEmpty,
+    Order,
+    OverBudget,
+    StartWorker,
+    StopRun,
+    StopWorker,
+    WorkerEnded,
+)
 from actors.teller import Teller
+from protocols.allowance import Allowance
 from protocols.backoff import delay
 from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged
 from protocols.fleet_events import FleetSwept
@@ -23,6 +34,7 @@ from protocols.ledger import OVER, Done, End, Grant, Ledger, Retry
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import judge
 from protocols.plan import Plan
+from protocols.plan_budgets import budgets_of
 from protocols.plan_entries import make_entries, make_standings
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
@@ -86,7 +98,8 @@ class Orchestrator:
             teller.tell(resumed)
         services = [task for task in self.plan.tasks if task.restart.when != "never"]
         restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
-        return Course(tasks, teller, dict.fromkeys(tasks, "pending"), restarts=restarts)
+        allowance = Allowance(budgets_of(self.plan))
+        return Course(tasks, teller, dict.fromkeys(tasks, "pending"), restarts=restarts, allowance=allowance)
 
     def _started(self, roles: Mapping[TaskId, str | None]) -> RunStarted:
         return RunStarted(
@@ -97,6 +110,7 @@ class Orchestrator:
             pid=self.pid,
             version=self.version,
             roles={task: role for task, role in roles.items() if role is not None},
+            budgets=budgets_of(self.plan),
             givers=tuple(task.id for task in self.plan.tasks if task.output is not None),
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
@@ -129,6 +143,8 @@ class Orchestrator:
                     await self._stop(course, decision)
                 case Remedy():
                     await self._cure(course, decision)
+                case OverBudget():
+                    await self._spend(course, decision)
                 case FleetEmpty():
                     course.empty = decision
             course.news.set()
@@ -206,6 +222,15 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
+    async def _spend(self, course: Course, over: OverBudget) -> None:
+        """End who has used up what it may. Who waits for its start is refused then."""
+        course.allowance.exceed(over.scope, over.name, over.reason)
+        if over.scope == "run":
+            await self._stop(course, StopRun(over.reason, None))
+        for task in tuple(course.running) if course.stop is None else ():
+            if why := course.used_up(task, begun=1):
+                await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "budget", why))
+
     def _judge(self, course: Course, ended: WorkerEnded, *, stopping: bool) -> End:
         """What the end of an attempt means for its task."""
         exited = ended.exited
@@ -214,7 +239,7 @@ class Orchestrator:
         remedy = course.remedies.pop(task, None)
         verdict = judge(exited, course.tasks[task].timeout, stopping=stopping, remedy=remedy)
         course.judged(exited, verdict, ended.output)
-        given_up = exited.reason == "stalled" and not verdict.retry
+        given_up = (exited.reason == "stalled" and not verdict.retry) or bool(course.used_up(task))
         if not stopping and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
@@ -226,6 +251,8 @@ class Orchestrator:
         pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
         if pause is not None and not stopping:
             return Retry(grant=grant, reason=verdict.reason, pause=pause)
+        if not stopping:
+            verdict = course.explain(verdict, task)
         return Done(grant=grant, status=verdict.status, reason=verdict.reason)
 
     async def _stop(self, course: Course, stop: StopRun) -> None:
