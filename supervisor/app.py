@@ -236,7 +236,7 @@ class Run:
             subscribe=channels.requests,
             outbox=channels.decisions,
             inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
-            greetings=channels.greetings,
+            greetings=channels.greetings if any(task.instance for task in self.loaded.plan.tasks) else None,
         )
 
     def _liveness(self) -> Liveness:

@@ -12,8 +12,8 @@ from protocols.accounts import Accounts
 from protocols.budget import Amounts, Budget, BudgetExceeded, BudgetOf, BudgetWarned
 from protocols.budget_lines import budget_lines, tell_budgets
 from protocols.errors import PlanError
-from protocols.events import Event, RunResumed
-from protocols.ids import TaskId, WorkerId
+from protocols.events import Event, InstanceLinked, InstanceRecord, RunResumed
+from protocols.ids import RunId, TaskId, WorkerId
 from protocols.plan import Plan
 from protocols.plan_budgets import budgets_of
 from protocols.plan_parser import parse_plan
@@ -58,6 +58,26 @@ def test_tokens_and_cost_of_all_attempts_are_added_up_and_totals_are_not_counted
     (account,) = accounts.all
     assert (account.tokens, account.cost) == (700, 0.75)
     assert reasons(accounts) == []
+
+
+def _below(path: str, usage: SessionUsage, number: int = 1) -> InstanceRecord:
+    worker = WorkerId(path.partition("/")[0])
+    return InstanceRecord(at=AT, worker=worker, path=path, numbers=(number,), event=usage)
+
+
+def test_what_sessions_of_instances_use_counts_for_the_task_that_is_the_instance() -> None:
+    accounts = accounts_of(BudgetOf("task", "a", LIMITS), BudgetOf("run", "", LIMITS))
+    linked = InstanceLinked(at=AT, worker=WorkerId("a"), attempt=1, run=RunId("r1"))
+    anew = msgspec.structs.replace(linked, attempt=2, run=RunId("r2"))
+
+    for event in (
+        *(linked, _below("a", used(300, task="x")), _below("a", used(400, task="x"))),
+        _below("a/b", used(100, 0.25, task="x")),
+        *(anew, _below("a", used(50, 0.25, task="x"))),
+    ):
+        accounts.apply(event)
+
+    assert [(account.tokens, account.cost) for account in accounts.all] == [(550, 1.0)] * 2
 
 
 def test_the_time_of_a_task_is_that_of_its_attempts_together() -> None:
