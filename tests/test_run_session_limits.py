@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from protocols.budget import BudgetExceeded, BudgetWarned
-from protocols.events import AttemptStarting, WorkerVerdict
-from protocols.session_events import SessionEnded
+from protocols.events import AttemptStarting, WorkerVerdict, WorkerWarned
+from protocols.session_events import SessionEnded, SessionStarted
 from tests.model_script import echo, finish, refuse, run, say, script
 from tests.opencode import open_opencode, opencode_config
 from tests.running import RunningPlan, running
@@ -18,13 +19,14 @@ from tests.session_plans import attached, session
 pytestmark = [pytest.mark.opencode, pytest.mark.deadline(110)]  # a server starts, and two sessions wait
 _PATIENCE = 100.0
 _SETTINGS = '[liveness]\nheartbeat = "200ms"\n'
+_SLOW = script(run("while [ ! -e go ]; do sleep 0.1; done; echo slept"), echo(), say("Done."))
 _TURN = finish("tool_calls", input_tokens=100, output_tokens=10)
 _ASKS = {"bash": "ask", "answer_within": "25s", "unanswered": "allow"}
 
 
 def _plan(url: str) -> list[str]:
     turns = [step for number in range(8) for step in (run(f"echo {number}"), _TURN)]
-    slow = {"permissions": _ASKS, "timeout": "20s", "grace": "1s"}
+    slow: dict[str, Any] = {"permissions": _ASKS, "timeout": "20s", "grace": "1s"}
     return [
         "[defaults]\nconcurrency = 16\n",
         attached(url),
@@ -32,6 +34,7 @@ def _plan(url: str) -> list[str]:
         session("little", script(say("Done.")), budget={"tokens": 1_000_000, "cost": 5.0, "time": "1h"}),
         session("dear", script(*turns, say("Done.")), retries=3, grace="5s", budget={"cost": 0.0015}),
         session("unpriced", script(*turns, say("Done.")), model="local/free", grace="5s", budget={"cost": 5.0}),
+        session("warned", _SLOW, timeout="10m", warn_before="599s", warning="Be quick.", output={"last_message": True}),
         session("waits", script(run("echo allowed"), echo()), counts_waiting=False, **slow),
         session("counts", script(run("echo allowed"), echo()), **slow),
         session(
@@ -57,6 +60,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlan]:
         open_opencode(folder / "opencode", model.url, env=_config(folder, model.url)) as server,
         running(folder, *_plan(server.url), env={"SECRET": server.password}, settings=_SETTINGS) as plan,
     ):
+        plan.wait_for(WorkerWarned, "warned")
+        (started,) = plan.events(SessionStarted, "warned")
+        plan.wait_until(lambda: "Be quick." in json.dumps(server.ask(f"/session/{started.session}/message")))
+        (folder / "go").touch()
         plan.process.wait(_PATIENCE)
         plan.finish(1)
         yield plan
@@ -71,6 +78,15 @@ def test_a_session_that_uses_up_its_budget_is_stopped_and_not_retried(done: Runn
     assert done.task(name).status == "failed"
     assert done.task(name).reason.startswith(f'budget of task "{name}": {kind} ')
     assert [attempt.reason for attempt in done.task(name).attempts] == ["budget"]
+
+
+def test_an_agent_is_told_that_its_time_is_over_soon_and_ends_as_ever(done: RunningPlan) -> None:
+    (warned,) = done.events(WorkerWarned, "warned")
+
+    assert (warned.text, warned.failed) == ("Be quick.", "")
+    assert done.task("warned").status == "succeeded"
+    assert [end.outcome for end in done.events(SessionEnded, "warned")] == ["completed"]
+    assert "slept" in done.spool("warned", stream="session").decode()
 
 
 def test_a_limit_of_cost_is_refused_at_the_first_tokens_that_have_no_price(done: RunningPlan) -> None:
