@@ -16,6 +16,8 @@ from actors.journal_file import JournalFile, open_journal
 from actors.messages import Append
 from protocols.events import Event, Record
 from protocols.fleet_events import JournalResumed
+from protocols.redacted_events import redact_event
+from protocols.redaction import Redactor
 
 __all__ = ["Journal"]
 
@@ -44,6 +46,8 @@ class Journal:
     retry: float = 1.0
     """Pause between two tries while the disk takes nothing."""
     now: Callable[[], float] = time.time
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes out what nobody may read there."""
     _taken: list[Append] = field(default_factory=list, init=False)
     """Out of the channel and not yet on disk. A field, because a restart must not lose it."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1), init=False)
@@ -94,7 +98,7 @@ class Journal:
 
     async def _commit(self, file: JournalFile) -> list[Record]:
         """All that was taken is on disk when this returns, and none of it when it raises or is cancelled."""
-        records = await self._append(file, [append.event for append in self._taken])
+        records = await self._append(file, [redact_event(append.event, self.redactor) for append in self._taken])
         for append in self._taken:
             if append.committed is not None:
                 append.committed.set()

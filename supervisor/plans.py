@@ -19,6 +19,7 @@ from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
 from supervisor.plan_spaces import load_files, place_workspace, worktree_problems
 from supervisor.plan_texts import load_schemas, resolve_templates
+from supervisor.secrets import Secrets, place_secrets, read_all
 
 __all__ = ["LoadedPlan", "load_plan", "make_durable"]
 
@@ -34,6 +35,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The file as it was."""
     manifest: bytes | None = None
     """The manifest that it names, as it was."""
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
+    """What tasks and agents name, for their environments alone."""
     schemas: dict[str, bytes] = {}
     """The JSON Schemas of outputs and the templates of files, by their absolute paths."""
 
@@ -56,18 +59,24 @@ def load_plan(
     base = os.environ if base is None else base
     source = read_input(start / path, str(path), PlanError)
     plan, manifest = _parse(decode_input(source, str(path), PlanError), str(path), start, grace, kept)
-    tasks = tuple(_place(task, start) for task in plan.tasks)
+    tasks = tuple(place_secrets(_place(task, start), start, base) for task in plan.tasks)
+    secrets, unread = read_all(tasks, base, leave)
     executables, problems = _look_up(tasks, start, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
     schemas, wrong = load_schemas(tasks, kept, leave)
     tasks, texts, absent = load_files(tasks, kept, leave)
     tasks, unknown = resolve_templates(tasks)
-    problems += [*wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ())]
+    problems += [*unread, *wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ())]
     if problems:
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
     return LoadedPlan(
-        plan=plan, executables=executables, source=source, manifest=manifest, schemas={**schemas, **texts}
+        plan=plan,
+        executables=executables,
+        source=source,
+        manifest=manifest,
+        secrets=secrets,
+        schemas={**schemas, **texts},
     )
 
 
