@@ -8,7 +8,22 @@ import trio
 from protocols.events import Event, Record
 from protocols.ids import RunId
 
-__all__ = ["Append", "Follow", "FollowRequest", "Greeting", "Grown", "Lagged", "Said", "Subscribe", "Unfollow"]
+__all__ = [
+    "Append",
+    "Follow",
+    "FollowRequest",
+    "Greeting",
+    "Grown",
+    "Lagged",
+    "OutboxKey",
+    "Said",
+    "Subscribe",
+    "Unfollow",
+]
+
+
+OutboxKey: TypeAlias = tuple[str, int]
+"""Whose outbox, and which number in it: names an event for ever."""
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -17,6 +32,8 @@ class Append(msgspec.Struct, frozen=True):
     event: Event
     committed: trio.Event | None = None
     """Set once the event is on disk, for a sender whose next step relies on it."""
+    key: OutboxKey | None = None
+    """Where it comes out of an outbox: it is written down once, however often it comes."""
 
 
 class Lagged(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from protocols.keeper_codec import os_text, to_os
 from protocols.kinds import Stream
 from protocols.layout import FleetFolder, streams_of
 from protocols.plan import Stdin, Task
+from protocols.redaction import Redactor
 from protocols.secrets import SecretSource
 
 __all__ = ["Surroundings", "spawn_request", "spools_of", "streams_of_task"]
@@ -52,6 +53,8 @@ class Surroundings:
     now: Callable[[], float] = time.time
     secrets: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
     """The values of all that tasks name."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Of what is told of them to others."""
     workspaces: Workspaces | None = None
     """None: no task has one of its own."""
 

@@ -6,10 +6,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from protocols.events import Event
+from protocols.events import Event, WorkerExited
 from protocols.redaction import Redactor
 
-__all__ = ["redact_event"]
+__all__ = ["redact_event", "redact_exit"]
 
 T = TypeVar("T")
 
@@ -17,6 +17,11 @@ T = TypeVar("T")
 def redact_event(event: Event, redactor: Redactor) -> Event:
     """The same where it holds none. Names of ours (ids, states) are left alone: without them nothing could be read."""
     return _redact(event, redactor) if redactor.patterns else event
+
+
+def redact_exit(exited: WorkerExited, redactor: Redactor) -> WorkerExited:
+    """For who decides what its end means, and tells others."""
+    return _redact(exited, redactor) if redactor.patterns else exited
 
 
 def _redact(value: T, redactor: Redactor) -> T:

@@ -20,6 +20,7 @@ from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
+from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
 from actors.messages import Append
@@ -35,6 +36,7 @@ from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
 from protocols.layout import streams_of
+from protocols.ledger import Ledger
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
 from protocols.silence import Policy
@@ -47,7 +49,7 @@ from supervisor.instance_plans import check_given
 from supervisor.layers import layer
 from supervisor.marker_tables import choose_markers
 from supervisor.plans import LoadedPlan, load_source
-from supervisor.run_log import Sayer
+from supervisor.run_log import Sayer, saying
 from supervisor.secrets import open_redactor
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
@@ -56,6 +58,7 @@ from supervisor.spaces import open_workspaces
 
 __all__ = ["Run"]
 
+_LEDGER = "ledger"
 _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
 _LAST_LINES = 3.0  # for the reader of our output, once somebody wants the end
 
@@ -154,7 +157,8 @@ class Run:
                 asking = (channels.log_asks, channels.tmux_asks, channels.session_asks, channels.instance_asks)
                 async with layer(*asking, drain=patience) as working:
                     await self._start(working, Child("roster", roster.run, limit=0))
-                    return await self._decide()
+                    async with open_file_ledger(self.fleet.folder.ledger, saying(self.sayer, _LEDGER)) as ledger:
+                        return await self._decide(ledger)
 
     def _source_children(self) -> Iterator[Child]:
         """The sources that some task has, besides the keeper."""
@@ -179,7 +183,7 @@ class Run:
         }
         return {**others, **(logfiles if self._follows_files() else {})}
 
-    async def _decide(self) -> Outcome:
+    async def _decide(self, ledger: Ledger) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
         outcomes: list[Outcome] = []
         orchestrator = Orchestrator(
@@ -188,6 +192,7 @@ class Run:
             plan_path=identity.plan,
             version=identity.version,
             pid=identity.pid,
+            ledger=ledger,
             inbox=channels.to_orchestrator,
             resumption=self.resumption,
             roster=channels.orders,
@@ -276,6 +281,7 @@ class Run:
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
             secrets=self.loaded.secrets,
+            redactor=open_redactor(self.fleet.folder),
             check_plan=check_given(self.loaded.plan, self.loaded.bounds, load_source),
             workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )

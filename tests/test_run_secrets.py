@@ -29,6 +29,7 @@ def files_with(folder: Path, text: bytes) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in found)
 
 
+@pytest.mark.deadline(90)  # five commands, one after the other
 def test_a_worker_gets_them_and_only_its_spool_holds_what_it_prints_of_them(tmp_path: Path) -> None:
     private(tmp_path / "secret", OTHER + "\n")
     secrets = {**FROM_ENV, "OTHER": {"file": "secret"}}
@@ -66,6 +67,7 @@ def test_what_an_attempt_failed_of_is_told_without_them(tmp_path: Path) -> None:
         assert TOKEN not in run.stdout.decode()
 
 
+@pytest.mark.deadline(90)  # four commands, one after the other
 def test_resume_reads_them_again(tmp_path: Path) -> None:
     plan = (
         task("a", UNTIL_GO),
