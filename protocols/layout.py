@@ -132,6 +132,11 @@ class FleetFolder:
         return InstanceFolder(self.root / "instances" / task)
 
     @property
+    def secrets(self) -> Path:
+        """By what the secrets of its workers are known again where their output is shown."""
+        return self.root / "secrets.json"
+
+    @property
     def workspaces(self) -> Path:
         """The places that were made for tasks, each called like its task."""
         return self.root / "workspaces"
