@@ -21,7 +21,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
-from protocols.task_events import TaskUnblocked
+from protocols.task_events import RunRetried, TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["Event", "Record"]
@@ -232,6 +232,7 @@ Event: TypeAlias = (
     | RunResumed
     | RunStopping
     | RunEnded
+    | RunRetried
     | TaskStatusChanged
     | TaskUnblocked
     | TaskOutput

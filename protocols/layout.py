@@ -97,6 +97,10 @@ class FleetFolder:
     def report_markdown(self) -> Path:
         return self.root / "report.md"
 
+    def earlier(self, report: Path, number: int) -> Path:
+        """Where a report is kept once the run has been retried; from 1 on."""
+        return report.with_suffix(f".{number}{report.suffix}")
+
     def task_log(self, task: TaskId) -> Path:
         """All that happened to this task, written with the report."""
         return self.root / "tasks" / task / "session-log.json"

@@ -3,7 +3,17 @@
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["TaskUnblocked"]
+__all__ = ["RunRetried", "TaskUnblocked"]
+
+
+class RunRetried(BaseEvent, frozen=True, kw_only=True, tag="run.retried"):
+    """The run had ended, and somebody wants some of its tasks again. They wait as if they had never begun; only their
+    attempts go on in number. All others are over as they were."""
+
+    origins: tuple[TaskId, ...]
+    """What was asked for."""
+    tasks: tuple[TaskId, ...]
+    """That, and what depends on it where that is wanted too."""
 
 
 class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
