@@ -11,6 +11,7 @@ import trio
 from actors.messages import Append, FollowRequest
 from actors.orders import StartWorker
 from actors.source import Sources
+from actors.workspaces import Workspaces
 from protocols import keeper as wire
 from protocols.environment import MARK, chained_mark, worker_environment
 from protocols.ids import FleetId, TaskId, WorkerId
@@ -46,6 +47,8 @@ class Surroundings:
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time
+    workspaces: Workspaces | None = None
+    """None: no task has one of its own."""
 
 
 def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
@@ -54,7 +57,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
     spools = {stream: os_text(path) for stream, path in spools_of(order, around).items()}
     return wire.Spawn(
         attempt=order.id,
-        executable=os_text(around.executables.get(task.id, "")),
+        executable=os_text(_executable(task, around)),
         argv=tuple(os_text(argument) for argument in task.command),
         cwd=os_text(task.cwd),
         env=tuple(os_text(f"{name}={value}") for name, value in _environment(order, around).items()),
@@ -72,6 +75,12 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         linger=around.linger,
         resume=order.open is not None,
     )
+
+
+def _executable(task: Task, around: Surroundings) -> str:
+    """Of a command in the workspace nobody knew before whether it would be there."""
+    found = around.executables.get(task.id, "")
+    return found if found or not task.command else str(Path(task.cwd, task.command[0]))
 
 
 def _timeout(order: StartWorker) -> float | None:

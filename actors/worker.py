@@ -39,6 +39,8 @@ class Worker:
     """Where they are not those of the plan."""
     refusal: str = ""
     """Why it is not to be started, now or later."""
+    again: bool = False
+    """Another attempt may be."""
     accept: Callable[[WorkerExited], Awaitable[WorkerExited]] | None = None
     """What becomes of its end, before that is recorded."""
 
@@ -63,7 +65,7 @@ class Worker:
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
         if self.refusal:
-            return msgspec.structs.replace(self._not_started(self.refusal), final=True)
+            return msgspec.structs.replace(self._not_started(self.refusal), final=not self.again)
         answer, waited = (await self._spawn(notices), False) if self.order.open else await self._start(notices)
         if isinstance(answer, StopWorker):
             return self._not_started(answer.detail or "stopped before its start", answer.reason)

@@ -23,6 +23,7 @@ from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
 from protocols.task_events import RunRetried, TaskUnblocked
 from protocols.task_output import TaskOutput
+from protocols.workspace import WorkspaceEvent
 
 __all__ = ["Event", "Record"]
 
@@ -262,6 +263,7 @@ Event: TypeAlias = (
     | FleetSwept
     | SessionEvent
     | ServerEvent
+    | WorkspaceEvent
 )
 
 

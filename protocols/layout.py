@@ -101,6 +101,22 @@ class FleetFolder:
         """Where a report is kept once the run has been retried; from 1 on."""
         return report.with_suffix(f".{number}{report.suffix}")
 
+    @property
+    def workspaces(self) -> Path:
+        """The places that were made for tasks, each called like its task."""
+        return self.root / "workspaces"
+
+    @property
+    def space_records(self) -> Path:
+        """What each of them is, as ``TASK.json``; no task begins with a dot."""
+        return self.workspaces / ".records"
+
+    def workspace(self, task: TaskId) -> Path:
+        return self.workspaces / task
+
+    def space_record(self, task: TaskId) -> Path:
+        return self.space_records / f"{task}.json"
+
     def task_log(self, task: TaskId) -> Path:
         """All that happened to this task, written with the report."""
         return self.root / "tasks" / task / "session-log.json"

@@ -41,6 +41,7 @@ from protocols.sizes import format_bytes
 from protocols.states import RunView
 from protocols.task_events import RunRetried
 from protocols.task_output import TaskOutput
+from protocols.workspace import workspace_text
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
 
@@ -95,7 +96,7 @@ class PlainLines:
             case WorkerAction() | WorkerWarned():
                 return tell_deed(event)
             case _:
-                return worker_text(event) or fleet_text(event) or server_text(event) or _output_text(event)
+                return worker_text(event) or fleet_text(event) or server_text(event) or _task_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):
@@ -166,9 +167,9 @@ def worker_text(event: Event) -> str | None:
             return None if said is None else f"{getattr(event, 'worker', '')}: {said}"
 
 
-def _output_text(event: Event) -> str | None:
+def _task_text(event: Event) -> str | None:
     if not isinstance(event, TaskOutput):
-        return None
+        return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"
 
 

@@ -18,6 +18,7 @@ from protocols.silence import Policy
 from protocols.task_output import Output
 from protocols.wording import escaped
 from protocols.worker_limits import WorkerLimits
+from protocols.workspace import Workspace
 
 __all__ = ["Logfile", "OnFailure", "Plan", "Stdin", "Task", "Tmux", "Window"]
 
@@ -76,6 +77,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """By what its role was found, where the plan names none for it; or by what none was."""
     shell: bool = False
     cwd: str = "."
+    """Counts from its workspace, where it has one of its own."""
+    workspace: Workspace = Workspace()
     env: dict[str, str] = {}
     """Variables that the plan sets."""
     pass_env: tuple[str, ...] = ()

@@ -12,12 +12,14 @@ from protocols.needs import read_labels, read_priority
 from protocols.plan import Logfile, Stdin, Tmux, Window
 from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
+from protocols.plan_workspace import read_workspace
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.retry import RetryPolicy, read_retry
 from protocols.section import Section
 from protocols.task_output import Output, read_output
 from protocols.wording import quote
 from protocols.worker_limits import WorkerLimits, read_limits
+from protocols.workspace import Workspace
 
 __all__ = ["COMMON_KEYS", "LATER_KEYS", "Command", "Level", "read_level"]
 
@@ -25,6 +27,7 @@ COMMON_KEYS = (
     "command",
     "shell",
     "cwd",
+    "workspace",
     "env",
     "pass_env",
     "timeout",
@@ -56,7 +59,7 @@ COMMON_KEYS = (
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("for_each", "session", "when", "workspace"),
+        ("for_each", "session", "when"),
         "this key is not supported by this version; remove it",
     ),
 }
@@ -82,6 +85,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     command: Command | None = None
     shell: bool | None = None
     cwd: str | None = None
+    workspace: Workspace | None = None
     env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()
     timeout: float | None = None
@@ -136,6 +140,7 @@ def read_level(section: Section) -> Level:
         command=_read_command(section),
         shell=section.flag("shell"),
         cwd=section.text("cwd"),
+        workspace=read_workspace(section),
         env=read_env(section),
         pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),

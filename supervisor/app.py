@@ -46,6 +46,7 @@ from supervisor.run_log import Sayer
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
 from supervisor.sources import logfile_child, session_child, tmux_child
+from supervisor.spaces import open_workspaces
 
 __all__ = ["Run"]
 
@@ -245,6 +246,7 @@ class Run:
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
+            workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )
 
     def _follows_files(self) -> bool:
