@@ -27,6 +27,7 @@ COMMANDS = (
     "logs",
     "events",
     "prune",
+    "clean",
     "doctor",
 )
 
