@@ -11,14 +11,12 @@ import msgspec
 import trio
 
 from actors.files import replace_file
-from actors.json_schema import find_violations, read_schema
 from actors.messages import Append
 from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
 from protocols.events import WorkerExited
 from protocols.ids import WorkerId
 from protocols.json_text import parse_json, without_fence
-from protocols.layout import FleetFolder
 from protocols.outcomes import is_success
 from protocols.session_changes import LONGEST_ANSWER
 from protocols.sizes import format_bytes
@@ -75,7 +73,7 @@ class AttemptOutput:
             self.found = left.output
             return exited
         started_at = exited.started_at if left is not None else None
-        read = partial(_take, self.order, self.around.folder, wanted, _Age(self._before, started_at), self.around.now())
+        read = partial(_take, self.order, self.around, wanted, _Age(self._before, started_at), self.around.now())
         try:
             found = await trio.to_thread.run_sync(read, limiter=self.around.limiter, abandon_on_cancel=True)
         except _OutputError as error:
@@ -107,8 +105,9 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _take(order: StartWorker, folder: FleetFolder, wanted: Output, age: _Age, at: float) -> TaskOutput:
+def _take(order: StartWorker, around: Surroundings, wanted: Output, age: _Age, at: float) -> TaskOutput:
     """In a thread. Raise _OutputError."""
+    folder = around.folder
     worker = WorkerId(order.task.id)
     places = {
         "file": Path(wanted.path),
@@ -121,7 +120,7 @@ def _take(order: StartWorker, folder: FleetFolder, wanted: Output, age: _Age, at
     if wanted.kind == "last-message" and wanted.form == "json":
         data = without_fence(data.decode()).encode()
     if wanted.form == "json":
-        _check(data, wanted, folder.schema(wanted.schema))
+        _check(data, wanted, around)
     copy = folder.output(worker, order.attempt)
     try:
         replace_file(copy, data, sync=True)
@@ -162,15 +161,15 @@ def _read(path: Path, wanted: Output, age: _Age) -> bytes:
     return data
 
 
-def _check(data: bytes, wanted: Output, schema: Path) -> None:
+def _check(data: bytes, wanted: Output, around: Surroundings) -> None:
     try:
-        value = parse_json(data, DEEPEST)
+        parse_json(data, DEEPEST)
     except ValueError as error:
         raise _OutputError(str(error)) from error
     if not wanted.schema:
         return
     try:
-        violations = find_violations(value, read_schema(schema.read_bytes()))
+        violations = around.schemas.find(data, around.folder.schema(wanted.schema).read_bytes())
     except (OSError, ValueError) as error:
         raise _OutputError(f"its schema {wanted.schema} cannot be used: {error}") from error
     if violations:

@@ -223,7 +223,7 @@ class Orchestrator:
             why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
             wanted = " to fail" if course.tasks[skip.task].on.get(skip.need) == "failure" else ""
             self._change(course, skip.task, "skipped", f'needs "{skip.need}"{wanted}, {why}')
-        return step.ready
+        return tuple(ready for ready in step.ready if course.statuses.get(ready, "pending") == "pending")
 
     async def _stop(self, course: Course, stop: StopRun) -> None:
         """No new starts from now on, and every worker is told. Said again, it can only become more urgent."""
