@@ -5,7 +5,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from actors.orders import StartWorker, StopRun
+from protocols.allowance import Allowance
 from protocols.events import Event, WorkerExited
 from protocols.graph import Admission, Graph
 from protocols.ids import AttemptId, TaskId
@@ -46,6 +49,7 @@ class Course:
     """Of the tasks that gave one."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
     """Of the last attempts that failed."""
+    allowance: Allowance = field(default_factory=Allowance)
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
     """Of the most urgent stop of each worker that was told to stop."""
@@ -65,7 +69,18 @@ class Course:
     def order(self, task: TaskId, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
         """For the attempt that was counted last, with what is known for it."""
         given = tuple(self.outputs[used] for used in self.tasks[task].uses if used in self.outputs)
-        return StartWorker(self.tasks[task], self.attempts[task], id, outputs=given, failure=self.failures.get(task))
+        return StartWorker(
+            self.tasks[task],
+            self.attempts[task],
+            id,
+            outputs=given,
+            failure=self.failures.get(task),
+            over_budget=self.used_up(task, begun=1),
+        )
+
+    def used_up(self, task: TaskId, *, begun: int = 0) -> str:
+        """Why no attempt of a task may be started; empty where one may. ``begun``: see `Allowance.refuse`."""
+        return self.allowance.refuse(self.tasks[task], self.tasks, self.attempts, begun)
 
     def judged(self, exited: WorkerExited, verdict: Verdict, output: TaskOutput | None) -> None:
         """Keep what the end of an attempt leaves to others, and to the next one."""
@@ -86,8 +101,16 @@ class Course:
             failures[cause] = failures.get(cause, 0) + 1
         if not verdict.retry or self.stop is not None or not task.retry.allows(task.retries, failures, cause):
             return None
+        if self.used_up(task.id):
+            return None
         pause = task.retry.pause(self.attempts[task.id], task.backoff, pause_of)
         return pause if exited.quota_until is None else max(pause, exited.quota_until - now)
+
+    def explain(self, verdict: Verdict, task: TaskId) -> Verdict:
+        """With the reason why there is no further attempt, where that is a budget."""
+        if not verdict.retry or self.stop is not None or not (why := self.used_up(task)):
+            return verdict
+        return msgspec.structs.replace(verdict, reason=f"{verdict.reason}; {why}")
 
     def hurry(self, stop: StopRun) -> dict[TaskId, float]:
         """The running tasks for which this stop is more urgent than those before, with the grace that they get."""

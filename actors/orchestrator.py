@@ -12,8 +12,19 @@ import trio
 from actors.course import Course
 from actors.door import Door
 from actors.messages import Append
-from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from actors.orders import (
+    Decision,
+    EndFleet,
+    FleetEmpty,
+    Order,
+    OverBudget,
+    StartWorker,
+    StopRun,
+    StopWorker,
+    WorkerEnded,
+)
 from actors.teller import Teller
+from protocols.allowance import Allowance
 from protocols.backoff import delay
 from protocols.events import Event, RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
 from protocols.fleet_events import FleetSwept
@@ -23,6 +34,7 @@ from protocols.kinds import Outcome, TaskStatus
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, judge
 from protocols.plan import Plan
+from protocols.plan_budgets import budgets_of
 from protocols.pressure import Limits
 from protocols.restarts import Again, Restarts
 from protocols.resumption import Resumption
@@ -90,7 +102,7 @@ class Orchestrator:
         )
         services = [task for task in plan.tasks if task.restart.when != "never"]
         restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
-        return Course(tasks, graph, admission, tell, restarts=restarts)
+        return Course(tasks, graph, admission, tell, restarts=restarts, allowance=Allowance(budgets_of(plan)))
 
     def _started(self, roles: Mapping[TaskId, str | None]) -> RunStarted:
         return RunStarted(
@@ -101,6 +113,7 @@ class Orchestrator:
             pid=self.pid,
             version=self.version,
             roles={task: role for task, role in roles.items() if role is not None},
+            budgets=budgets_of(self.plan),
             givers=tuple(task.id for task in self.plan.tasks if task.output is not None),
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
@@ -143,6 +156,8 @@ class Orchestrator:
                 await self._stop(course, decision)
             case Remedy():
                 await self._cure(course, decision)
+            case OverBudget():
+                await self._spend(course, decision)
             case FleetEmpty():
                 raise AssertionError("the roster ended the fleet before it was told to")
             case None:
@@ -172,13 +187,22 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
+    async def _spend(self, course: Course, over: OverBudget) -> None:
+        """End who has used up what it may. Who waits for its start is refused then."""
+        course.allowance.exceed(over.scope, over.name, over.reason)
+        if over.scope == "run":
+            await self._stop(course, StopRun(over.reason, None))
+        for task in course.running if course.stop is None else ():
+            if why := course.used_up(task, begun=1):
+                await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "budget", why))
+
     async def _ended(self, course: Course, exited: WorkerExited, output: TaskOutput | None) -> None:
         task = TaskId(exited.worker)
         course.running.remove(task)
         remedy = course.remedies.pop(task, None)
         verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None, remedy=remedy)
         course.judged(exited, verdict, output)
-        given_up = exited.reason == "stalled" and not verdict.retry
+        given_up = (exited.reason == "stalled" and not verdict.retry) or bool(course.used_up(task))
         if course.stop is None and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
@@ -192,7 +216,7 @@ class Orchestrator:
             self._put_off(course, task, "retrying", verdict.reason, pause)
             ready: tuple[TaskId, ...] = ()
         else:
-            ready = self._settle(course, task, verdict)
+            ready = self._settle(course, task, course.explain(verdict, task))
         if course.stop is None and not await self._gives_up(course):
             await self._admit(course, ready)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from protocols.attempt_view import AttemptView
+from protocols.budget_lines import BudgetLine, budget_lines
 from protocols.deeds import list_deeds
 from protocols.ids import RunId, TaskId
 from protocols.kinds import EndReason, TaskStatus
@@ -109,6 +110,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     tasks: tuple[TaskLine, ...]
     last_seq: int
+    budgets: tuple[BudgetLine, ...] = ()
     servers: tuple[ServerStarted | ServerEnded, ...] = ()
     """The last that was told of each agent server, without those that nobody needs any more."""
     detached: str = ""
@@ -130,6 +132,7 @@ def run_status(view: RunView, now: float) -> RunStatus:
         counts=view.counts(),
         tasks=tuple(_task_line(task, now) for task in view.tasks.values()),
         last_seq=view.last_seq,
+        budgets=budget_lines(view.accounts.all, end),
         servers=tuple(each for each in view.servers.values() if _matters(each, ended=view.ended_at is not None)),
     )
 

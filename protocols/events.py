@@ -7,6 +7,7 @@ import msgspec
 from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
+from protocols.budget import BudgetExceeded, BudgetOf, BudgetWarned
 from protocols.fleet_events import (
     ActorFailed,
     FleetSwept,
@@ -38,6 +39,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
+    budgets: tuple[BudgetOf, ...] = ()
     givers: tuple[TaskId, ...] = ()
     """The tasks that are to give an output."""
 
@@ -237,6 +239,8 @@ Event: TypeAlias = (
     | TaskStatusChanged
     | TaskUnblocked
     | TaskOutput
+    | BudgetWarned
+    | BudgetExceeded
     | AttemptStarting
     | WorkerStarted
     | WorkerAdopted

@@ -15,7 +15,7 @@ TaskStatus: TypeAlias = Literal[
 ]
 """``parked``: a service that ended too often; nobody starts it again."""
 Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
-_OverLimit: TypeAlias = Literal["memory", "cpu-time", "spool-limit"]
+_OverLimit: TypeAlias = Literal["memory", "cpu-time", "spool-limit", "budget"]
 _OfLogFile: TypeAlias = Literal["sentinel", "no-log"]  # it got the line that tells success; it cannot be followed
 EndReason: TypeAlias = Literal[
     "exit", "timeout", "quiet", "stop", "orphaned", "lost", "not-started", "stalled", "output", _OverLimit, _OfLogFile

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from protocols.adoption_events import WorkerAdopted, WorkerLate
+from protocols.budget import BudgetEvent
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
@@ -168,6 +169,8 @@ def worker_text(event: Event) -> str | None:
 
 
 def _task_text(event: Event) -> str | None:
+    if isinstance(event, BudgetEvent):
+        return event.reason
     if not isinstance(event, TaskOutput):
         return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.budget import Budget
 from protocols.deadlines import Terms
 from protocols.fan_out import ForEach
 from protocols.ids import TaskId
@@ -105,6 +106,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     restart: RestartPolicy = RestartPolicy()
     limits: WorkerLimits = WorkerLimits()
+    budget: Budget | None = None
+    """Of all its attempts; where it was made for an item, its own."""
     grace: float = 10.0
     """Seconds between TERM and KILL."""
     quiet_after: float = Policy().quiet_after
@@ -156,6 +159,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks run at once."""
     role_concurrency: dict[str, int] = {}
     """How many tasks of a role run at once, for the roles that say so."""
+    budget: Budget | None = None
+    """Of the run."""
+    role_budgets: dict[str, Budget] = {}
+    """Of all tasks of a role together."""
     label_concurrency: dict[str, int] = {}
     """How many tasks with a label run at once, for the labels that say so."""
     on_failure: OnFailure = "continue"

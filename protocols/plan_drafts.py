@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from protocols.budget import Budget, read_budget
 from protocols.durations import format_duration
 from protocols.fan_out import ForEach, read_for_each
 from protocols.graph import find_cycles
@@ -36,6 +37,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """The source of ``for_each`` included."""
     for_each: ForEach | None
     level: Level
+    budget: Budget | None = None
     where: str = ""
     """Where it was written, where that is not the file of the plan."""
 
@@ -61,7 +63,7 @@ def read_drafts(root: Section, problems: Problems, manifest: bytes | None) -> li
 
 def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = None, source: str = "") -> Draft:
     """``needs`` and ``source``: what follows from the entities of a manifest."""
-    keys = ("id", "role", "needs", *COMMON_KEYS)
+    keys = ("id", "role", "needs", "budget", *COMMON_KEYS)
     section.check_keys(keys if needs is None else (*keys, *ENTITY_KEYS), _HINTS)
     name = section.text("id")
     if name:
@@ -79,6 +81,7 @@ def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = 
         wanted=wanted if each is None or not each.source else _with_source(section, wanted, each.source),
         for_each=each,
         level=read_level(section),
+        budget=read_budget(section, warns=True),
         where=where,
     )
 

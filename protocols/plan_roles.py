@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from protocols.budget import Budget, read_budget
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.role_detection import NOT_DETECTED, detect_role
 from protocols.roles import ROLES
@@ -26,14 +27,17 @@ class Role(msgspec.Struct, frozen=True):
     section: Section | None
     level: Level
     concurrency: int | None = None
+    budget: Budget | None = None
+    """Of all of them together; in the defaults, of the run."""
 
 
 def read_role(section: Section | None, *more: str) -> Role:
     """``more``: keys that are read elsewhere."""
     if section is None:
         return Role(None, Level())
-    section.check_keys((*COMMON_KEYS, "concurrency", *more), {**LATER_KEYS, **ONLY_TASKS})
-    return Role(section, read_level(section), section.count("concurrency", 1))
+    section.check_keys((*COMMON_KEYS, "budget", "concurrency", *more), {**LATER_KEYS, **ONLY_TASKS})
+    budget = read_budget(section, warns=False)
+    return Role(section, read_level(section), section.count("concurrency", 1), budget)
 
 
 def read_roles(section: Section | None) -> dict[str, Role]:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
+from protocols.budget import BudgetEvent
 from protocols.events import (
     AttemptStarting,
     Event,
@@ -87,6 +89,7 @@ class RunView:
     ended_at: float | None = None
     outcome: Outcome | None = None
     tasks: dict[TaskId, TaskView] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     servers: dict[str, ServerStarted | ServerEnded] = field(default_factory=dict)
     """The last that was told of each."""
     last_seq: int = 0
@@ -95,6 +98,7 @@ class RunView:
     def apply(self, record: Record) -> None:
         self.last_seq = record.seq
         self.last_at = record.event.at
+        self.accounts.apply(record.event)
         self._apply(record.event)
 
     def counts(self) -> dict[str, int]:
@@ -140,7 +144,13 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked() | SpaceEvent()
+                ProcessUnattributed()
+                | ActorFailed()
+                | FleetSwept()
+                | ServerOther()
+                | TaskUnblocked()
+                | SpaceEvent()
+                | BudgetEvent()
             ):
                 pass
             case _:

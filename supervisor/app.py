@@ -8,6 +8,7 @@ from functools import partial
 
 import trio
 
+from actors.accountant import Accountant
 from actors.control_input import Inputs
 from actors.control_port import ControlPort
 from actors.deadlines import DeadlineCare, Deadlines
@@ -33,6 +34,8 @@ from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
+from protocols.layout import streams_of
+from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
 from protocols.silence import Policy
 from supervisor.channels import Channels, open_channels
@@ -191,11 +194,25 @@ class Run:
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
             await self._start(deciding, Child("orchestrator", conduct, limit=0))
             async with layer(drain=0) as serving:
+                if budgets_of(self.loaded.plan):
+                    await self._start(serving, Child("accountant", self._accountant().run, when_exhausted="park"))
                 await self._start(serving, Child("liveness", self._liveness().run, when_exhausted="park"))
                 await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
                 await decided.wait()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
+
+    def _accountant(self) -> Accountant:
+        folder, channels = self.fleet.folder, self._channels
+        return Accountant(
+            folder=folder,
+            after=0 if self.resumption is None else self.resumption.last_seq,
+            subscribe=channels.requests,
+            outbox=channels.events,
+            decisions=channels.decisions,
+            orders=channels.orders,
+            terminals={task.id: "terminal" in streams_of(task.source) for task in self.loaded.plan.tasks},
+        )
 
     def _port(self) -> ControlPort:
         folder, channels = self.fleet.folder, self._channels

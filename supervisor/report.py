@@ -9,6 +9,7 @@ import msgspec
 
 from actors.files import replace_file
 from protocols.attempt_view import AttemptView
+from protocols.budget_lines import BudgetLine, budget_lines
 from protocols.deeds import list_deeds
 from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Stream, TaskStatus
@@ -119,6 +120,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None
     totals: Totals
     tasks: tuple[TaskReport, ...]
+    budgets: tuple[BudgetLine, ...] = ()
 
 
 def build_report(folder: FleetFolder, identity: Identity, view: RunView) -> Report:
@@ -136,6 +138,7 @@ def build_report(folder: FleetFolder, identity: Identity, view: RunView) -> Repo
         ended_at=view.ended_at,
         totals=_totals(tasks, view.counts(), _span(started_at, view.ended_at)),
         tasks=tasks,
+        budgets=budget_lines(view.accounts.all, view.ended_at or view.last_at or 0.0),
     )
 
 
