@@ -42,6 +42,8 @@ from protocols.task_output import TaskOutput
 
 __all__ = ["Orchestrator"]
 
+_OVER = frozenset(("succeeded", "failed", "timed-out", "parked", "skipped", "stopped"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orchestrator:
@@ -83,8 +85,9 @@ class Orchestrator:
     def _begin(self, tell: Callable[[Event], None]) -> Course:
         plan = self.plan
         tasks = {task.id: task for task in plan.tasks}
+        over = {} if self.resumption is None else self.resumption.statuses  # nothing more follows from their needs
         graph = Graph(
-            plan.needs(),
+            {task: () if task in over else needs for task, needs in plan.needs().items()},
             [task.id for task in plan.tasks if task.allow_failure],
             {task.id: task.on for task in plan.tasks if task.on},
         )
@@ -260,7 +263,7 @@ class Orchestrator:
 
     async def _conclude(self, course: Course) -> None:
         for task in course.graph.unfinished:
-            if course.statuses.get(task) != "stopped":
+            if course.statuses.get(task) not in _OVER:
                 self._change(course, task, "stopped", "not started: the run was stopped")
         await self.roster.send(EndFleet())
         async for decision in self.inbox:
