@@ -14,8 +14,9 @@ from actors.files import replace_file
 from actors.messages import Append
 from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
+from protocols.errors import PlanError
 from protocols.events import WorkerExited
-from protocols.ids import WorkerId
+from protocols.ids import TaskId, WorkerId
 from protocols.json_text import parse_json, without_fence
 from protocols.outcomes import is_success
 from protocols.session_changes import LONGEST_ANSWER
@@ -107,19 +108,21 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
 
 def _take(order: StartWorker, around: Surroundings, wanted: Output, age: _Age, at: float) -> TaskOutput:
     """In a thread. Raise _OutputError."""
-    folder = around.folder
-    worker = WorkerId(order.task.id)
+    worker, folder = WorkerId(order.task.id), around.folder
     places = {
         "file": Path(wanted.path),
         "stdout-json": folder.spool(worker, order.attempt, "stdout"),
         "last-message": folder.last_message(worker, order.attempt),
+        "report": folder.summary(worker, order.attempt),
     }
     data = _read(places[wanted.kind], wanted, age if wanted.kind == "file" else _Age(None, None))
     if wanted.kind == "last-message" and len(data.decode()) >= LONGEST_ANSWER:
         raise _OutputError(f"longer than {LONGEST_ANSWER:,} characters; put it in a file")
-    if wanted.kind == "last-message" and wanted.form == "json":
+    if wanted.kind == "last-message" and (wanted.form == "json" or wanted.plan):
         data = without_fence(data.decode()).encode()
-    if wanted.form == "json":
+    if wanted.plan:
+        _check_plan(order.task.id, data, around)
+    elif wanted.form == "json":
         _check(data, wanted, around)
     copy = folder.output(worker, order.attempt)
     try:
@@ -159,6 +162,13 @@ def _read(path: Path, wanted: Output, age: _Age) -> bytes:
     if len(data) > wanted.max_output:
         raise _OutputError(f"larger than its max_output of {format_bytes(wanted.max_output)}")
     return data
+
+
+def _check_plan(task: TaskId, data: bytes, around: Surroundings) -> None:
+    try:
+        around.check_plan(task, data)
+    except PlanError as error:
+        raise _OutputError(f"no plan that can run: {'; '.join(error.problems)}") from error
 
 
 def _check(data: bytes, wanted: Output, around: Surroundings) -> None:

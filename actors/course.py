@@ -1,18 +1,20 @@
 """Where a run stands: what the orchestrator knows of its tasks, and what follows from that alone."""
 
-import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
+import trio
 
-from actors.orders import StartWorker, StopRun
+from actors.orders import FleetEmpty, StartWorker, StopRun, WorkerEnded
+from actors.teller import Teller
 from protocols.allowance import Allowance
-from protocols.events import Event, WorkerExited
-from protocols.graph import Admission, Graph
+from protocols.events import TaskStatusChanged, WorkerExited
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Outcome, TaskStatus
+from protocols.ledger import Changed, Grant
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, cause_of
 from protocols.plan import OnFailure, Task
@@ -20,7 +22,16 @@ from protocols.restarts import Restarts
 from protocols.retry import Cause
 from protocols.task_output import Failure, TaskOutput
 
-__all__ = ["Course"]
+__all__ = ["Course", "Ended"]
+
+
+class Ended(NamedTuple):
+    """An attempt that nobody has judged yet."""
+
+    worker: WorkerEnded
+    stopping: bool
+    """The run was being stopped when it ended."""
+
 
 _BAD = frozenset(("failed", "timed-out", "parked"))
 
@@ -30,9 +41,11 @@ class Course:
     """Where the run stands."""
 
     tasks: dict[TaskId, Task]
-    graph: Graph
-    admission: Admission
-    tell: Callable[[Event], None]
+    teller: Teller
+    statuses: dict[TaskId, TaskStatus]
+    """Of every task, as it was told last."""
+    grants: dict[TaskId, Grant] = field(default_factory=dict)
+    """Of the tasks that run, until the ledger knows of their end."""
     attempts: dict[TaskId, int] = field(default_factory=dict)
     """How many were started."""
     failures_by_cause: dict[TaskId, dict[Cause, int]] = field(default_factory=dict)
@@ -40,11 +53,22 @@ class Course:
     remedies: dict[TaskId, Remedy] = field(default_factory=dict)
     """For the workers that are ended because they stand still."""
     restarts: dict[TaskId, Restarts] = field(default_factory=dict)
-    """Of the services. They keep their slots between two attempts."""
+    """Of the services."""
     running: set[TaskId] = field(default_factory=set)
-    retries: list[tuple[float, TaskId]] = field(default_factory=list)
-    """A heap of moments on trio's clock: of retries and of restarts."""
-    statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
+    kept: set[TaskId] = field(default_factory=set)
+    """The services that keep their slots between two attempts."""
+    ended: list[Ended] = field(default_factory=list)
+    """What is not yet judged: one for each task at most."""
+    left: int = 0
+    """How many wait for a slot, the machine or their moment."""
+    due: float = -math.inf
+    """When the ledger is to be asked again who may start, on trio's clock."""
+    seen: int = 0
+    """The version of the ledger that was asked last."""
+    heard: int = 0
+    """The newest version of which was told."""
+    empty: FleetEmpty | None = None
+    news: trio.Event = field(default_factory=trio.Event)
     outputs: dict[TaskId, TaskOutput] = field(default_factory=dict)
     """Of the tasks that gave one."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
@@ -55,19 +79,43 @@ class Course:
     """Of the most urgent stop of each worker that was told to stop."""
 
     def is_over(self) -> bool:
-        return not self.running and (self.stop is not None or not (self.retries or self.admission.waiting))
+        """Nothing runs, and nothing is to start any more."""
+        if self.running or self.ended:
+            return False
+        return self.stop is not None or not (self.left or self.is_stale())
 
-    def next_retry(self) -> float:
-        return self.retries[0][0] if self.retries and self.stop is None else float("inf")
+    def is_stale(self) -> bool:
+        """The ledger may let somebody start who could not when it was asked last."""
+        return self.heard > self.seen or trio.current_time() >= self.due
 
-    def due(self, now: float) -> list[TaskId]:
-        due: list[TaskId] = []
-        while self.retries and self.retries[0][0] <= now:
-            due.append(heapq.heappop(self.retries)[1])
-        return due
+    def slots(self) -> int:
+        """How many are taken."""
+        return len(self.running) + len(self.ended) + len(self.kept)
 
-    def order(self, task: TaskId, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
-        """For the attempt that was counted last, with what is known for it."""
+    def take_ended(self) -> list[Ended]:
+        ended, self.ended = self.ended, []
+        return ended
+
+    async def pause(self, until: float) -> None:
+        """Until there is something to be done, on trio's clock."""
+        with trio.move_on_at(until):
+            await self.news.wait()
+        self.news = trio.Event()
+
+    def tell(self, changed: Changed) -> None:
+        """Pass on what the ledger has in its outbox now."""
+        for told in changed.told:
+            if isinstance(told.event, TaskStatusChanged):
+                self.statuses[told.event.task] = told.event.status
+            self.teller.tell_from_outbox(told)
+
+    def begin(self, grant: Grant, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
+        """An attempt, with what is known for it."""
+        task = grant.task
+        self.grants[task] = grant
+        self.kept.discard(task)
+        self.running.add(task)
+        self.attempts[task] = grant.attempt
         given = tuple(self.outputs[used] for used in self.tasks[task].uses if used in self.outputs)
         return StartWorker(
             self.tasks[task],
@@ -99,7 +147,7 @@ class Course:
         failures = self.failures_by_cause.setdefault(task.id, {})
         if cause is not None:
             failures[cause] = failures.get(cause, 0) + 1
-        if not verdict.retry or self.stop is not None or not task.retry.allows(task.retries, failures, cause):
+        if not verdict.retry or not task.retry.allows(task.retries, failures, cause):
             return None
         if self.used_up(task.id):
             return None
@@ -108,7 +156,7 @@ class Course:
 
     def explain(self, verdict: Verdict, task: TaskId) -> Verdict:
         """With the reason why there is no further attempt, where that is a budget."""
-        if not verdict.retry or self.stop is not None or not (why := self.used_up(task)):
+        if not verdict.retry or not (why := self.used_up(task)):
             return verdict
         return msgspec.structs.replace(verdict, reason=f"{verdict.reason}; {why}")
 

@@ -6,8 +6,24 @@ import msgspec
 import trio
 
 from protocols.events import Event, Record
+from protocols.ids import RunId
 
-__all__ = ["Append", "Follow", "FollowRequest", "Grown", "Lagged", "Said", "Subscribe", "Unfollow"]
+__all__ = [
+    "Append",
+    "Follow",
+    "FollowRequest",
+    "Greeting",
+    "Grown",
+    "Lagged",
+    "OutboxKey",
+    "Said",
+    "Subscribe",
+    "Unfollow",
+]
+
+
+OutboxKey: TypeAlias = tuple[str, int]
+"""Whose outbox, and which number in it: names an event for ever."""
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -16,6 +32,8 @@ class Append(msgspec.Struct, frozen=True):
     event: Event
     committed: trio.Event | None = None
     """Set once the event is on disk, for a sender whose next step relies on it."""
+    key: OutboxKey | None = None
+    """Where it comes out of an outbox: it is written down once, however often it comes."""
 
 
 class Lagged(msgspec.Struct, frozen=True):
@@ -77,6 +95,15 @@ class Said(msgspec.Struct, frozen=True):
     """What is said of the same subject later takes its place."""
     text: str
     """May hold control characters. Empty: it is over."""
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """From the control port: somebody says that it is an instance of ours."""
+
+    token: str
+    run: RunId
+    answer: trio.MemorySendChannel[str]
+    """Of one slot: gets the path of the instance; nothing where we know no such token."""
 
 
 FollowRequest: TypeAlias = Follow | Unfollow

@@ -46,6 +46,8 @@ class Surroundings:
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 2))
     """For reading outputs and putting them into texts."""
     schemas: SchemaCheck = field(default_factory=SchemaCheck)
+    check_plan: Callable[[TaskId, bytes], None] = lambda task, source: None
+    """Whether what a task gives is a plan that those can run which are to. Blocks. Raises PlanError."""
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time

@@ -16,7 +16,7 @@ from protocols.fleet_events import (
     KeeperStarted,
     ProcessUnattributed,
 )
-from protocols.ids import AttemptId, RunId, TaskId
+from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
@@ -26,7 +26,7 @@ from protocols.task_events import RunRetried, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import WorkspaceEvent
 
-__all__ = ["Event", "Record"]
+__all__ = ["Event", "OwnEvent", "Record"]
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
@@ -230,7 +230,13 @@ class SpoolResumed(_WorkerEvent, frozen=True, kw_only=True, tag="spool.resumed")
     stream: Stream
 
 
-Event: TypeAlias = (
+class InstanceLinked(_WorkerEvent, frozen=True, kw_only=True, tag="instance.linked"):
+    """The instance that a task is has begun or gone on with this run: what comes of it is numbered by that."""
+
+    run: RunId
+
+
+OwnEvent: TypeAlias = (
     RunStarted
     | RunResumed
     | RunStopping
@@ -267,8 +273,24 @@ Event: TypeAlias = (
     | FleetSwept
     | SessionEvent
     | ServerEvent
+    | InstanceLinked
     | WorkspaceEvent
 )
+
+
+class InstanceRecord(_Event, frozen=True, kw_only=True, tag="instance.record"):
+    """A record of an instance, or of one below it. ``at`` is that of its event. Each comes once, in order."""
+
+    worker: WorkerId
+    """The task that is the instance through which it came."""
+    path: str
+    """Whose record it is: ``build``, or ``build/itp-7`` for an instance of that instance."""
+    numbers: tuple[int, ...]
+    """That of the record in the journal of each instance on the way, one for each name of the path."""
+    event: OwnEvent
+
+
+Event: TypeAlias = OwnEvent | InstanceRecord
 
 
 class Record(msgspec.Struct, frozen=True):

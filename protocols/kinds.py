@@ -7,9 +7,9 @@ __all__ = ["EndReason", "Outcome", "Source", "Stream", "TaskStatus"]
 Stream: TypeAlias = Literal["stdout", "stderr", "terminal", "log", "session"]
 """``log``: what a file holds that somebody writes and callboard follows. ``session``: what an agent says and does, as
 readable text."""
-Source: TypeAlias = Literal["pipe", "pty", "logfile", "tmux", "session"]
+Source: TypeAlias = Literal["pipe", "pty", "logfile", "tmux", "session", "instance"]
 """Where its bytes come from: two pipes; one terminal, which may be a pane of tmux; files that it writes itself, or one
-that is somebody else's; the events of a session on an agent server."""
+that is somebody else's; the events of a session on an agent server; two pipes of another callboard."""
 TaskStatus: TypeAlias = Literal[
     "pending", "running", "retrying", "restarting", "succeeded", "failed", "timed-out", "parked", "skipped", "stopped"
 ]

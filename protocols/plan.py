@@ -9,6 +9,7 @@ from protocols.budget import Budget
 from protocols.deadlines import Terms
 from protocols.fan_out import ForEach
 from protocols.ids import TaskId
+from protocols.instances import Instance
 from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
 from protocols.liveness_states import Action
@@ -128,6 +129,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     tmux: Tmux | None = None
     prompting: Prompting | None = None
     """Where it is a session on an agent server; ``command`` is empty then, ``source`` is ``"session"``."""
+    instance: Instance | None = None
+    """Where it is a callboard of its own; ``source`` is ``"instance"`` then."""
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
     durable: bool = False

@@ -20,6 +20,7 @@ from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
+from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
 from actors.messages import Append
@@ -35,24 +36,28 @@ from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
 from protocols.layout import streams_of
+from protocols.ledger import Ledger
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
 from protocols.silence import Policy
+from supervisor.ancestry import end_if_orphaned, greeter_child
 from supervisor.channels import Channels, open_channels
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
+from supervisor.instance_plans import check_given
 from supervisor.layers import layer
 from supervisor.marker_tables import choose_markers
-from supervisor.plans import LoadedPlan
-from supervisor.run_log import Sayer
+from supervisor.plans import LoadedPlan, load_source
+from supervisor.run_log import Sayer, saying
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
-from supervisor.sources import logfile_child, session_child, tmux_child
+from supervisor.sources import instance_child, logfile_child, session_child, tmux_child
 from supervisor.spaces import open_workspaces
 
 __all__ = ["Run"]
 
+_LEDGER = "ledger"
 _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
 _LAST_LINES = 3.0  # for the reader of our output, once somebody wants the end
 
@@ -84,6 +89,8 @@ class Run:
         with trio.CancelScope() as everything:
 
             async def stop(order: StopRun) -> None:
+                if self.loaded.handover is not None:
+                    await end_if_orphaned(self.loaded.handover)
                 if self.sayer is not None:  # its record may have to wait for the disk
                     self.sayer.say(SIGNAL, tell_order(order.reason, order.grace))
                 try:
@@ -145,10 +152,11 @@ class Run:
                 for child in self._source_children():
                     await self._start(sourcing, child)
                 patience = _DRAIN + self._longest_grace()
-                asking = (channels.log_asks, channels.tmux_asks, channels.session_asks)
+                asking = (channels.log_asks, channels.tmux_asks, channels.session_asks, channels.instance_asks)
                 async with layer(*asking, drain=patience) as working:
                     await self._start(working, Child("roster", roster.run, limit=0))
-                    return await self._decide()
+                    async with open_file_ledger(self.fleet.folder.ledger, saying(self.sayer, _LEDGER)) as ledger:
+                        return await self._decide(ledger)
 
     def _source_children(self) -> Iterator[Child]:
         """The sources that some task has, besides the keeper."""
@@ -159,6 +167,8 @@ class Run:
         if in_tmux:
             durable = any(task.durable for task in in_tmux)
             yield tmux_child(self.fleet, channels.to_tmux, channels.asks, durable=durable)
+        if any(task.instance is not None for task in tasks):
+            yield instance_child(self.fleet, self.loaded, self.resumption, channels)
         if any(task.prompting is not None for task in tasks):
             yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events)
 
@@ -167,10 +177,11 @@ class Run:
         others: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {
             "tmux": self._channels.tmux_asks,
             "session": self._channels.session_asks,
+            "instance": self._channels.instance_asks,
         }
         return {**others, **(logfiles if self._follows_files() else {})}
 
-    async def _decide(self) -> Outcome:
+    async def _decide(self, ledger: Ledger) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
         outcomes: list[Outcome] = []
         orchestrator = Orchestrator(
@@ -179,6 +190,7 @@ class Run:
             plan_path=identity.plan,
             version=identity.version,
             pid=identity.pid,
+            ledger=ledger,
             inbox=channels.to_orchestrator,
             resumption=self.resumption,
             roster=channels.orders,
@@ -198,6 +210,8 @@ class Run:
                     await self._start(serving, Child("accountant", self._accountant().run, when_exhausted="park"))
                 await self._start(serving, Child("liveness", self._liveness().run, when_exhausted="park"))
                 await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
+                if self.loaded.handover is not None:
+                    await self._start(serving, greeter_child(self.loaded.handover, identity.run))
                 await decided.wait()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
@@ -222,6 +236,7 @@ class Run:
             subscribe=channels.requests,
             outbox=channels.decisions,
             inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
+            greetings=channels.greetings,
         )
 
     def _liveness(self) -> Liveness:
@@ -263,6 +278,7 @@ class Run:
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
+            check_plan=check_given(self.loaded.plan, self.loaded.bounds, load_source),
             workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )
 

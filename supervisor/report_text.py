@@ -14,6 +14,7 @@ from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
 from protocols.plain import format_counts
 from protocols.sizes import format_bytes
+from supervisor.instance_tree import place_of
 from supervisor.report import AttemptReport, Report, TaskReport
 from supervisor.session_use import add_up, tell_use
 from supervisor.table import one_line, render_table
@@ -161,8 +162,9 @@ def _account(attempt: AttemptReport) -> str:
 def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
     """The last lines of stderr; those of stdout or of the terminal where there are none."""
     streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "session", "log")
+    place, own = place_of(folder, task.id)
     for stream in streams:
-        path = folder.spool(WorkerId(task.id), attempt.number, stream)
+        path = place.spool(WorkerId(own), attempt.number, stream)
         lines = _last_lines(path)
         if lines:
             text = "\n".join(lines)

@@ -8,22 +8,26 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
 from protocols.control import StopParams
 from protocols.errors import InputError, PlanError
 from protocols.ids import TaskId
+from protocols.instances import Handover
 from protocols.resumption import Resumption, find_resumption
 from supervisor.fleets import Fleet, find_fleet, lock_fleet, take_fleet
 from supervisor.leftovers import end_leftovers
 from supervisor.locks import lock_owner
 from supervisor.machine import boot_id, pid_namespace
+from supervisor.outbox import take_in_outbox
 from supervisor.output import Output, choose_output
 from supervisor.plans import LoadedPlan, load_plan, make_durable
 from supervisor.runner import Course
 from supervisor.settings import Settings
 from supervisor.standing import tell_stopped
-from supervisor.state import open_state
+from supervisor.state import open_state, state_error
 from supervisor.summary import read_identity
 from supervisor.sweep import conclude, contains_us, find_end, find_leaders
 from supervisor.version import VERSION
@@ -37,13 +41,23 @@ _LEAVING = 1.0  # seconds; a keeper with nothing left to keep is gone in millise
 _PAUSE = 0.02
 
 
-def resume_run(prefix: str | None, settings: Settings, *, output: Output | None, show_output: bool) -> int:
-    """Go on with a run and return its exit code. Raise InputError or StateError before anything has changed."""
+def resume_run(
+    prefix: str | None,
+    settings: Settings,
+    *,
+    output: Output | None,
+    show_output: bool,
+    handover: Handover | None = None,
+) -> int:
+    """Go on with a run and return its exit code. Raise InputError or StateError before anything has changed.
+
+    ``handover``: of an instance.
+    """
     output = choose_output(output, show_output=show_output)
     state = open_state(settings.state)
     with hold_run(find_fleet(state, prefix)) as fleet:
         left = _find_out(fleet)
-        loaded = load_again(fleet, settings, leave=[*left.statuses, *(each.task for each in left.open)])
+        loaded = load_again(fleet, settings, [*left.statuses, *(each.task for each in left.open)], handover)
         _sweep(fleet)
         course = Course(take_fleet(fleet, VERSION), loaded, settings, output, show_output, left)
         end = course.run()
@@ -121,10 +135,20 @@ def _check_keeper(fleet: Fleet) -> None:
         time.sleep(_PAUSE)
 
 
-def load_again(fleet: Fleet, settings: Settings, leave: Collection[TaskId]) -> LoadedPlan:
+def load_again(
+    fleet: Fleet, settings: Settings, leave: Collection[TaskId], handover: Handover | None = None
+) -> LoadedPlan:
     """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Raise PlanError."""
     identity = read_identity(fleet)
-    loaded = load_plan(fleet.folder.plan, identity.start, grace=settings.stop.grace, leave=leave, kept=fleet.folder)
+    loaded = load_plan(
+        fleet.folder.plan,
+        identity.start,
+        grace=settings.stop.grace,
+        leave=leave,
+        kept=fleet.folder,
+        bounds=None if handover is None else handover.bounds,
+    )
+    loaded = msgspec.structs.replace(loaded, handover=handover)
     return make_durable(loaded) if identity.durable == "all" else loaded
 
 
@@ -138,6 +162,11 @@ def _load_or_warn(fleet: Fleet, settings: Settings) -> LoadedPlan | None:
 
 
 def _find_out(fleet: Fleet) -> Resumption:
+    """Raise JournalError, LedgerError, StateError."""
+    try:
+        take_in_outbox(fleet.folder)
+    except OSError as error:
+        raise state_error(fleet.folder.root, error) from error
     return find_resumption(read_view(fleet.folder.journal, samples=True), read_identity(fleet).epoch + 1)
 
 

@@ -104,8 +104,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     on_failure: OnFailure = "continue"
 
 
-def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
-    """Look at a plan that would run under the environment ``base``."""
+def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] = ()) -> Survey:
+    """Look at a plan that would run under the environment ``base``. ``notes``: what is known of it besides."""
     needs = plan.needs()
     return Survey(
         plan=escaped(file),
@@ -140,7 +140,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
             if task.priority or task.labels or task.on
         ),
         on_failure=plan.on_failure,
-        notes=tuple(_notes(plan)),
+        notes=(*_notes(plan), *map(escaped, notes)),
     )
 
 

@@ -38,6 +38,7 @@ from protocols.events import (
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import EndReason
+from protocols.ledger import Ledger
 from protocols.liveness_actions import Remedy
 from protocols.plan import Plan, Task
 from protocols.pressure import Limits, Machine
@@ -47,6 +48,7 @@ from protocols.retry import Cause, RetryPolicy
 from protocols.states import RunView
 from protocols.task_output import Failure, Output, TaskOutput
 from tests.made_fleets import exited, run_started, started, starting, status
+from tests.memory_ledger import MemoryLedger
 
 PATIENCE = 3600.0
 _MB = 1_000_000
@@ -116,6 +118,7 @@ async def conducted(
     concurrency: int = 16,
     resumption: Resumption | None = None,
     machine: Callable[[], Machine] | None = None,
+    ledger: Ledger | None = None,
     role_budgets: dict[str, Budget] | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
@@ -130,6 +133,7 @@ async def conducted(
         plan_path="plan.toml",
         version="0",
         pid=1,
+        ledger=ledger or MemoryLedger(),
         inbox=inbox,
         resumption=resumption,
         roster=orders,
