@@ -15,6 +15,7 @@ from protocols.states import RunView
 from protocols.task_events import RunRetried
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import find_fleet, take_fleet
+from supervisor.outbox import take_in_outbox
 from supervisor.output import Output, choose_output
 from supervisor.resuming import hold_run, load_again
 from supervisor.runner import Course
@@ -51,6 +52,7 @@ def retry_run(
         again = tuple(wanted) if only else _with_dependents(needs, wanted)
         loaded = load_again(fleet, settings, leave=view.tasks.keys() - set(again))
         _set_aside(fleet.folder)
+        _forget_ledger(fleet.folder)
         taken = take_fleet(fleet, VERSION)
         shown = view.last_seq
         _reopen(fleet.folder, view, RunRetried(at=time.time(), origins=tuple(wanted), tasks=again))
@@ -96,6 +98,17 @@ def _set_aside(folder: FleetFolder) -> None:
         for path in (folder.report_markdown, folder.report_json):
             if path.exists():
                 path.rename(folder.earlier(path, number))
+    except OSError as error:
+        raise state_error(folder.root, error) from error
+
+
+def _forget_ledger(folder: FleetFolder) -> None:
+    """Another one is brought up from the records, which have all that this one told. Raise StateError, JournalError,
+    LedgerError."""
+    try:
+        take_in_outbox(folder)
+        for suffix in ("", "-wal", "-shm"):
+            folder.ledger.with_name(folder.ledger.name + suffix).unlink(missing_ok=True)
     except OSError as error:
         raise state_error(folder.root, error) from error
 
