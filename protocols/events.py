@@ -22,7 +22,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
-from protocols.task_events import RunRetried, TaskUnblocked
+from protocols.task_events import TaskEvent
 from protocols.task_output import TaskOutput
 from protocols.workspace import WorkspaceEvent
 
@@ -241,9 +241,8 @@ OwnEvent: TypeAlias = (
     | RunResumed
     | RunStopping
     | RunEnded
-    | RunRetried
     | TaskStatusChanged
-    | TaskUnblocked
+    | TaskEvent
     | TaskOutput
     | BudgetWarned
     | BudgetExceeded

@@ -1,9 +1,11 @@
 """Events of tasks as a whole that no attempt tells."""
 
+from typing import TypeAlias
+
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["RunRetried", "TaskUnblocked"]
+__all__ = ["RunRetried", "TaskEvent", "TaskUnblocked"]
 
 
 class RunRetried(BaseEvent, frozen=True, kw_only=True, tag="run.retried"):
@@ -24,3 +26,6 @@ class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
     """Which came to its end last."""
     reason: str
     """How that ended, such as ``"a" succeeded``."""
+
+
+TaskEvent: TypeAlias = RunRetried | TaskUnblocked
