@@ -80,7 +80,7 @@ class Roster:
         attempt = slot.order.id
         request: Request = Interrupt(attempt=attempt)
         if isinstance(order, SendInput):
-            request = Write(attempt=attempt, data=to_os(order.data))
+            request = Write(attempt=attempt, data=to_os(order.data), note=order.note)
         try:
             self.around.sources.of(slot.order.task).send_nowait(Ask(request, order.answer))
         except trio.WouldBlock:

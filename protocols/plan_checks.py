@@ -87,7 +87,7 @@ def _check_terms(section: Section, said: Level, level: Level) -> None:
 
 def _can_hear(level: Level) -> bool:
     terminal = "terminal" in streams_of(level.source or "pipe")
-    return level.session.prompts is None and (terminal or (level.stdin is not None and level.stdin.kind == "pipe"))
+    return level.session.prompts is not None or terminal or (level.stdin is not None and level.stdin.kind == "pipe")
 
 
 def _only_follows(level: Level) -> bool:

@@ -20,6 +20,7 @@ from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
+from actors.keyboard import manner_of
 from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
@@ -35,7 +36,6 @@ from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
-from protocols.layout import streams_of
 from protocols.ledger import Ledger
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
@@ -225,7 +225,7 @@ class Run:
             outbox=channels.events,
             decisions=channels.decisions,
             orders=channels.orders,
-            terminals={task.id: "terminal" in streams_of(task.source) for task in self.loaded.plan.tasks},
+            manners={task.id: manner_of(task) for task in self.loaded.plan.tasks},
         )
 
     def _port(self) -> ControlPort:
@@ -236,7 +236,7 @@ class Run:
             subscribe=channels.requests,
             outbox=channels.decisions,
             inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
-            greetings=channels.greetings,
+            greetings=channels.greetings if any(task.instance for task in self.loaded.plan.tasks) else None,
         )
 
     def _liveness(self) -> Liveness:
