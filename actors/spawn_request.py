@@ -10,6 +10,7 @@ import trio
 
 from actors.messages import Append, FollowRequest
 from actors.orders import StartWorker
+from actors.schema_check import SchemaCheck
 from actors.source import Sources
 from actors.workspaces import Workspaces
 from protocols import keeper as wire
@@ -46,6 +47,7 @@ class Surroundings:
     heartbeat: float = 5.0
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 2))
     """For reading outputs and putting them into texts."""
+    schemas: SchemaCheck = field(default_factory=SchemaCheck)
     check_plan: Callable[[TaskId, bytes], None] = lambda task, source: None
     """Whether what a task gives is a plan that those can run which are to. Blocks. Raises PlanError."""
     retry: float = 1.0

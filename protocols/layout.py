@@ -127,6 +127,10 @@ class FleetFolder:
     def report_markdown(self) -> Path:
         return self.root / "report.md"
 
+    def earlier(self, report: Path, number: int) -> Path:
+        """Where a report is kept once the run has been retried; from 1 on."""
+        return report.with_suffix(f".{number}{report.suffix}")
+
     def instance(self, task: TaskId) -> "InstanceFolder":
         """Of the callboard that this task is."""
         return InstanceFolder(self.root / "instances" / task)
