@@ -64,12 +64,13 @@ class Account:
 
     def breaches(self, now: float) -> Iterator[Breach]:
         """What is reached and was not told, hard before soft."""
-        budget, label = self.of.budget, self.of.label
+        budget, label, reached = self.of.budget, self.of.label, {kind for kind, hard in self.told if hard}
         for hard, amounts in ((True, budget.hard), (False, budget.soft)):
             for kind, limit in _limits(amounts):
                 spent = self.spent(kind, now)
-                if (kind, hard) in self.told or (kind, True) in self.told or kind == "attempts" or spent < limit:
+                if (kind, hard) in self.told or kind in reached or kind == "attempts" or spent < limit:
                     continue
+                reached |= {kind} if hard else set()
                 told = tell_spent(kind, spent, limit) if hard else f"{kind} {tell_amount(kind, spent)} so far"
                 yield Breach(self.of, kind, spent, limit, hard, f"budget of {label}: {told}")
         if budget.hard.cost is not None and self.unpriced and ("cost", True) not in self.told:

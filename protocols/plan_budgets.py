@@ -30,7 +30,7 @@ def check_budgets(
     """``sections``: where the tasks were written. Mistakes are reported there."""
     for task, section in zip(tasks, sections, strict=True):
         _check(section, task.budget, [task])
-        hears = task.source in {"pty", "tmux"} or task.stdin.kind == "pipe"
+        hears = task.source in {"pty", "tmux", "session"} or task.stdin.kind == "pipe"
         if task.budget is not None and task.budget.warning and not hears:
             section.reject("budget", f"warning: {_HEARING}")
     _check(defaults.section, defaults.budget, tasks)

@@ -104,6 +104,7 @@ def test_what_is_reached_is_told_once_and_hard_before_soft() -> None:
     assert reasons(accounts) == []
 
     accounts.apply(used(1200))
+    assert reasons(accounts_of(BudgetOf("run", "", LIMITS), events=[used(1200)])) == reasons(accounts)
     assert reasons(accounts) == ["budget of the run: tokens 1200 of 1000"]
     accounts.apply(BudgetExceeded(at=AT, scope="run", name="", kind="tokens", spent=1200, limit=1000, reason=""))
     assert reasons(accounts) == []
