@@ -167,8 +167,14 @@ def test_a_ledger_without_a_folder_is_a_clear_error(tmp_path: Path) -> None:
 
 async def test_a_verb_waits_for_a_full_disk_and_is_done_once(tmp_path: Path, nursery: trio.Nursery) -> None:
     said: list[str] = []
+    waits = trio.Event()
+
+    def say(text: str) -> None:
+        said.append(text)
+        waits.set()
+
     with small_disk(tmp_path / "small", size="1m") as disk, closing(open_ledger(disk / "ledger")) as file:
-        ledger = FileLedger(file, Patience(retry=0.01, say=said.append))
+        ledger = FileLedger(file, Patience(retry=0.01, say=say))
         await ledger.submit([entry("a")])
         (grant,) = (await ledger.claim("n", 1)).grants
         await trio.to_thread.run_sync(_fill, disk)
@@ -182,8 +188,7 @@ async def test_a_verb_waits_for_a_full_disk_and_is_done_once(tmp_path: Path, nur
             full.set()
 
         nursery.start_soon(finish)
-        while not said:
-            await trio.sleep(0.001)
+        await waits.wait()
         assert not answers
         (disk / "ballast").unlink()
         await full.wait()
