@@ -33,7 +33,7 @@ from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
-from protocols.task_events import TaskUnblocked
+from protocols.task_events import RunRetried, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import SpaceEvent
 
@@ -67,10 +67,18 @@ class TaskView:
     """Why the last attempt failed behind which there was to be another one."""
     output: TaskOutput | None = None
     attempts: list[AttemptView] = field(default_factory=list)
+    passed: int = 0
+    """How many of them were begun before the run was retried: nothing follows from these any more."""
 
     def attempt(self, number: int) -> AttemptView | None:
         """Attempts count from 1 without holes; records of unknown ones are left aside."""
         return self.attempts[number - 1] if 0 < number <= len(self.attempts) else None
+
+    def reopen(self, at: float, seq: int) -> None:
+        """It is to run once more."""
+        self.status, self.reason, self.failure, self.retry_at, self.output = "pending", "", "", None, None
+        self.changed_at, self.changed_seq = at, seq
+        self.current = self.passed = len(self.attempts)
 
 
 @dataclass(slots=True)
@@ -146,8 +154,8 @@ class RunView:
                 self._forget_blocked()  # the keeper says it again
             case RunStopping():
                 self.stopping = event
-            case RunEnded():
-                self.ended_at, self.outcome = event.at, event.outcome
+            case RunEnded() | RunRetried():
+                self._turn(event)
             case TaskStatusChanged():
                 task = self._task(event.task)
                 task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
@@ -178,6 +186,14 @@ class RunView:
                 pass
             case _:
                 self._apply_to_attempt(event)
+
+    def _turn(self, event: RunEnded | RunRetried) -> None:
+        if isinstance(event, RunEnded):
+            self.ended_at, self.outcome = event.at, event.outcome
+            return
+        self.ended_at = self.outcome = self.stopping = None
+        for name in event.tasks:
+            self._task(name).reopen(event.at, self.last_seq)
 
     def _link(self, event: InstanceLinked) -> None:
         """Another run than before begins anew."""
