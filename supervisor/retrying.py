@@ -84,7 +84,7 @@ def _check_needs(view: RunView, needs: Mapping[TaskId, Sequence[TaskId]], wanted
     problems = [
         f"--from {quote(task)}: it needs {quote(need)}, which was stopped; begin with that"
         for task in wanted
-        for need in needs[task]
+        for need in needs.get(task, ())
         if need not in wanted and view.tasks[need].status == "stopped"
     ]
     if problems:
