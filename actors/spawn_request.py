@@ -13,6 +13,7 @@ from actors.orders import StartWorker
 from actors.source import Sources
 from protocols import keeper as wire
 from protocols.environment import MARK, chained_mark, worker_environment
+from protocols.fan_out import planned
 from protocols.ids import FleetId, TaskId, WorkerId
 from protocols.keeper_codec import os_text, to_os
 from protocols.kinds import Stream
@@ -54,7 +55,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
     spools = {stream: os_text(path) for stream, path in spools_of(order, around).items()}
     return wire.Spawn(
         attempt=order.id,
-        executable=os_text(around.executables.get(task.id, "")),
+        executable=os_text(_executable(task, around)),
         argv=tuple(os_text(argument) for argument in task.command),
         cwd=os_text(task.cwd),
         env=tuple(os_text(f"{name}={value}") for name, value in _environment(order, around).items()),
@@ -72,6 +73,12 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         linger=around.linger,
         resume=order.open is not None,
     )
+
+
+def _executable(task: Task, around: Surroundings) -> str:
+    """Where the folder of a task is known only when it is made, a path that counts from there is, too."""
+    found = around.executables.get(planned(task.id), "")
+    return str(Path(task.cwd, found)) if "/" in found else found
 
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:

@@ -21,7 +21,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
-from protocols.task_events import TaskUnblocked
+from protocols.task_events import TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["Event", "Record"]
@@ -224,6 +224,7 @@ Event: TypeAlias = (
     | RunEnded
     | TaskStatusChanged
     | TaskUnblocked
+    | TasksAdded
     | TaskOutput
     | AttemptStarting
     | WorkerStarted

@@ -38,6 +38,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_plain import server_text, session_text
 from protocols.sizes import format_bytes
 from protocols.states import RunView
+from protocols.task_events import TasksAdded
 from protocols.task_output import TaskOutput
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
@@ -165,6 +166,8 @@ def worker_text(event: Event) -> str | None:
 
 
 def _output_text(event: Event) -> str | None:
+    if isinstance(event, TasksAdded):
+        return f"{event.task}: {_count(len(event.tasks), 'item')} of {event.source}"
     if not isinstance(event, TaskOutput):
         return None
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"

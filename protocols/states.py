@@ -28,7 +28,7 @@ from protocols.ids import RunId, TaskId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
-from protocols.task_events import TaskUnblocked
+from protocols.task_events import TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
 
 __all__ = ["RunView", "TaskView"]
@@ -56,6 +56,8 @@ class TaskView:
     failure: str = ""
     """Why the last attempt failed behind which there was to be another one."""
     output: TaskOutput | None = None
+    made: tuple[TaskId, ...] | None = None
+    """The tasks for the items of a fan-out, once they are known; None for others."""
     attempts: list[AttemptView] = field(default_factory=list)
 
     def attempt(self, number: int) -> AttemptView | None:
@@ -113,14 +115,8 @@ class RunView:
                 self.stopping = event
             case RunEnded():
                 self.ended_at, self.outcome = event.at, event.outcome
-            case TaskStatusChanged():
-                task = self._task(event.task)
-                task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
-                task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
-                task.changed_seq = self.last_seq
-                task.failure = task.failure if event.retry_at is None else event.reason
-            case TaskOutput():
-                self._task(event.task).output = event
+            case TaskStatusChanged() | TaskOutput() | TasksAdded():
+                self._apply_to_task(event)
             case AttemptStarting():
                 view = AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, epoch=self.epoch)
                 view.timeout, view.source, view.window = event.timeout, event.source, event.window
@@ -136,6 +132,30 @@ class RunView:
                 pass
             case _:
                 self._apply_to_attempt(event)
+
+    def _apply_to_task(self, event: TaskStatusChanged | TaskOutput | TasksAdded) -> None:
+        task = self._task(event.task)
+        match event:
+            case TaskStatusChanged():
+                task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
+                task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
+                task.changed_seq = self.last_seq
+                task.failure = task.failure if event.retry_at is None else event.reason
+            case TaskOutput():
+                task.output = event
+            case TasksAdded():
+                self._add(event)
+
+    def _add(self, added: TasksAdded) -> None:
+        """They stand behind the one for which they are, and have its role and limits."""
+        one = self._task(added.task)
+        one.made = added.tasks
+        news = {
+            task: TaskView(task, one.role, one.timeout, one.gives) for task in added.tasks if task not in self.tasks
+        }
+        tasks = list(self.tasks.items())
+        behind = next(index for index, (task, _) in enumerate(tasks) if task == added.task) + 1
+        self.tasks = dict([*tasks[:behind], *news.items(), *tasks[behind:]])
 
     def _apply_to_attempt(self, event: AttemptEvent) -> None:
         attempt = self._task(TaskId(event.worker)).attempt(event.attempt)

@@ -3,7 +3,7 @@
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["TaskUnblocked"]
+__all__ = ["TaskUnblocked", "TasksAdded"]
 
 
 class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
@@ -14,3 +14,12 @@ class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
     """Which came to its end last."""
     reason: str
     """How that ended, such as ``"a" succeeded``."""
+
+
+class TasksAdded(BaseEvent, frozen=True, kw_only=True, tag="tasks.added"):
+    """One task for each item of what ``source`` gave, be it none. Comes once, before anything else is told of them."""
+
+    task: TaskId
+    """For which they stand: what is said of it holds for all of them, and it ends when they have."""
+    source: TaskId
+    tasks: tuple[TaskId, ...]

@@ -28,6 +28,7 @@ from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
+from protocols.fan_out import planned
 from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
@@ -221,7 +222,7 @@ class Run:
             inspect=partial(Inspector, folder, choose_markers(tasks)),
             policies={WorkerId(task.id): policies[task.quiet_after, task.stalled_after] for task in tasks},
             remedies=Remedies(
-                care=lambda worker: Care.of(next(task for task in tasks if WorkerId(task.id) == worker)),
+                care=lambda worker: Care.of(next(task for task in tasks if task.id == planned(worker))),
                 orders=channels.orders,
                 decisions=channels.decisions,
             ),

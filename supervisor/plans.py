@@ -15,6 +15,7 @@ from protocols.layout import FleetFolder
 from protocols.manifest import find_manifest
 from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
+from protocols.templates import path_texts
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
 from supervisor.plan_texts import load_schemas, resolve_templates
@@ -111,10 +112,11 @@ def _look_up(
     missing: dict[tuple[str, str], list[str]] = {}
     find, tmux = cache(_find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
-        place = task.place(index)
-        if (problem := _logfile_problem(task.logfile)) != "":
+        place, later = task.place(index), dict(path_texts(task))
+        if "logfile.path" not in later and (problem := _logfile_problem(task.logfile)):
             missing.setdefault(("logfile.path", problem), []).append(place)
-        if task.prompting is not None and task.id not in leave and (folder := _folder_problem(task.cwd)):
+        folder = "" if "cwd" in later else _folder_problem(task.cwd)
+        if task.prompting is not None and task.id not in leave and folder:
             missing.setdefault(("cwd", folder), []).append(place)
         if not task.command:
             continue
@@ -123,14 +125,13 @@ def _look_up(
         executables[task.id] = executable or name
         if task.id in leave:
             continue
-        folder = _folder_problem(task.cwd)
-        if folder and "/" in name and not name.startswith("/"):
-            command = ""  # it is missing because the folder is
+        if (folder or "cwd" in later) and "/" in name and not name.startswith("/"):
+            command = ""  # it is missing because the folder is, or not known yet
         source = ""
         if task.source == "tmux":
             source = tmux(base.get("PATH", os.defpath))
             command = command if task.tmux is None else ""  # it starts nothing
-        stdin = _stdin_problem(task.stdin)
+        stdin = "" if "stdin.file" in later else _stdin_problem(task.stdin)
         for key, problem in (("cwd", folder), ("source", source), ("command", command), ("stdin", stdin)):
             if problem:
                 missing.setdefault((key, problem), []).append(place)
