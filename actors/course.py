@@ -1,15 +1,17 @@
 """Where a run stands: what the orchestrator knows of its tasks, and what follows from that alone."""
 
-import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from actors.orders import StartWorker, StopRun
-from protocols.events import Event, WorkerExited
-from protocols.graph import Admission, Graph
+import trio
+
+from actors.orders import FleetEmpty, StartWorker, StopRun, WorkerEnded
+from actors.teller import Teller
+from protocols.events import TaskStatusChanged, WorkerExited
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Outcome, TaskStatus
+from protocols.ledger import Changed, Done, Grant
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, cause_of
 from protocols.plan import OnFailure, Task
@@ -19,6 +21,7 @@ from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["Course"]
 
+_SHOWN = 5  # names in a reason
 _BAD = frozenset(("failed", "timed-out", "parked"))
 
 
@@ -27,9 +30,12 @@ class Course:
     """Where the run stands."""
 
     tasks: dict[TaskId, Task]
-    graph: Graph
-    admission: Admission
-    tell: Callable[[Event], None]
+    teller: Teller
+    statuses: dict[TaskId, TaskStatus]
+    """Of every task, as it was told last."""
+    backoff: Callable[..., float]
+    grants: dict[TaskId, Grant] = field(default_factory=dict)
+    """Of the tasks that run, until the ledger knows of their end."""
     attempts: dict[TaskId, int] = field(default_factory=dict)
     """How many were started."""
     failures_by_cause: dict[TaskId, dict[Cause, int]] = field(default_factory=dict)
@@ -37,35 +43,114 @@ class Course:
     remedies: dict[TaskId, Remedy] = field(default_factory=dict)
     """For the workers that are ended because they stand still."""
     restarts: dict[TaskId, Restarts] = field(default_factory=dict)
-    """Of the services. They keep their slots between two attempts."""
+    """Of the services."""
     running: set[TaskId] = field(default_factory=set)
-    retries: list[tuple[float, TaskId]] = field(default_factory=list)
-    """A heap of moments on trio's clock: of retries and of restarts."""
-    statuses: dict[TaskId, TaskStatus] = field(default_factory=dict)
+    kept: set[TaskId] = field(default_factory=set)
+    """The services that keep their slots between two attempts."""
+    ended: list[WorkerEnded] = field(default_factory=list)
+    """What is not yet judged: one for each task at most."""
+    left: int = 0
+    """How many wait for a slot, the machine or their moment."""
+    due: float = -math.inf
+    """When the ledger is to be asked again who may start, on trio's clock."""
+    seen: int = 0
+    """The version of the ledger that was asked last."""
+    heard: int = 0
+    """The newest version of which was told."""
+    empty: FleetEmpty | None = None
+    news: trio.Event = field(default_factory=trio.Event)
     outputs: dict[TaskId, TaskOutput] = field(default_factory=dict)
     """Of the tasks that gave one."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
     """Of the last attempts that failed."""
+    made: dict[TaskId, tuple[TaskId, ...]] = field(default_factory=dict)
+    """The tasks for the items of each task that stands for others, once they are known."""
+    refused: dict[TaskId, str] = field(default_factory=dict)
+    """What is wrong with the items of some of them."""
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
     """Of the most urgent stop of each worker that was told to stop."""
 
     def is_over(self) -> bool:
-        return not self.running and (self.stop is not None or not (self.retries or self.admission.waiting))
+        """Nothing runs, and nothing is to start any more."""
+        if self.running or self.ended:
+            return False
+        return self.stop is not None or not (self.left or self.is_stale())
 
-    def next_retry(self) -> float:
-        return self.retries[0][0] if self.retries and self.stop is None else float("inf")
+    def is_stale(self) -> bool:
+        """The ledger may let somebody start who could not when it was asked last."""
+        return self.heard > self.seen or trio.current_time() >= self.due
 
-    def due(self, now: float) -> list[TaskId]:
-        due: list[TaskId] = []
-        while self.retries and self.retries[0][0] <= now:
-            due.append(heapq.heappop(self.retries)[1])
-        return due
+    def slots(self) -> int:
+        """How many are taken."""
+        return len(self.running) + len(self.ended) + len(self.kept)
 
-    def order(self, task: TaskId, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
-        """For the attempt that was counted last, with what is known for it."""
-        given = tuple(self.outputs[used] for used in self.tasks[task].uses if used in self.outputs)
-        return StartWorker(self.tasks[task], self.attempts[task], id, outputs=given, failure=self.failures.get(task))
+    def take_ended(self) -> list[WorkerEnded]:
+        ended, self.ended = self.ended, []
+        return ended
+
+    async def pause(self, until: float) -> None:
+        """Until there is something to be done, on trio's clock."""
+        with trio.move_on_at(until):
+            await self.news.wait()
+        self.news = trio.Event()
+
+    def tell(self, changed: Changed) -> None:
+        """Pass on what the ledger has in its outbox now."""
+        for told in changed.told:
+            if isinstance(told.event, TaskStatusChanged):
+                self.statuses[told.event.task] = told.event.status
+            self.teller.tell_from_outbox(told)
+
+    def begin(self, grant: Grant, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
+        """An attempt, with what is known for it."""
+        task = grant.task
+        self.grants[task] = grant
+        self.kept.discard(task)
+        self.running.add(task)
+        self.attempts[task] = grant.attempt
+        uses = self.tasks[task].uses
+        return StartWorker(
+            self.tasks[task],
+            self.attempts[task],
+            id,
+            outputs=self.given(uses),
+            groups=tuple(used for used in uses if self.tasks[used].for_each is not None),
+            failure=self.failures.get(task),
+        )
+
+    def given(self, uses: Iterable[TaskId]) -> tuple[TaskOutput, ...]:
+        """What these gave, or the tasks that were made for them."""
+        sources = (each for used in uses for each in self.made.get(used, (used,)))
+        return tuple(self.outputs[source] for source in sources if source in self.outputs)
+
+    def add(self, group: TaskId, tasks: Collection[Task], refused: Mapping[TaskId, str]) -> None:
+        """This one stands for these from now on."""
+        self.made[group] = tuple(task.id for task in tasks)
+        self.refused |= refused
+        self.tasks |= {task.id: task for task in tasks}
+        self.statuses = {**dict.fromkeys(self.made[group], "pending"), **self.statuses}
+        self.add_services(tasks)
+
+    def add_services(self, tasks: Iterable[Task]) -> None:
+        services = [task for task in tasks if task.restart.when != "never"]
+        self.restarts |= {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
+
+    def conclude(self, grant: Grant) -> Done:
+        """The end of a task for which nothing is run: there is something wrong with its item, or all for which it
+        stands are over."""
+        if why := self.refused.get(grant.task):
+            return Done(grant=grant, status="failed", reason=why)
+        items = self.made[grant.task]
+        bad = [item for item in items if self.statuses[item] != "succeeded"]
+        count = f"{len(items):,} item{'' if len(items) == 1 else 's'}"
+        if not bad:
+            return Done(grant=grant, status="succeeded", reason=count if items else "no items")
+        named = ", ".join(bad[:_SHOWN]) + (", …" if len(bad) > _SHOWN else "")
+        reason = f"{len(bad):,} of {count} failed: {named}"
+        return Done(
+            grant=grant, status="succeeded" if self.tasks[grant.task].allow_failure else "failed", reason=reason
+        )
 
     def judged(self, exited: WorkerExited, verdict: Verdict, output: TaskOutput | None) -> None:
         """Keep what the end of an attempt leaves to others, and to the next one."""

@@ -2,14 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
-from protocols.graph import Admission
 from protocols.ids import TaskId
 from protocols.pressure import Gate, Kind, Limits, Machine, Room
 
@@ -61,18 +60,19 @@ class Door:
         """When to ask again, on trio's clock; infinite where nobody waits for the machine."""
         return self._next_look if self._held else math.inf
 
-    def admit(self, admission: Admission, ready: Iterable[TaskId] = ()) -> tuple[list[TaskId], dict[TaskId, str]]:
-        """Let these tasks wait too. Return who starts now, and of whom to tell why they wait: nothing any more, where
-        the reason is empty.
+    def room(self, running: int) -> float:
+        """How many may start now. Where nobody runs one always may: somebody has to come to an end, or nothing would
+        ever change."""
+        return max(self._look().starts, 0 if running else 1)
 
-        Where nobody runs one may always start: somebody has to come to an end, or nothing would ever change.
-        """
-        room = self._look()
-        started = admission.take(ready, max(room.starts, 0 if admission.running else 1))
+    def admitted(self, started: Collection[TaskId], held: Collection[TaskId]) -> dict[TaskId, str]:
+        """These went through, and those would have if there had been more room. Return of whom to tell why they wait:
+        nothing any more, where the reason is empty."""
+        room = self._room
         self._room = room._replace(starts=max(room.starts - len(started), 0))
-        before, self._held = self._held, dict.fromkeys(admission.held() if room.kind else (), room.kind)
+        before, self._held = self._held, dict.fromkeys(held if room.kind else (), room.kind)
         news = {task: room.reason for task in self._held if before.get(task) != room.kind}
-        return started, news | dict.fromkeys(before.keys() - self._held.keys() - set(started), "")
+        return news | dict.fromkeys(before.keys() - self._held.keys() - set(started), "")
 
     def _look(self) -> Room:
         now = trio.current_time()

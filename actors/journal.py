@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import trio
 from actors.batches import receive_batch, receive_batch_nowait
 from actors.journal_file import JournalFile, open_journal
 from actors.messages import Append
-from protocols.events import Event, Record
+from protocols.events import Record
 from protocols.fleet_events import JournalResumed
 
 __all__ = ["Journal"]
@@ -94,16 +94,17 @@ class Journal:
 
     async def _commit(self, file: JournalFile) -> list[Record]:
         """All that was taken is on disk when this returns, and none of it when it raises or is cancelled."""
-        records = await self._append(file, [append.event for append in self._taken])
+        records = await self._append(file, self._taken)
         for append in self._taken:
             if append.committed is not None:
                 append.committed.set()
         self._taken.clear()
         return records
 
-    async def _append(self, file: JournalFile, events: list[Event]) -> list[Record]:
+    async def _append(self, file: JournalFile, appends: Sequence[Append]) -> list[Record]:
+        events, keys = [append.event for append in appends], [append.key for append in appends]
         try:
-            return await self._in_thread(file.append, events)
+            return await self._in_thread(file.append, events, keys)
         except OSError as exc:
             error = str(exc)
         logger.warning("the journal cannot be written: %s; it is tried again, and nothing is lost", error)
@@ -112,7 +113,7 @@ class Journal:
             await trio.sleep(self.retry)
             resumed = JournalResumed(at=self.now(), seconds=trio.current_time() - failed_at, error=error)
             with suppress(OSError):
-                return await self._in_thread(file.append, [*events, resumed])
+                return await self._in_thread(file.append, [*events, resumed], [*keys, None])
 
     async def _write_rest(self, file: JournalFile, inbox: trio.MemoryReceiveChannel[Append]) -> None:
         self._taken.extend(receive_batch_nowait(inbox, math.inf))

@@ -9,11 +9,12 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import msgspec
 
+from actors.messages import OutboxKey
 from actors.sqlite_errors import hint_for, passing_error
 from protocols.errors import JournalError
 from protocols.event_codec import decode_event, encode_event
@@ -33,6 +34,14 @@ _SETTINGS = f"""
     PRAGMA journal_size_limit = {8 * 1024 * 1024};
 """
 
+# What came out of an outbox, once. Journals of older versions have no such table, and those versions do not mind it.
+_TAKEN = """
+    CREATE TABLE IF NOT EXISTS taken (
+        source TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (source, number)
+    ) STRICT, WITHOUT ROWID;
+"""
 # The samples, nearly all of the rows, are in no index: that would cost every write and help no reader.
 _MILESTONE = "type NOT IN ('worker.output', 'worker.progress', 'worker.heartbeat')"
 _SAMPLES = frozenset({"worker.output", "worker.progress", "worker.heartbeat"})
@@ -49,6 +58,7 @@ _SCHEMA = f"""
         body BLOB NOT NULL
     ) STRICT;
     CREATE INDEX milestones ON records (seq, type) WHERE {_MILESTONE};
+    {_TAKEN}
     COMMIT;
 """
 
@@ -62,19 +72,27 @@ class JournalFile:
     """Number of the last record, 0 in an empty journal."""
     _db: sqlite3.Connection
 
-    def append(self, events: Sequence[Event]) -> list[Record]:
-        """Write all of them or none, numbered from ``last + 1``.
+    def append(self, events: Sequence[Event], keys: Sequence[OutboxKey | None] = ()) -> list[Record]:
+        """Write all of them or none, numbered from ``last + 1``; without those whose key (one for each event, or none
+        at all) came before.
 
         Raise ``OSError`` if the disk does not take them now (full, broken, locked: try again), `JournalError` if no
         second try can help.
         """
-        records = [Record(seq, event) for seq, event in enumerate(events, self.last + 1)]
-        rows = [_row(record) for record in records]
+        every = [*zip_longest(events, keys)]
         with _explained(self.path, retry=True), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
+            fresh = [(event, key) for event, key in every if key is None or not self._is_taken(key)]
+            records = [Record(seq, event) for seq, (event, _) in enumerate(fresh, self.last + 1)]
+            self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", [_row(record) for record in records])
+            taken = [key for _, key in fresh if key is not None]
+            self._db.executemany("INSERT INTO taken VALUES (?, ?)", taken)
         self.last += len(records)
         return records
+
+    def _is_taken(self, key: OutboxKey) -> bool:
+        query = "SELECT 1 FROM taken WHERE source = ? AND number = ?"
+        return self._db.execute(query, key).fetchone() is not None
 
     def close(self) -> None:
         """Move what is in the WAL into the file, unless a reader or a full disk is in the way: it keeps until then."""
@@ -91,6 +109,7 @@ def open_journal(path: Path) -> JournalFile:
     with _explained(path), ExitStack() as undo:
         db = undo.enter_context(closing(_connect(path, "mode=rw")))
         db.executescript(_SETTINGS)
+        db.executescript(_TAKEN)
         file = JournalFile(path, _last(db), db)
         undo.pop_all()
         return file

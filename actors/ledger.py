@@ -98,9 +98,11 @@ class BaseLedger(ABC):
 class FileLedger(BaseLedger):
     """In a file. A disk that takes nothing is waited for, and the verb tried again."""
 
-    def __init__(self, file: LedgerFile, *, retry: float = 1.0) -> None:
-        """``retry``: seconds between two tries while the disk takes nothing."""
+    def __init__(self, file: LedgerFile, *, retry: float = 1.0, say: Callable[[str], None] = lambda text: None) -> None:
+        """``retry``: seconds between two tries while the disk takes nothing. ``say``: that it is so; nothing any more
+        once it is over."""
         super().__init__()
+        self._say = say
         self._file = file
         self._retry = retry
         self._limiter = trio.CapacityLimiter(1)
@@ -119,11 +121,15 @@ class FileLedger(BaseLedger):
         try:
             return await self._in_thread(verb)
         except OSError as error:
-            logger.warning("the ledger cannot be written: %s; it is tried again, and nothing is lost", error)
+            text = f"the ledger cannot be written: {error}; it is tried again, and nothing is lost"
+        logger.warning("%s", text)
+        self._say(text)
         while True:
             await trio.sleep(self._retry)
             with suppress(OSError):
-                return await self._in_thread(verb)
+                result = await self._in_thread(verb)
+                self._say("")
+                return result
 
     async def _in_thread(self, verb: Callable[[Rules], T]) -> T:
         """In a thread that, once it began, no cancellation abandons: nobody else uses the file meanwhile."""

@@ -7,7 +7,11 @@ import trio
 
 from protocols.events import Event, Record
 
-__all__ = ["Append", "Follow", "FollowRequest", "Grown", "Lagged", "Said", "Subscribe", "Unfollow"]
+__all__ = ["Append", "Follow", "FollowRequest", "Grown", "Lagged", "OutboxKey", "Said", "Subscribe", "Unfollow"]
+
+
+OutboxKey: TypeAlias = tuple[str, int]
+"""Whose outbox, and which number in it: names an event for ever."""
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -16,6 +20,8 @@ class Append(msgspec.Struct, frozen=True):
     event: Event
     committed: trio.Event | None = None
     """Set once the event is on disk, for a sender whose next step relies on it."""
+    key: OutboxKey | None = None
+    """Where it comes out of an outbox: it is written down once, however often it comes."""
 
 
 class Lagged(msgspec.Struct, frozen=True):

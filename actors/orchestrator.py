@@ -1,45 +1,57 @@
 """Runs a plan: starts each task the moment its last need is done, retries, skips, stops, concludes."""
 
-import heapq
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import trio
 
 from actors.course import Course
 from actors.door import Door
+from actors.fan_outs import FanOuts
 from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from actors.teller import Teller
 from protocols.backoff import delay
-from protocols.events import Event, RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
 from protocols.fleet_events import FleetSwept
-from protocols.graph import Admission, Graph, Step
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
-from protocols.kinds import Outcome, TaskStatus
+from protocols.kinds import Outcome
+from protocols.ledger import OVER, Done, End, Grant, Ledger, Retry
 from protocols.liveness_actions import Remedy
-from protocols.outcomes import Verdict, judge
+from protocols.outcomes import judge
 from protocols.plan import Plan
+from protocols.plan_entries import make_entries, make_standings
 from protocols.pressure import Limits
-from protocols.restarts import Again, Restarts
+from protocols.restarts import Again
 from protocols.resumption import Resumption
+from protocols.task_events import TasksAdded
 from protocols.task_output import TaskOutput
 
 __all__ = ["Orchestrator"]
 
+_NODE = "here"
+_NOT_STARTED = "not started: the run was stopped"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orchestrator:
-    """Drive one plan through the roster. Its state is in its locals: it is not restarted, its failure ends the run."""
+    """Drive one plan through the roster, on the ledger alone: what that says is so, and who starts has its grant.
+
+    What it knows besides is in its locals: it is not restarted, its failure ends the run.
+    """
 
     run_id: RunId
     plan: Plan
     plan_path: str
     version: str
     pid: int
+    ledger: Ledger
+    fan_outs: FanOuts = field(default_factory=lambda: FanOuts(Path()))
     inbox: trio.MemoryReceiveChannel[Decision]
     resumption: Resumption | None = None
     """Where an earlier supervisor has left the run."""
@@ -52,45 +64,34 @@ class Orchestrator:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Outcome:
         """Return when every task has its outcome and `RunEnded` is on its way to the journal."""
-        teller = Teller(self.outbox)
-        course = self._begin(teller.tell)
+        teller = Teller(self.outbox, self.ledger.name)
+        course = self._begin(teller)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(teller.run)
             task_status.started()
-            ready = course.graph.ready()
             if self.resumption is not None:
-                ready = await self._restore(course, self.resumption)
-            if course.stop is None:
-                await self._admit(course, ready)
-            while not course.is_over():
-                await self._step(course)
-            await self._conclude(course)
+                await self.fan_outs.make_again(course, self.resumption)
+                await self._restore(course, self.resumption)
+            async with trio.open_nursery() as listening:
+                for listen in (self._hear, self._watch, self._trim):
+                    listening.start_soon(listen, course)
+                await self._take_in(course)
+                await self._decide(course)
+                await self._conclude(course)
+                listening.cancel_scope.cancel(reason="the run has ended")
             teller.close()
         return course.outcome(self.plan.on_failure)
 
-    def _begin(self, tell: Callable[[Event], None]) -> Course:
-        plan = self.plan
-        tasks = {task.id: task for task in plan.tasks}
-        graph = Graph(
-            plan.needs(),
-            [task.id for task in plan.tasks if task.allow_failure],
-            {task.id: task.on for task in plan.tasks if task.on},
-        )
-        roles = {task.id: task.role for task in plan.tasks}
+    def _begin(self, teller: Teller) -> Course:
+        tasks = {task.id: task for task in self.plan.tasks}
         if self.resumption is None or not self.resumption.begun:
-            tell(self._started(roles))
+            teller.tell(self._started({task.id: task.role for task in self.plan.tasks}))
         if self.resumption is not None:
-            tell(RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version))
-        admission = Admission(
-            list(tasks),
-            plan.concurrency,
-            {task.id: task.counted_as() for task in plan.tasks},
-            plan.caps(),
-            {task: tasks[task].priority for task in tasks},
-        )
-        services = [task for task in plan.tasks if task.restart.when != "never"]
-        restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
-        return Course(tasks, graph, admission, tell, restarts=restarts)
+            resumed = RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version)
+            teller.tell(resumed)
+        course = Course(tasks, teller, dict.fromkeys(tasks, "pending"), self.backoff)
+        course.add_services(self.plan.tasks)
+        return course
 
     def _started(self, roles: Mapping[TaskId, str | None]) -> RunStarted:
         return RunStarted(
@@ -105,65 +106,120 @@ class Orchestrator:
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
 
-    async def _restore(self, course: Course, left: Resumption) -> tuple[TaskId, ...]:
-        """Bring the course to where the run was left, take up what is open, and return what can start now."""
+    async def _restore(self, course: Course, left: Resumption) -> None:
+        """Bring the course to where the run was left, and take up what is open. That waits for no ledger."""
         course.statuses |= left.statuses
         course.attempts |= left.attempts
         course.failures_by_cause |= left.failures_by_cause
         course.outputs |= left.outputs
         course.failures |= left.failures
-        ready = [*course.graph.ready()]
-        for task, ok in left.finished:
-            ready += self._follow(course, task, course.graph.finish(task, ok))
-        pauses = {task: max(0.0, at - self.now()) for task, at in left.retries.items()}
-        course.retries = sorted((trio.current_time() + pause, task) for task, pause in pauses.items())
-        begun = {each.task for each in left.open} | {TaskId(each.worker) for each in left.ended}
-        course.running |= begun
-        for task in begun | (pauses.keys() & course.restarts.keys()):
-            course.admission.hold(task)
+        course.kept |= left.retries.keys() & course.restarts.keys()
         for each in left.open:
-            if not each.told:
-                self._change(course, each.task, "running")
+            course.running.add(each.task)
             await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, open=each))
         if left.stopping:
             await self._stop(course, StopRun(left.stopping, left.grace))
-        for exited in left.ended:
-            await self._ended(course, exited, left.outputs.get(TaskId(exited.worker)))
-        await self._gives_up(course)
-        return tuple(task for task in ready if task not in begun | pauses.keys() | course.statuses.keys())
+        course.ended += [WorkerEnded(each, left.outputs.get(TaskId(each.worker))) for each in left.ended]
 
-    async def _step(self, course: Course) -> None:
-        decision: Decision | None = None
-        with trio.move_on_at(min(course.next_retry(), self.door.wake_at if course.stop is None else math.inf)):
-            decision = await self.inbox.receive()
-        match decision:
-            case WorkerEnded(exited, output):
-                await self._ended(course, exited, output)
-            case StopRun():
-                await self._stop(course, decision)
-            case Remedy():
-                await self._cure(course, decision)
-            case FleetEmpty():
-                raise AssertionError("the roster ended the fleet before it was told to")
-            case None:
-                due = course.due(trio.current_time())
-                services = [task for task in due if task in course.restarts]
-                await self._start(course, services)
-                await self._admit(course, set(due).difference(services))
+    async def _hear(self, course: Course) -> None:
+        """A stop, and the end of what stands still, come through whatever the ledger waits for."""
+        async for decision in self.inbox:
+            match decision:
+                case WorkerEnded(exited):
+                    course.running.remove(TaskId(exited.worker))
+                    course.ended.append(decision)
+                case StopRun():
+                    await self._stop(course, decision)
+                case Remedy():
+                    await self._cure(course, decision)
+                case FleetEmpty():
+                    course.empty = decision
+            course.news.set()
 
-    async def _admit(self, course: Course, ready: Iterable[TaskId]) -> None:
-        """Let these tasks wait too, and start all that may start now."""
-        started, news = self.door.admit(course.admission, ready)
-        for task, reason in news.items():
-            self._change(course, task, course.statuses.get(task, "pending"), reason)
-        await self._start(course, started)
+    async def _watch(self, course: Course) -> None:
+        while True:
+            course.heard = await self.ledger.watch(course.heard)
+            course.news.set()
 
-    async def _start(self, course: Course, ready: list[TaskId]) -> None:
-        for task in ready:
-            course.running.add(task)
-            course.attempts[task] = course.attempts.get(task, 0) + 1
-            self._change(course, task, "running")
-            await self.roster.send(course.order(task, AttemptId(self.new_id())))
+    async def _trim(self, course: Course) -> None:
+        async for number, committed in course.teller.receipts:
+            await committed.wait()
+            await self.ledger.trim(number)
+
+    async def _take_in(self, course: Course) -> None:
+        """Tell the ledger of the plan, and of all that is known of the run."""
+        tasks = list(course.tasks.values())
+        entries = make_entries(tasks, course.made, course.refused)
+        if self.resumption is None:
+            course.tell(await self.ledger.submit(entries))
+            return
+        standings = make_standings(tasks, self.resumption, self.now())
+        synced = await self.ledger.resync(_NODE, entries, standings)
+        course.statuses |= synced.statuses
+        course.grants |= {grant.task: grant for grant in synced.grants}
+        course.tell(synced)
+
+    async def _decide(self, course: Course) -> None:
+        while not course.is_over():
+            if ended := course.take_ended():
+                await self._finish(course, ended)
+            if course.stop is None and course.is_stale():
+                await self._claim(course)
+            elif not course.ended:
+                await course.pause(math.inf if course.stop else course.due)
+
+    async def _finish(self, course: Course, ended: Sequence[WorkerEnded]) -> None:
+        ends = [self._judge(course, each.exited, each.output) for each in ended]
+        await self._tell_end(course, *ends)
+
+    async def _claim(self, course: Course) -> None:
+        """Start all that may start now."""
+        free = max(self.plan.concurrency - course.slots(), 0)
+        claimed = await self.ledger.claim(_NODE, free, self.plan.caps(), self.door.room(course.slots()))
+        course.tell(claimed)
+        course.left, course.seen = claimed.left, claimed.version
+        waits = self.door.admitted([grant.task for grant in claimed.grants], claimed.held)
+        course.due = min(trio.current_time() + claimed.wait, self.door.wake_at)
+        for task, reason in waits.items():
+            course.teller.tell(self._told_why(course, task, reason))
+        await self._start(course, claimed.grants)
+
+    async def _start(self, course: Course, grants: Sequence[Grant]) -> None:
+        """Those that a stop overtakes are given back."""
+        begun = 0
+        for grant in grants:
+            if course.stop is None:
+                begun += 1
+                if grant.attempt:
+                    await self.roster.send(course.begin(grant, AttemptId(self.new_id())))
+                else:
+                    await self._advance(course, grant)
+        back = [Done(grant=each, status="stopped", reason=_NOT_STARTED, begun=False) for each in grants[begun:]]
+        if back:
+            course.tell(await self.ledger.finish(back))
+
+    async def _advance(self, course: Course, grant: Grant) -> None:
+        """A task for which nothing is run stands for others: these are to be made, or over."""
+        task = course.tasks[grant.task]
+        if task.for_each is None or grant.extended:
+            await self._tell_end(course, course.conclude(grant))
+            return
+        made = await self.fan_outs.make(course, task, task.for_each)
+        if made.problem:
+            await self._tell_end(course, Done(grant=grant, status="failed", reason=made.problem))
+            return
+        course.add(task.id, made.tasks, made.refused)
+        added = TasksAdded(at=self.now(), task=task.id, source=task.for_each.source, tasks=course.made[task.id])
+        entries = make_entries(list(course.tasks.values()), {}, course.refused)
+        news = [entry for entry in entries if entry.id in set(added.tasks)]
+        course.tell(await self.ledger.submit(news, into=task.id, on="end", tell=[added]))
+        course.due = -math.inf
+
+    async def _tell_end(self, course: Course, *ends: End) -> None:
+        course.tell(await self.ledger.finish(ends))
+        course.due = -math.inf
+        if self.plan.on_failure == "stop" and course.stop is None and (failed := course.find_failure()):
+            await self._stop(course, StopRun(f'"{failed}" has failed, and on_failure is "stop"', None))
 
     async def _cure(self, course: Course, remedy: Remedy) -> None:
         """End a worker that stands still; what follows is decided at its end."""
@@ -172,9 +228,10 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
-    async def _ended(self, course: Course, exited: WorkerExited, output: TaskOutput | None) -> None:
+    def _judge(self, course: Course, exited: WorkerExited, output: TaskOutput | None) -> End:
+        """What the end of an attempt means for its task."""
         task = TaskId(exited.worker)
-        course.running.remove(task)
+        grant = course.grants.pop(task)
         remedy = course.remedies.pop(task, None)
         verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None, remedy=remedy)
         course.judged(exited, verdict, output)
@@ -183,84 +240,42 @@ class Orchestrator:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
             if isinstance(follows, Again):
-                self._put_off(course, task, "restarting", verdict.reason or "exit code 0", follows.pause)
-                return
+                course.kept.add(task)
+                reason = verdict.reason or "exit code 0"
+                return Retry(grant=grant, status="restarting", reason=reason, pause=follows.pause, keeps_slot=True)
             verdict = follows
-        course.admission.release(task)
         pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
         if pause is not None:
-            self._put_off(course, task, "retrying", verdict.reason, pause)
-            ready: tuple[TaskId, ...] = ()
-        else:
-            ready = self._settle(course, task, verdict)
-        if course.stop is None and not await self._gives_up(course):
-            await self._admit(course, ready)
-
-    async def _gives_up(self, course: Course) -> bool:
-        """Stop the run where something has failed, and the plan says so."""
-        failed = course.find_failure() if self.plan.on_failure == "stop" else None
-        if failed is not None and course.stop is None:
-            await self._stop(course, StopRun(f'"{failed}" has failed, and on_failure is "stop"', None))
-        return failed is not None
-
-    def _put_off(self, course: Course, task: TaskId, status: TaskStatus, reason: str, pause: float) -> None:
-        heapq.heappush(course.retries, (trio.current_time() + pause, task))
-        self._change(course, task, status, reason, retry_at=self.now() + pause)
-
-    def _settle(self, course: Course, task: TaskId, verdict: Verdict) -> tuple[TaskId, ...]:
-        """Write the outcome of a task, and of those that will never start; return those that can start now."""
-        self._change(course, task, verdict.status, verdict.reason)
-        if verdict.status == "stopped":
-            return ()
-        return self._follow(course, task, course.graph.finish(task, verdict.status == "succeeded"))
-
-    def _follow(self, course: Course, task: TaskId, step: Step) -> tuple[TaskId, ...]:
-        """Write what the end of the task means for others, where that is not written yet; return who can start."""
-        for skip in step.skipped:
-            if skip.task in course.statuses:
-                continue
-            status = course.statuses[skip.cause].replace("-", " ").replace("parked", "was parked")
-            why = f"which {status}" if skip.need == skip.cause else f'skipped because "{skip.cause}" {status}'
-            wanted = " to fail" if course.tasks[skip.task].on.get(skip.need) == "failure" else ""
-            self._change(course, skip.task, "skipped", f'needs "{skip.need}"{wanted}, {why}')
-        return step.ready
+            return Retry(grant=grant, reason=verdict.reason, pause=pause)
+        return Done(grant=grant, status=verdict.status, reason=verdict.reason)
 
     async def _stop(self, course: Course, stop: StopRun) -> None:
         """No new starts from now on, and every worker is told. Said again, it can only become more urgent."""
         course.stop = stop
         hurried = course.hurry(stop)
         longest = max((course.graces[task] for task in course.running), default=0.0)
-        course.tell(RunStopping(at=self.now(), reason=stop.reason, grace=longest))
+        course.teller.tell(RunStopping(at=self.now(), reason=stop.reason, grace=longest))
         for task, grace in hurried.items():
             await self.roster.send(StopWorker(WorkerId(task), grace, "stop"))
 
     async def _conclude(self, course: Course) -> None:
-        for task in course.graph.unfinished:
-            if course.statuses.get(task) != "stopped":
-                self._change(course, task, "stopped", "not started: the run was stopped")
         await self.roster.send(EndFleet())
-        async for decision in self.inbox:
-            if isinstance(decision, FleetEmpty):
-                if decision.ended:
-                    course.tell(FleetSwept(at=self.now(), processes=decision.ended))
-                break
-        counts: dict[str, int] = {}
-        for status in course.statuses.values():
-            counts[status] = counts.get(status, 0) + 1
-        course.tell(RunEnded(at=self.now(), outcome=course.outcome(self.plan.on_failure), counts=counts))
+        if not OVER.issuperset(course.statuses.values()):
+            course.tell(await self.ledger.cancel(None, _NOT_STARTED))
+        while course.empty is None:
+            await course.pause(math.inf)
+        if course.empty.ended:
+            course.teller.tell(FleetSwept(at=self.now(), processes=course.empty.ended))
+        counts: dict[str, int] = {**Counter(course.statuses.values())}
+        course.teller.tell(RunEnded(at=self.now(), outcome=course.outcome(self.plan.on_failure), counts=counts))
 
-    def _change(
-        self, course: Course, task: TaskId, status: TaskStatus, reason: str = "", retry_at: float | None = None
-    ) -> None:
-        course.statuses[task] = status
-        course.tell(
-            TaskStatusChanged(
-                at=self.now(),
-                task=task,
-                status=status,
-                reason=reason,
-                attempt=course.attempts.get(task, 0),
-                allowed=course.tasks[task].allow_failure,
-                retry_at=retry_at,
-            )
+    def _told_why(self, course: Course, task: TaskId, reason: str) -> TaskStatusChanged:
+        """Nothing but what it waits for has changed."""
+        return TaskStatusChanged(
+            at=self.now(),
+            task=task,
+            status=course.statuses[task],
+            reason=reason,
+            attempt=course.attempts.get(task, 0),
+            allowed=course.tasks[task].allow_failure,
         )

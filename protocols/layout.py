@@ -43,6 +43,10 @@ class FleetFolder:
         return self.root / "journal.sqlite3"
 
     @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.sqlite3"
+
+    @property
     def lock(self) -> Path:
         """Held with ``flock`` by the living supervisor; holds its pid as text."""
         return self.root / "lock"

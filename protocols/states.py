@@ -150,11 +150,11 @@ class RunView:
         """They stand behind the one for which they are, and have its role and limits."""
         one = self._task(added.task)
         one.made = added.tasks
-        news = {
-            task: TaskView(task, one.role, one.timeout, one.gives) for task in added.tasks if task not in self.tasks
-        }
-        tasks = list(self.tasks.items())
-        behind = next(index for index, (task, _) in enumerate(tasks) if task == added.task) + 1
+        news = {task: self._task(task) for task in added.tasks}  # the record of an attempt may come before this one
+        for view in news.values():
+            view.role, view.timeout, view.gives = one.role, one.timeout, one.gives
+        tasks = [(task, view) for task, view in self.tasks.items() if task not in news]
+        behind = [task for task, _ in tasks].index(added.task) + 1
         self.tasks = dict([*tasks[:behind], *news.items(), *tasks[behind:]])
 
     def _apply_to_attempt(self, event: AttemptEvent) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,12 +13,15 @@ from actors.control_input import Inputs
 from actors.control_port import ControlPort
 from actors.display import JsonText, LiveText, PlainText
 from actors.door import Door
+from actors.fan_outs import FanOuts
 from actors.follower import Follower
 from actors.hub import Hub
 from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
+from actors.ledger import FileLedger
+from actors.ledger_file import open_ledger
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
 from actors.messages import Append
@@ -42,13 +46,14 @@ from supervisor.fleets import NewFleet
 from supervisor.layers import layer
 from supervisor.marker_tables import choose_markers
 from supervisor.plans import LoadedPlan
-from supervisor.run_log import Sayer
+from supervisor.run_log import Sayer, warn
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
 from supervisor.sources import logfile_child, session_child, tmux_child
 
 __all__ = ["Run"]
 
+_LEDGER = "ledger"
 _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
 _LAST_LINES = 3.0  # for the reader of our output, once somebody wants the end
 
@@ -169,12 +174,15 @@ class Run:
     async def _decide(self) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
         outcomes: list[Outcome] = []
+        file = await trio.to_thread.run_sync(open_ledger, self.fleet.folder.ledger)
         orchestrator = Orchestrator(
             run_id=identity.run,
             plan=self.loaded.plan,
             plan_path=identity.plan,
             version=identity.version,
             pid=identity.pid,
+            ledger=FileLedger(file, say=self._say_ledger),
+            fan_outs=FanOuts(self.fleet.folder.root),
             inbox=channels.to_orchestrator,
             resumption=self.resumption,
             roster=channels.orders,
@@ -183,7 +191,7 @@ class Run:
         )
 
         async def conduct(*, task_status: trio.TaskStatus[None]) -> None:
-            with channels.to_orchestrator:
+            with channels.to_orchestrator, closing(file):
                 outcomes.append(await orchestrator.run(task_status=task_status))
             decided.set()
 
@@ -244,6 +252,12 @@ class Run:
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
         )
+
+    def _say_ledger(self, text: str) -> None:
+        if self.sayer is not None:
+            self.sayer.say(_LEDGER, text)
+        elif text:
+            warn(text)
 
     def _follows_files(self) -> bool:
         return any(task.logfile is not None for task in self.loaded.plan.tasks)

@@ -18,12 +18,13 @@ from supervisor.fleets import Fleet, find_fleet, lock_fleet, take_fleet
 from supervisor.leftovers import end_leftovers
 from supervisor.locks import lock_owner
 from supervisor.machine import boot_id, pid_namespace
+from supervisor.outbox import take_in_outbox
 from supervisor.output import Output, choose_output
 from supervisor.plans import LoadedPlan, load_plan, make_durable
 from supervisor.runner import Course
 from supervisor.settings import Settings
 from supervisor.standing import tell_stopped
-from supervisor.state import open_state
+from supervisor.state import open_state, state_error
 from supervisor.summary import read_identity
 from supervisor.sweep import conclude, contains_us, find_end, find_leaders
 from supervisor.version import VERSION
@@ -135,6 +136,11 @@ def _load_or_warn(fleet: Fleet, settings: Settings) -> LoadedPlan | None:
 
 
 def _find_out(fleet: Fleet) -> Resumption:
+    """Raise JournalError, LedgerError, StateError."""
+    try:
+        take_in_outbox(fleet.folder)
+    except OSError as error:
+        raise state_error(fleet.folder.root, error) from error
     return find_resumption(read_view(fleet.folder.journal, samples=True), read_identity(fleet).epoch + 1)
 
 

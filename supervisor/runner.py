@@ -9,8 +9,9 @@ import trio
 
 from actors.files import replace_file
 from actors.journal_file import open_journal, read_records
+from actors.ledger_file import open_ledger
 from actors.messages import Said
-from protocols.errors import FleetError, JournalError, StateError
+from protocols.errors import FleetError, JournalError, LedgerError, StateError
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
 from protocols.states import RunView
@@ -128,7 +129,8 @@ def _prepare(folder: FleetFolder, loaded: LoadedPlan) -> None:
             replace_file(folder.manifest, loaded.manifest)
         keep_schemas(folder, loaded.schemas)
         open_journal(folder.journal).close()
-    except (OSError, JournalError) as error:
+        open_ledger(folder.ledger).close()
+    except (OSError, JournalError, LedgerError) as error:
         shutil.rmtree(folder.root, ignore_errors=True)
         raise (state_error(folder.root, error) if isinstance(error, OSError) else StateError(str(error))) from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from actors.journal_file import last_seq, open_journal, read_records
 from actors.keeper_process.marks import mark_of
-from protocols.errors import JournalError
+from protocols.errors import JournalError, LedgerError
 from protocols.events import RunEnded
 from protocols.session_events import SessionStarted
 from protocols.states import RunView
@@ -18,6 +18,7 @@ from supervisor.fleets import Fleet, find_fleets
 from supervisor.leftovers import end_keeper, end_leftovers
 from supervisor.locks import hold_lock
 from supervisor.machine import boot_id, pid_namespace
+from supervisor.outbox import take_in_outbox
 from supervisor.report import build_report, write_report
 from supervisor.report_text import write_markdown
 from supervisor.views import read_view
@@ -91,6 +92,10 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
     """The journal comes first: where it cannot be written, nothing is touched."""
     if fleet.identity is None:
         return False
+    try:
+        take_in_outbox(fleet.folder)
+    except LedgerError as exc:
+        logger.warning("%s: what only its ledger knows is left out: %s", fleet.name, exc)
     with closing(open_journal(fleet.folder.journal)) as journal:
         swept: tuple[str, ...] = ()
         if fleet.is_original():  # a copy of a folder owns no processes

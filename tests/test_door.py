@@ -1,7 +1,7 @@
 """What is read of a machine, and how often; how many start then."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.door import Door, read_machine
-from protocols.graph import Admission
 from protocols.ids import TaskId
 from protocols.pressure import Limits, Machine
 from tests.made_machines import make_group, make_machine
@@ -104,60 +103,75 @@ def _tasks(count: int) -> list[TaskId]:
     return [TaskId(f"t{number}") for number in range(count)]
 
 
-def _admission(slots: int) -> Admission:
-    return Admission(_tasks(9), slots, {}, {})
+@dataclass
+class Queue:
+    """So many slots, and who waits for one, by name."""
+
+    door: Door
+    slots: int
+    running: list[TaskId] = field(default_factory=list)
+    waiting: list[TaskId] = field(default_factory=list)
+
+    def admit(self, *tasks: TaskId) -> tuple[list[TaskId], dict[TaskId, str]]:
+        most = self.door.room(len(self.running))
+        self.waiting = sorted([*self.waiting, *tasks])
+        found = self.waiting[: self.slots - len(self.running)]
+        started = [task for index, task in enumerate(found) if index < most]
+        self.running += started
+        self.waiting = [task for task in self.waiting if task not in started]
+        return started, self.door.admitted(started, found[len(started) :])
 
 
 async def test_a_machine_with_room_is_looked_at_ten_times_a_second_at_most(autojump_clock: MockClock) -> None:
-    eyes, admission = Eyes(Machine(free_memory=8000 * _MB)), _admission(9)
-    door = Door(_LIMITS, eyes)
+    eyes = Eyes(Machine(free_memory=8000 * _MB))
+    queue = Queue(Door(_LIMITS, eyes), 9)
 
-    assert [door.admit(admission, [task]) for task in _tasks(8)] == [([task], {}) for task in _tasks(8)]
+    assert [queue.admit(task) for task in _tasks(8)] == [([task], {}) for task in _tasks(8)]
     await trio.sleep(0.1)
-    door.admit(admission)
+    queue.admit()
 
-    assert (eyes.looks, door.wake_at) == (2, math.inf)
+    assert (eyes.looks, queue.door.wake_at) == (2, math.inf)
 
 
 async def test_a_machine_without_room_lets_one_run_and_is_looked_at_each_second(autojump_clock: MockClock) -> None:
-    eyes, admission = Eyes(Machine(free_memory=100 * _MB)), _admission(3)
-    door = Door(_LIMITS, eyes)
+    eyes = Eyes(Machine(free_memory=100 * _MB))
+    queue = Queue(Door(_LIMITS, eyes), 3)
     first, *others = _tasks(3)
 
     reason = "waits: 105 MB of memory free, 537 MB wanted"
-    assert door.admit(admission, _tasks(3)) == ([first], dict.fromkeys(others, reason))
-    assert door.wake_at == trio.current_time() + 1
+    assert queue.admit(*_tasks(3)) == ([first], dict.fromkeys(others, reason))
+    assert queue.door.wake_at == trio.current_time() + 1
     eyes.machine = Machine(free_memory=8000 * _MB)
-    assert door.admit(admission) == ([], {})
-    await trio.sleep_until(door.wake_at)
+    assert queue.admit() == ([], {})
+    await trio.sleep_until(queue.door.wake_at)
 
-    assert door.admit(admission) == (others, {})
-    assert (eyes.looks, door.wake_at) == (2, math.inf)
+    assert queue.admit() == (others, {})
+    assert (eyes.looks, queue.door.wake_at) == (2, math.inf)
 
 
 async def test_where_there_is_little_room_one_starts_for_each_look(autojump_clock: MockClock) -> None:
-    admission, door = _admission(3), Door(_LIMITS, Eyes(Machine(free_memory=600 * _MB)))
+    queue = Queue(Door(_LIMITS, Eyes(Machine(free_memory=600 * _MB))), 3)
     first, second, third = _tasks(3)
 
     reason = "629 MB of memory free: one start at a time"
-    assert door.admit(admission, [first, second, third]) == ([first], {second: reason, third: reason})
-    assert door.admit(admission) == ([], {})
-    await trio.sleep_until(door.wake_at)
+    assert queue.admit(first, second, third) == ([first], {second: reason, third: reason})
+    assert queue.admit() == ([], {})
+    await trio.sleep_until(queue.door.wake_at)
 
-    assert door.admit(admission) == ([second], {})
+    assert queue.admit() == ([second], {})
 
 
 async def test_who_loses_its_slot_to_another_one_waits_no_longer_for_the_machine(autojump_clock: MockClock) -> None:
-    admission, door = _admission(2), Door(_LIMITS, Eyes(Machine(free_memory=0)))
+    queue = Queue(Door(_LIMITS, Eyes(Machine(free_memory=0))), 2)
     first, second, third = _tasks(3)
-    door.admit(admission, [second, third])
+    queue.admit(second, third)
     reason = "waits: 0 B of memory free, 537 MB wanted"
 
-    assert door.admit(admission, [first]) == ([], {first: reason, third: ""})
+    assert queue.admit(first) == ([], {first: reason, third: ""})
 
 
 async def test_nobody_looks_where_every_limit_is_off(autojump_clock: MockClock) -> None:
     eyes = Eyes(Machine(free_memory=0))
 
-    assert Door(Limits.none(), eyes).admit(_admission(9), _tasks(9)) == (_tasks(9), {})
+    assert Queue(Door(Limits.none(), eyes), 9).admit(*_tasks(9)) == (_tasks(9), {})
     assert eyes.looks == 0

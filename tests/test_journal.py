@@ -13,7 +13,7 @@ import trio
 
 from actors.journal import Journal
 from actors.journal_file import JournalFile, last_seq, open_journal, read_records
-from actors.messages import Append
+from actors.messages import Append, OutboxKey
 from protocols.errors import JournalError
 from protocols.events import Event, Record
 from protocols.fleet_events import JournalResumed, KeeperStarted
@@ -119,9 +119,9 @@ async def test_events_that_pour_are_committed_together(path: Path, monkeypatch: 
     batches: list[int] = []
     append = JournalFile.append
 
-    def counted(file: JournalFile, events: Sequence[Event]) -> list[Record]:
+    def counted(file: JournalFile, events: Sequence[Event], keys: Sequence[OutboxKey | None]) -> list[Record]:
         batches.append(len(events))
-        return append(file, events)
+        return append(file, events, keys)
 
     monkeypatch.setattr(JournalFile, "append", counted)
     setup = set_up(path, batch=40, buffer=100)

@@ -27,6 +27,7 @@ from protocols.events import (
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import EndReason
+from protocols.ledger import Ledger
 from protocols.liveness_actions import Remedy
 from protocols.plan import Plan, Task
 from protocols.pressure import Limits, Machine
@@ -36,6 +37,7 @@ from protocols.retry import Cause, RetryPolicy
 from protocols.states import RunView
 from protocols.task_output import Failure, Output, TaskOutput
 from tests.made_fleets import exited, run_started, started, starting, status
+from tests.memory_ledger import MemoryLedger
 
 PATIENCE = 3600.0
 _MB = 1_000_000
@@ -102,6 +104,7 @@ async def conducted(
     concurrency: int = 16,
     resumption: Resumption | None = None,
     machine: Callable[[], Machine] | None = None,
+    ledger: Ledger | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
     orders, to_roster = trio.open_memory_channel[Order](1)
@@ -115,6 +118,7 @@ async def conducted(
         plan_path="plan.toml",
         version="0",
         pid=1,
+        ledger=ledger or MemoryLedger(),
         inbox=inbox,
         resumption=resumption,
         roster=orders,
