@@ -49,17 +49,17 @@ class FanOuts:
         """Give the course those that were made already, from the outputs that are kept with the run."""
         course.outputs |= left.outputs
         course.made |= left.made
-        for id, known in left.made.items():  # noqa: A001 - it is called so
-            group = course.tasks[id]
+        for name, known in left.made.items():
+            group, kept = course.tasks[name], frozenset(known)
             if group.for_each is None:
                 continue
             made = await self.make(course, group, group.for_each)
-            tasks = {task.id: task for task in made.tasks if task.id in known}
+            tasks = {task.id: task for task in made.tasks if task.id in kept}
             why = f"its item is not there any more: {made.problem or 'the output is another one'}"
             lost = {task: why for task in known if task not in tasks}
             tasks |= {task: msgspec.structs.replace(group, id=task, for_each=None, needs=(), on={}) for task in lost}
-            refused = {task: why for task, why in made.refused.items() if task in known}
-            course.add(id, [tasks[task] for task in known], refused | lost)
+            refused = {task: why for task, why in made.refused.items() if task in kept}
+            course.add(name, [tasks[task] for task in known], refused | lost)
 
 
 def _make(group: Task, each: ForEach, outputs: Sequence[TaskOutput], nested: bool, root: Path) -> Made:

@@ -54,7 +54,7 @@ COMMON_KEYS = (
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("for_each", "session", "when", "workspace"),
+        ("session", "when", "workspace"),
         "this key is not supported by this version; remove it",
     ),
 }
