@@ -16,7 +16,7 @@ from actors.keeper_process.procfs import read_process
 from actors.keeper_process.status import Status, read_status
 from actors.strays import reap
 from protocols.ids import AttemptId, FleetId
-from protocols.keeper import Adopt, Ended, Reaped, Report, Spawn, Stop
+from protocols.keeper import Adopt, Ended, Extend, Reaped, Report, Spawn, Stop
 from protocols.keeper_codec import from_os
 from protocols.kinds import EndReason
 
@@ -45,8 +45,12 @@ class Held:
     begun: EndReason | None = None
     """Why somebody began to end it while its leader lived, for a keeper that did not see that itself."""
 
-    def stopping(self, stop: Stop) -> None:
-        self.stop, self.kill_at = stop, boottime() + stop.grace
+    def change(self, request: Stop | Extend) -> None:
+        """What its keeper is about to be told, and the next one has to know."""
+        if isinstance(request, Extend):
+            self.not_after = boottime() + request.left
+            return
+        self.stop, self.kill_at = request, boottime() + request.grace
         self.close_stdin()
 
     def remaining_stop(self) -> Stop | None:
@@ -54,7 +58,7 @@ class Held:
         if self.stop is None:
             return None
         grace = max(0.0, self.kill_at - boottime())
-        return Stop(attempt=self.spawn.attempt, grace=grace, reason=self.stop.reason)
+        return msgspec.structs.replace(self.stop, grace=grace)
 
     def recall(self, now: Callable[[], float] = time.time) -> Ended | None:
         """Read what the lost keeper wrote down and may not have told: the end of the attempt, which is returned, or

@@ -21,7 +21,7 @@ from protocols.event_codec import decode_event, encode_event
 from protocols.events import Event, Record
 from protocols.ids import WorkerId
 
-__all__ = ["JournalFile", "last_seq", "open_journal", "read_records"]
+__all__ = ["JournalFile", "last_seq", "open_journal", "read_journal", "read_records"]
 
 _APPLICATION_ID = 0x63626A6C  # "cbjl"
 _FORMAT = 1
@@ -119,6 +119,13 @@ def last_seq(path: Path) -> int:
     """The number of the last record, 0 if there is none. Raise `JournalError`."""
     with _explained(path), closing(_open_reader(path)) as db:
         return _last(db)
+
+
+@contextmanager
+def read_journal(path: Path) -> Iterator[sqlite3.Connection]:
+    """The journal for who knows its columns. Raise `JournalError`."""
+    with _explained(path), closing(_open_reader(path)) as db:
+        yield db
 
 
 def read_records(

@@ -18,7 +18,7 @@ from actors.limits import users_open_files
 from actors.unix_socket import bind_unix, connect_unix
 from protocols.errors import KeeperError
 from protocols.ids import FleetId
-from protocols.keeper import MAX_MESSAGE, VERSION, Hello, Message, Reply, Welcome
+from protocols.keeper import MAX_MESSAGE, OLDEST, VERSION, Hello, Message, Reply, Welcome
 from protocols.keeper_codec import decode_message, encode_request
 from protocols.layout import FleetFolder
 
@@ -217,7 +217,7 @@ def _spawn(listener: socket.socket, folder: FleetFolder, fleet: FleetId) -> int:
 
 async def _greet(link: KeeperLink, fleet: FleetId, generation: int, what: str) -> Welcome | None:
     """None: it has gone. Raise KeeperError when it refuses us or does not answer."""
-    hello = Hello(id=1, versions=(VERSION,), fleet=fleet, generation=generation)
+    hello = Hello(id=1, versions=tuple(range(OLDEST, VERSION + 1)), fleet=fleet, generation=generation)
     received = None
     with trio.move_on_after(_START_DEADLINE) as scope:
         try:

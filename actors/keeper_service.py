@@ -21,9 +21,12 @@ from protocols.fleet_events import ProcessUnattributed
 from protocols.ids import FleetId, WorkerId
 from protocols.keeper import (
     MAX_MESSAGE,
+    NEW_REASONS,
+    VERSION,
     Adopt,
     Ended,
     Exited,
+    Extend,
     Forget,
     Message,
     Ping,
@@ -120,8 +123,12 @@ class KeeperService:
             request = msgspec.structs.replace(request, id=self.table.last_id)
             slow = isinstance(request, Shutdown)
             self.table.pending[request.id] = Pending(ask, math.inf if slow else trio.current_time())
-        if isinstance(request, Stop) and request.attempt in self.table.held:
-            self.table.held[request.attempt].stopping(request)
+        if isinstance(request, Extend) and self.link.welcome.version < VERSION:
+            return logger.warning("attempt %s: its keeper is older and keeps its first timeout", request.attempt)
+        if isinstance(request, Stop) and self.link.welcome.version < VERSION:
+            request = msgspec.structs.replace(request, reason=NEW_REASONS.get(request.reason, request.reason))
+        if isinstance(request, Stop | Extend) and request.attempt in self.table.held:
+            self.table.held[request.attempt].change(request)
         data = encode_request(request)
         if len(data) > MAX_MESSAGE:
             self.table.pending.pop(request.id, None)

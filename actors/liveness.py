@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from actors.deadlines import Deadlines
 from actors.messages import Append, Subscribe
 from actors.remedies import Remedies
 from actors.subscription import follow_records
@@ -15,7 +16,8 @@ from protocols.events import WorkerAction, WorkerVerdict
 from protocols.fan_out import planned
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
-from protocols.pulse import Pulse, Pulses
+from protocols.pulse import Pulse
+from protocols.pulses import Pulses
 from protocols.sight import Sight, Wanted
 from protocols.silence import Policy
 
@@ -77,6 +79,8 @@ class Liveness:
     """By the tasks of the plan; those that are made in mid-run are judged as the ones for which they are made."""
     remedies: Remedies | None = None
     """Who does something about stalls."""
+    deadlines: Deadlines | None = None
+    """Who keeps the time of those that have more than a timeout."""
     heartbeat: float = 5.0
     """Seconds between two looks."""
     now: Callable[[], float] = time.time
@@ -121,6 +125,9 @@ class Liveness:
                 if self.remedies is not None:
                     for deed in self.remedies.choose(pulse):
                         nursery.start_soon(self.remedies.do, deed, outbox)
+                if self.deadlines is not None:
+                    for due in self.deadlines.choose(pulse, trio.current_time()):
+                        nursery.start_soon(self.deadlines.do, pulse.worker, pulse.attempt, due, outbox)
                 if number % _TURN == 0:
                     await trio.lowlevel.checkpoint()
 

@@ -71,6 +71,19 @@ class StopWorker:
     worker: WorkerId
     grace: float
     reason: EndReason
+    detail: str = ""
+    """For people."""
+    attempt: int | None = None
+    """None: the one that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendWorker:
+    """The timeout of this attempt is so many seconds from now."""
+
+    worker: WorkerId
+    attempt: int
+    left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,7 @@ class EndFleet:
     """No worker is left and none will come: end what belongs to no worker. Answered by `FleetEmpty`."""
 
 
-Order: TypeAlias = StartWorker | StopWorker | SendInput | InterruptWorker | EndFleet
+Order: TypeAlias = StartWorker | StopWorker | ExtendWorker | SendInput | InterruptWorker | EndFleet
 
 
 @dataclass(frozen=True, slots=True)

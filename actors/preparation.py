@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import trio
@@ -12,6 +11,8 @@ from actors.attempt_output import load_outputs
 from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
 from actors.template import TemplateError, find_names, render_text
+from actors.workspaces import place_task, workspace_of
+from protocols.layout import FleetFolder
 from protocols.plan import Task
 from protocols.templates import ITEM, names_of, replace_texts, template_texts
 
@@ -30,17 +31,20 @@ class Prepared:
     """The prompts, where they are not those of the plan."""
     problem: str = ""
     """Why it cannot be started; then the texts are those of the plan."""
+    again: bool = False
+    """Another attempt may come further."""
 
 
 async def prepare(order: StartWorker, around: Surroundings) -> Prepared:
     """Put in what is known now. An attempt that goes on has what it was started with."""
+    order = replace(order, task=place_task(order.task, around.folder))
     if order.open is not None:
         task = _with_prompts(order.task, order.open.prompts)
         return Prepared(order if task is order.task else replace(order, task=task))
     try:
         task = order.task
         if template_texts(task):
-            render = partial(_render, order, around.folder.root)
+            render = partial(_render, order, around.folder)
             task = await trio.to_thread.run_sync(render, limiter=around.limiter, abandon_on_cancel=True)
         told = _tell_failure(task, order)
     except ValueError as error:
@@ -72,13 +76,14 @@ def _tell_failure(task: Task, order: StartWorker) -> Task:
     return _with_prompts(task, (told, *others))
 
 
-def _render(order: StartWorker, root: Path) -> Task:
+def _render(order: StartWorker, folder: FleetFolder) -> Task:
     """In a thread. Raise ValueError with the key in front."""
     names = {
-        "outputs": load_outputs(root, order.outputs, order.groups),
+        "outputs": load_outputs(folder.root, order.outputs, order.groups),
         "attempt": order.attempt,
         "last_failure": "" if order.failure is None else order.failure.reason,
         "task": order.task.id,
+        "workspace": workspace_of(order.task, folder),
     }
     if order.task.item is not None:
         names[ITEM] = order.task.item

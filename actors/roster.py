@@ -1,7 +1,7 @@
 """All workers of a fleet: starts attempts on command, passes stops on, tells each end."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import trio
@@ -12,6 +12,7 @@ from actors.orders import (
     Ask,
     Decision,
     EndFleet,
+    ExtendWorker,
     FleetEmpty,
     InterruptWorker,
     Order,
@@ -20,13 +21,13 @@ from actors.orders import (
     StopWorker,
     WorkerEnded,
 )
-from actors.preparation import prepare
+from actors.preparation import Prepared, prepare
 from actors.replies import reply
 from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Finished, Interrupt, Request, Shutdown, Write
+from protocols.keeper import Extend, Finished, Interrupt, Request, Shutdown, Write
 from protocols.keeper_codec import to_os
 
 __all__ = ["Roster"]
@@ -63,6 +64,8 @@ class Roster:
                         nursery.start_soon(self._host, slot, slots, outbox)
                     case StopWorker():
                         _stop(slots.get(order.worker), order)
+                    case ExtendWorker():
+                        await self._extend(slots.get(order.worker), order)
                     case SendInput() | InterruptWorker():
                         self._reach(slots.get(order.worker), order)
                     case EndFleet():
@@ -83,9 +86,14 @@ class Roster:
         except trio.WouldBlock:
             _refuse(order, "cannot be reached now, there is too much to do; try again", "EAGAIN")
 
+    async def _extend(self, slot: _Slot | None, order: ExtendWorker) -> None:
+        if slot is not None and order.attempt == slot.order.attempt:
+            request = Extend(attempt=slot.order.id, left=order.left)
+            await self.around.sources.of(slot.order.task).send(Ask(request))
+
     async def _host(self, slot: _Slot, slots: dict[WorkerId, _Slot], outbox: trio.MemorySendChannel[Decision]) -> None:
         with slot.commands, slot.inbox:
-            prepared = await prepare(slot.order, self.around)
+            prepared = await self._prepare(slot)
             output = AttemptOutput(order=prepared.order, around=self.around)
             await output.prepare()
             worker = Worker(
@@ -94,14 +102,32 @@ class Roster:
                 commands=slot.inbox,
                 prompts=prepared.prompts,
                 refusal=prepared.problem,
+                again=prepared.again,
                 accept=output.take,
             )
             exited = await worker.run()
+            if self.around.workspaces is not None:
+                await self.around.workspaces.ended(slot.order.task, exited)
         del slots[exited.worker]
         with suppress(trio.BrokenResourceError):  # who decides has failed: the others come to their end all the same
             await outbox.send(WorkerEnded(exited, output.found))
 
+    async def _prepare(self, slot: _Slot) -> Prepared:
+        """With its workspace, unless a stop comes first: then the worker finds that."""
+        prepared, spaces = await prepare(slot.order, self.around), self.around.workspaces
+        task = prepared.order.task
+        if spaces is None or task.workspace.kind == "shared" or prepared.problem or slot.order.open is not None:
+            return prepared
+        problem = ""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_give_way, slot, nursery.cancel_scope)
+            problem = await spaces.make(task)
+            nursery.cancel_scope.cancel(reason="its workspace is there, or cannot be made")
+        return replace(prepared, problem=problem, again=True)
+
     async def _end(self) -> FleetEmpty:
+        if self.around.workspaces is not None:
+            await self.around.workspaces.close()
         send, receive = trio.open_memory_channel[Answer](1)
         with send, receive:
             await self.around.sources.keeper.send(Ask(Shutdown(), send))
@@ -113,9 +139,16 @@ def _refuse(order: SendInput | InterruptWorker, why: str, code: str) -> None:
     reply(order.answer, Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
 
 
+async def _give_way(slot: _Slot, scope: trio.CancelScope) -> None:
+    stop = await slot.inbox.receive()
+    with suppress(trio.WouldBlock):  # there is a more urgent one already
+        slot.commands.send_nowait(stop)
+    scope.cancel(reason="it is to be stopped before its start")
+
+
 def _stop(slot: _Slot | None, order: StopWorker) -> None:
     """A worker that has just ended needs no stop."""
-    if slot is not None and order.grace < slot.grace:
+    if slot is not None and order.attempt in (None, slot.order.attempt) and order.grace < slot.grace:
         slot.grace = order.grace
         with suppress(trio.WouldBlock):
             slot.inbox.receive_nowait()

@@ -65,7 +65,7 @@ def write_last_message(folder: Path, text: str) -> None:
 
 def _open(folder: Path) -> tuple[int, SessionLog, list[Entry]]:
     try:
-        log, entries = SessionLog.open(folder / "session-log.json")
+        log, entries = SessionLog.open(folder / "session-events.json")
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(folder / "session", flags, 0o600), log, entries
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The file ``session-log.json`` of an attempt: one JSON object that is whole after each write, whoever is killed when.
+"""The file ``session-events.json`` of an attempt: one JSON object, whole after each write, whoever is killed when.
 
 ``{"format": 1, "events": [ENTRY, …]}``, an entry on each line (`protocols.session_entries`). A write goes over the end
 of the object and brings a new one.

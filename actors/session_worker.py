@@ -24,13 +24,13 @@ from actors.spool_writer import SpoolWriter
 from protocols.agents import Prompting
 from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Ended, Exited, Interrupt, Report, Spawned, Stop, Stopping, Write
+from protocols.keeper import Exited, Extend, Interrupt, Report, Spawned, Stop, Stopping, Write
 from protocols.kinds import EndReason
 from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules
-from protocols.retry_after import read_retry_after
 from protocols.session_changes import PromptEnded
 from protocols.session_course import SessionCourse
+from protocols.session_ended import ended_attempt
 from protocols.session_entries import Begun, Entry
 from protocols.session_events import SessionStarted
 from protocols.session_fold import SessionFold
@@ -42,8 +42,6 @@ __all__ = ["SessionWorker"]
 logger = logging.getLogger(__name__)
 
 _GOODBYE = 5.0
-_FINAL = frozenset({400, 401, 402, 403, 404, 422})  # of the model's server, where it says itself that no retry helps
-_NO_QUOTA = 429
 _NO_INPUT = "a session has no input: nobody can type there"
 
 
@@ -61,6 +59,8 @@ class SessionWorker:
     salt: Callable[[int], bytes] = os.urandom
     answered: Answer | None = None
     _stop: Stop | None = None
+    _not_after: float = inf
+    """Unix time of its timeout."""
     _stop_by: float = inf
     """Unix time, once there is a stop."""
     _waiting: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -87,6 +87,9 @@ class SessionWorker:
                 self._stop = self._stop or stop
                 self._stop_by = min(self._stop_by, self.now() + stop.grace)
                 self._hurry()
+            case Extend(left=left):
+                self._not_after = self.now() + left
+                self._wake()
             case Write() | Interrupt():
                 reply(ask.answer, Answer(error=SpawnError(_NO_INPUT, "EBADF")))
             case _:
@@ -99,8 +102,12 @@ class SessionWorker:
         elif follower is not None:
             left = max(self._stop_by - self.now(), 0.0)
             follower.hurry(trio.current_time() + left)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._follower is not None:
             with suppress(trio.WouldBlock):  # it has so much to look at that it comes by anyway
-                follower.own.send_nowait(Wake())
+                self._follower.own.send_nowait(Wake())
 
     async def _serve(self, spool: SpoolWriter, log: SessionLog, entries: Sequence[Entry]) -> None:
         request = self.ask.request
@@ -194,9 +201,10 @@ class SessionWorker:
                 inbox=inbox,
                 own=own,
                 limiter=self.limiter,
-                check=partial(self._check, course, self._timeout_at()),
+                check=partial(self._check, course),
                 now=self.now,
             )
+            self._not_after = self._timeout_at() if self._not_after == inf else self._not_after
             await lease.router.send(Register(begun.session, begun.directory, own.clone()))
             try:
                 return await follower.run()
@@ -209,18 +217,18 @@ class SessionWorker:
         started = None if order.open is None else order.open.started
         return inf if timeout is None else (self.now() if started is None else started.at) + timeout
 
-    def _check(self, course: SessionCourse, timeout_at: float) -> float:
+    def _check(self, course: SessionCourse) -> float:
         """Tell the course of a stop, or that its time is over. Return when to look again."""
         now, request = self.now(), self.ask.request
         if self._stop is not None:
             self._begin_end(self._stop.reason, self._stop_by - now)
             course.stop("aborted", max(self._stop_by - now, 0.0), now)
-        elif now >= timeout_at:
+        elif now >= self._not_after:
             self._stop_by = now + request.grace
             self._stop = Stop(attempt=request.attempt, grace=request.grace, reason="timeout")
             self._begin_end("timeout", request.grace)
             course.stop("timed-out", request.grace, now)
-        return inf if self._stop is not None else timeout_at
+        return inf if self._stop is not None else self._not_after
 
     def _begin_end(self, reason: EndReason, grace: float) -> None:
         if self._reason == "exit":
@@ -240,39 +248,22 @@ class SessionWorker:
             await trio.to_thread.run_sync(write_last_message, self.folder, end.text, limiter=self.limiter)
 
     async def _conclude(self, end: PromptEnded, spool: SpoolWriter) -> None:
-        attempt, at = self.ask.request.attempt, self.now()
-        reason, code = self._reason, None
-        if end.outcome == "completed":
-            code = 0
-        elif end.outcome == "lost" and reason == "exit":
-            reason = "orphaned" if self.ask.request.resume else "lost"  # its server ended with the callboard before
-        elif reason == "exit":
-            code = 1
-        told = f"{end.error} ({end.code})" if end.error and end.code else end.error or end.code
-        detail = "" if code == 0 else told or end.outcome
-        try:
-            await self._record("ended", code, reason, at)
-        except SpawnError as error:  # the file is for a later callboard; this one tells the end all the same
-            logger.warning("the end of attempt %s is not in its status file: %s", attempt, error)
-        await self.ask.reports.send(Exited(attempt=attempt, code=code, signal=None, at=at))
-        await self.ask.reports.send(
-            Ended(
-                attempt=attempt,
-                code=code,
-                signal=None,
-                exited_at=at,
-                at=at,
-                reason=reason,
-                stdout_bytes=0,
-                stderr_bytes=0,
-                session_bytes=spool.size,
-                swept=(),
-                final=end.outcome == "failed" and not end.retryable and end.status in _FINAL,
-                quota=reason == "exit" and end.status == _NO_QUOTA,
-                quota_until=read_retry_after(end.retry_after, at) if end.status == _NO_QUOTA else None,
-                detail=detail,
-            )
+        request, at = self.ask.request, self.now()
+        ended = ended_attempt(
+            end,
+            request.attempt,
+            reason=self._reason,
+            stop=self._stop,
+            resumed=request.resume,
+            at=at,
+            size=spool.size,
         )
+        try:
+            await self._record("ended", ended.code, ended.reason, at)
+        except SpawnError as error:  # the file is for a later callboard; this one tells the end all the same
+            logger.warning("the end of attempt %s is not in its status file: %s", request.attempt, error)
+        await self.ask.reports.send(Exited(attempt=request.attempt, code=ended.code, signal=None, at=at))
+        await self.ask.reports.send(ended)
 
     def _answer(self, answer: Answer) -> None:
         self.answered = reply(self.ask.answer, answer)

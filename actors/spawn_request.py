@@ -11,6 +11,7 @@ import trio
 from actors.messages import Append, FollowRequest
 from actors.orders import StartWorker
 from actors.source import Sources
+from actors.workspaces import Workspaces
 from protocols import keeper as wire
 from protocols.environment import MARK, chained_mark, worker_environment
 from protocols.fan_out import planned
@@ -47,6 +48,8 @@ class Surroundings:
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time
+    workspaces: Workspaces | None = None
+    """None: no task has one of its own."""
 
 
 def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
@@ -67,7 +70,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
         window=task.window if "terminal" in spools else None,
         status=os_text(around.folder.status(order.id)),
         attached=not task.durable,
-        timeout=task.timeout,
+        timeout=_timeout(order),
         grace=task.grace,
         limits=task.limits,
         linger=around.linger,
@@ -76,9 +79,17 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
 
 
 def _executable(task: Task, around: Surroundings) -> str:
-    """Where the folder of a task is known only when it is made, a path that counts from there is, too."""
+    """Of a command in the workspace nobody knew before whether it would be there."""
     found = around.executables.get(planned(task.id), "")
-    return str(Path(task.cwd, found)) if "/" in found else found
+    return found if found or not task.command else str(Path(task.cwd, task.command[0]))
+
+
+def _timeout(order: StartWorker) -> float | None:
+    """Seconds from its start on. What is excepted of the time of one that is taken up belongs to that."""
+    timeout, left = order.task.timeout, order.open
+    if timeout is None or left is None or order.task.terms.counts_waiting is not False:
+        return timeout
+    return timeout + left.waited
 
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:

@@ -39,6 +39,8 @@ class Worker:
     """Where they are not those of the plan."""
     refusal: str = ""
     """Why it is not to be started, now or later."""
+    again: bool = False
+    """Another attempt may be."""
     accept: Callable[[WorkerExited], Awaitable[WorkerExited]] | None = None
     """What becomes of its end, before that is recorded."""
 
@@ -63,10 +65,10 @@ class Worker:
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
         if self.refusal:
-            return msgspec.structs.replace(self._not_started(self.refusal), final=True)
+            return msgspec.structs.replace(self._not_started(self.refusal), final=not self.again)
         answer, waited = (await self._spawn(notices), False) if self.order.open else await self._start(notices)
         if isinstance(answer, StopWorker):
-            return self._not_started("stopped before its start", answer.reason)
+            return self._not_started(answer.detail or "stopped before its start", answer.reason)
         if answer.error is not None:
             return await self._refused(answer.error, notices, inbox)
         nursery.start_soon(self._obey)  # a stop does not wait for the journal
@@ -163,7 +165,8 @@ class Worker:
     async def _obey(self) -> None:
         """Pass commands to the source. It only lets a stop become more urgent."""
         async for command in self.commands:
-            await self._source.send(Ask(wire.Stop(attempt=self.order.id, grace=command.grace, reason=command.reason)))
+            stop = wire.Stop(attempt=self.order.id, grace=command.grace, reason=command.reason, detail=command.detail)
+            await self._source.send(Ask(stop))
 
     async def _record(self, event: Event) -> None:
         committed = trio.Event()

@@ -16,9 +16,11 @@ from protocols.events import (
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
+    WorkerWarned,
 )
 from protocols.ids import AttemptId
 from protocols.kinds import Source, Stream
+from protocols.liveness_states import WAITING
 from protocols.pane import WorkerPane
 from protocols.session_events import SessionEvent, SessionTodos
 from protocols.session_view import SessionView
@@ -34,6 +36,7 @@ AttemptEvent: TypeAlias = (
     | WorkerHeartbeat
     | WorkerVerdict
     | WorkerAction
+    | WorkerWarned
     | WorkerStopping
     | WorkerExited
     | WorkerGap
@@ -86,7 +89,9 @@ class AttemptView:
     """The last one. Behind its end: what it was until then."""
     actions: tuple[WorkerAction, ...] = ()
     """What was done about it while it stood still, or could not be done."""
+    warned: WorkerWarned | None = None
     _stalled: float = 0.0
+    _waited: float = 0.0
 
     @property
     def is_ours(self) -> bool:
@@ -101,7 +106,7 @@ class AttemptView:
             case WorkerOutput():
                 self.output[event.stream] = max(self.output[event.stream], event.offset + event.length)
                 self.last_output_at = event.at
-            case WorkerAdopted() | WorkerPane():
+            case WorkerAdopted() | WorkerPane() | WorkerWarned():
                 self._take(event)
             case WorkerProgress():
                 self.progress = event
@@ -132,15 +137,19 @@ class AttemptView:
                 at=event.at, worker=event.worker, attempt=event.attempt, fraction=fraction, label=event.current
             )
 
-    def _take(self, event: WorkerAdopted | WorkerPane) -> None:
-        if isinstance(event, WorkerAdopted):
-            self.epoch = event.epoch
-        else:
-            self.pane = event
+    def _take(self, event: WorkerAdopted | WorkerPane | WorkerWarned) -> None:
+        match event:
+            case WorkerAdopted():
+                self.epoch = event.epoch
+            case WorkerPane():
+                self.pane = event
+            case WorkerWarned():
+                self.warned = event
 
     def _judge(self, verdict: WorkerVerdict) -> None:
         if self.exited is None:  # its end is the last word
             self._stalled = self.stalled_for(verdict.at)
+            self._waited = self.waited_for(verdict.at)
             self.verdict = verdict
 
     def _tell_blocked(self, event: SpoolBlocked | SpoolResumed) -> None:
@@ -162,3 +171,10 @@ class AttemptView:
         if verdict is None or verdict.state != "stalled":
             return self._stalled
         return self._stalled + max((now if exited is None else exited.ended_at) - verdict.at, 0.0)
+
+    def waited_for(self, now: float) -> float:
+        """Seconds that it waited for a permission or for quota in all, until its end or until now."""
+        verdict, exited = self.verdict, self.exited
+        if verdict is None or verdict.state not in WAITING:
+            return self._waited
+        return self._waited + max((now if exited is None else exited.ended_at) - verdict.at, 0.0)

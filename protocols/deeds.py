@@ -1,9 +1,10 @@
-"""What was done about workers that stood still, in words."""
+"""What was done about workers that stood still or had little time left, in words."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from protocols.events import WorkerAction
+from protocols.durations import format_duration
+from protocols.events import WorkerAction, WorkerWarned
 from protocols.liveness_states import Action
 
 __all__ = ["list_deeds", "tell_deed"]
@@ -13,8 +14,11 @@ _DONE: Mapping[Action, str] = MappingProxyType(
 )
 
 
-def tell_deed(event: WorkerAction) -> str | None:
+def tell_deed(event: WorkerAction | WorkerWarned) -> str | None:
     """One line; None for ``tell``, as the verdict has told it. May hold control characters."""
+    if isinstance(event, WorkerWarned):
+        left = format_duration(max(round(event.left), 1))
+        return f"{event.worker}: {f'not warned: {event.failed}' if event.failed else f'warned: {left} left'}"
     if event.action not in _DONE:
         return None
     if event.failed:

@@ -11,6 +11,7 @@ FleetError
 ├── TmuxError           tmux refused a command, or its server is gone
 ├── ServerError         an agent server refused a call, or does not answer
 ├── JournalError        the journal cannot be opened or written
+├── WorkspaceError      a place to work cannot be made, used or removed
 ├── LedgerError         the ledger cannot be opened or written, or refuses what it was told
 ├── WatchError          the kernel does not tell that a file changes (inotify's limits)
 └── RestartLimitError   an actor failed too often
@@ -34,6 +35,7 @@ __all__ = [
     "TmuxError",
     "UnreachableError",
     "WatchError",
+    "WorkspaceError",
 ]
 
 
@@ -118,6 +120,10 @@ class LedgerError(FleetError):
 
 class WatchError(FleetError):
     """The kernel does not tell that a file changes. It can still be looked at."""
+
+
+class WorkspaceError(FleetError):
+    """A place for a task to work in cannot be made, used or removed; what was there stays as it was."""
 
 
 class RestartLimitError(FleetError):

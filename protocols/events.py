@@ -23,6 +23,7 @@ from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
 from protocols.task_events import TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
+from protocols.workspace import WorkspaceEvent
 
 __all__ = ["Event", "Record"]
 
@@ -148,6 +149,16 @@ class WorkerAction(_WorkerEvent, frozen=True, kw_only=True, tag="worker.action")
     """Why it could not be done; empty where it was."""
 
 
+class WorkerWarned(_WorkerEvent, frozen=True, kw_only=True, tag="worker.warned"):
+    """The worker is told that its time is over soon: recorded before it is, and again with ``failed`` where that did
+    not arrive."""
+
+    left: float
+    """Seconds."""
+    text: str
+    failed: str = ""
+
+
 class WorkerStopping(_WorkerEvent, frozen=True, kw_only=True, tag="worker.stopping"):
     reason: EndReason
     grace: float
@@ -235,6 +246,7 @@ Event: TypeAlias = (
     | WorkerHeartbeat
     | WorkerVerdict
     | WorkerAction
+    | WorkerWarned
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch
@@ -251,6 +263,7 @@ Event: TypeAlias = (
     | FleetSwept
     | SessionEvent
     | ServerEvent
+    | WorkspaceEvent
 )
 
 

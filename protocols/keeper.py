@@ -20,9 +20,11 @@ from protocols.pane import Pane, Unclaimed
 from protocols.session_report import SessionReport
 from protocols.worker_limits import WorkerLimits
 
-__all__ = ["VERSION", "Message", "Report", "Request"]
+__all__ = ["NEW_REASONS", "OLDEST", "VERSION", "Message", "Report", "Request"]
 
-VERSION = 1
+VERSION = 2
+OLDEST = 1  # of a keeper that can be commanded: it knows neither `Extend` nor the new reasons, but what stands for them
+NEW_REASONS: dict[EndReason, EndReason] = {"quiet": "timeout"}
 MAX_MESSAGE = 4 * 1024 * 1024  # the kernel takes 2 MiB of arguments and environment by default
 
 
@@ -124,6 +126,15 @@ class Stop(_Request, frozen=True, kw_only=True, tag="stop"):
     attempt: AttemptId
     grace: float
     reason: EndReason
+    detail: str = ""
+    """For people; it comes back in `Ended`."""
+
+
+class Extend(_Request, frozen=True, kw_only=True, tag="extend"):
+    """Its timeout is ``left`` seconds from now, unless its end has begun. Answered at once."""
+
+    attempt: AttemptId
+    left: float
 
 
 class CloseStdin(_Request, frozen=True, kw_only=True, tag="close_stdin"):
@@ -169,7 +180,7 @@ class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
 
 
 Request: TypeAlias = (
-    Hello | Spawn | Adopt | Reaped | Stop | CloseStdin | Resize | Write | Interrupt | Forget | Ping | Shutdown
+    Hello | Spawn | Adopt | Reaped | Stop | Extend | CloseStdin | Resize | Write | Interrupt | Forget | Ping | Shutdown
 )
 
 

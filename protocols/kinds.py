@@ -18,6 +18,7 @@ Outcome: TypeAlias = Literal["succeeded", "failed", "interrupted"]
 _OverLimit: TypeAlias = Literal["memory", "cpu-time", "spool-limit"]
 _OfLogFile: TypeAlias = Literal["sentinel", "no-log"]  # it got the line that tells success; it cannot be followed
 EndReason: TypeAlias = Literal[
-    "exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "output", _OverLimit, _OfLogFile
+    "exit", "timeout", "quiet", "stop", "orphaned", "lost", "not-started", "stalled", "output", _OverLimit, _OfLogFile
 ]
-"""``output``: it ended well, but its output is not what the plan wants."""
+"""``quiet``: nothing was heard of it for its ``quiet_timeout``.
+``output``: it ended well, but its output is not what the plan wants."""

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.ids import AttemptId, WorkerId
+from protocols.ids import AttemptId, TaskId, WorkerId
 from protocols.kinds import Source, Stream
 
 __all__ = ["FleetFolder", "streams_of"]
@@ -101,6 +101,26 @@ class FleetFolder:
     def report_markdown(self) -> Path:
         return self.root / "report.md"
 
+    @property
+    def workspaces(self) -> Path:
+        """The places that were made for tasks, each called like its task."""
+        return self.root / "workspaces"
+
+    @property
+    def space_records(self) -> Path:
+        """What each of them is, as ``TASK.json``; no task begins with a dot."""
+        return self.workspaces / ".records"
+
+    def workspace(self, task: TaskId) -> Path:
+        return self.workspaces / task
+
+    def space_record(self, task: TaskId) -> Path:
+        return self.space_records / f"{task}.json"
+
+    def task_log(self, task: TaskId) -> Path:
+        """All that happened to this task, written with the report."""
+        return self.root / "tasks" / task / "session-log.json"
+
     def attempt(self, worker: WorkerId, attempt: int) -> Path:
         return self.root / "spool" / worker / str(attempt)
 
@@ -111,6 +131,10 @@ class FleetFolder:
     def output(self, worker: WorkerId, attempt: int) -> Path:
         """A copy of what this attempt gave to others."""
         return self.attempt(worker, attempt) / "output"
+
+    def session_events(self, worker: WorkerId, attempt: int) -> Path:
+        """Of an attempt that is a session: what its server said (`protocols.session_entries`)."""
+        return self.attempt(worker, attempt) / "session-events.json"
 
     def last_message(self, worker: WorkerId, attempt: int) -> Path:
         """What the agent said last, where that is what the task gives to others."""

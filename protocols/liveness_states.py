@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-__all__ = ["CLASSIC", "Action", "Classic", "State"]
+__all__ = ["CLASSIC", "WAITING", "Action", "Classic", "State"]
 
 State: TypeAlias = Literal[
     "starting",
@@ -25,6 +25,7 @@ Action: TypeAlias = Literal["tell", "nudge", "interrupt", "restart", "fail"]
 Classic: TypeAlias = Literal[
     "initializing", "reading", "thinking", "working", "testing", "idle", "stuck", "error", "complete"
 ]
+WAITING: frozenset[State] = frozenset(("waiting-permission", "waiting-quota"))
 CLASSIC: Mapping[State, Classic | None] = MappingProxyType(
     {
         "starting": "initializing",

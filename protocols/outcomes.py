@@ -44,8 +44,10 @@ def judge(
             if not over and exited.reason != "exit":
                 over = f"over its limit ({exited.reason}); "
             return Verdict("failed", over + describe_exit(exited), retry=not exited.final)
-        case "timeout":
+        case "timeout" | "quiet":
             limit = "" if timeout is None else f" after {format_duration(timeout)}"
+            if exited.reason == "quiet":
+                limit = f": {exited.error or 'nothing was heard of it for too long'}"
             return Verdict("timed-out", f"timed out{limit}, {describe_exit(exited)}", retry=True)
         case "stalled":
             why = "" if remedy is None else f": {remedy.reason}"
@@ -65,7 +67,9 @@ def cause_of(exited: WorkerExited) -> Cause | None:
     match exited.reason:
         case "stop" | "orphaned":
             return None
-        case "timeout" | "stalled" | "output" | "lost" as cause:
+        case "timeout" | "quiet":
+            return "timeout"
+        case "stalled" | "output" | "lost" as cause:
             return cause
         case _:
             return None if is_success(exited) else "quota" if exited.quota else "exit"

@@ -22,6 +22,7 @@ from protocols.events import (
     WorkerStarted,
     WorkerStopping,
     WorkerVerdict,
+    WorkerWarned,
 )
 from protocols.fleet_events import (
     ActorFailed,
@@ -40,6 +41,7 @@ from protocols.sizes import format_bytes
 from protocols.states import RunView
 from protocols.task_events import TasksAdded
 from protocols.task_output import TaskOutput
+from protocols.workspace import workspace_text
 
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
 
@@ -91,10 +93,10 @@ class PlainLines:
                 return f"run {self.view.run}: {event.outcome} ({format_counts(event.counts)})"
             case WorkerVerdict():
                 return self._judged(event)
-            case WorkerAction():
+            case WorkerAction() | WorkerWarned():
                 return tell_deed(event)
             case _:
-                return worker_text(event) or fleet_text(event) or server_text(event) or _output_text(event)
+                return worker_text(event) or fleet_text(event) or server_text(event) or _task_text(event)
 
     def _next_interrupt(self, event: RunStopping) -> str:
         if self._leaves or not event.reason.startswith("SIGINT"):
@@ -165,11 +167,11 @@ def worker_text(event: Event) -> str | None:
             return None if said is None else f"{getattr(event, 'worker', '')}: {said}"
 
 
-def _output_text(event: Event) -> str | None:
+def _task_text(event: Event) -> str | None:
     if isinstance(event, TasksAdded):
         return f"{event.task}: {_count(len(event.tasks), 'item')} of {event.source}"
     if not isinstance(event, TaskOutput):
-        return None
+        return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"
 
 

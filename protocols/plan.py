@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.deadlines import Terms
 from protocols.fan_out import ForEach
 from protocols.ids import TaskId
 from protocols.kinds import Source
@@ -17,6 +18,7 @@ from protocols.silence import Policy
 from protocols.task_output import Output
 from protocols.wording import escaped
 from protocols.worker_limits import WorkerLimits
+from protocols.workspace import Workspace
 
 __all__ = ["Logfile", "OnFailure", "Plan", "Stdin", "Task", "Tmux", "Window"]
 
@@ -75,6 +77,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """By what its role was found, where the plan names none for it; or by what none was."""
     shell: bool = False
     cwd: str = "."
+    """Counts from its workspace, where it has one of its own."""
+    workspace: Workspace = Workspace()
     env: dict[str, str] = {}
     """Variables that the plan sets."""
     pass_env: tuple[str, ...] = ()
@@ -93,6 +97,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was written, where that is not the file of the plan."""
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    terms: Terms = Terms()
     retries: int = 0
     """Further attempts after a first one that failed."""
     backoff: float = 1.0

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from protocols.durations import format_duration
 from protocols.layout import streams_of
 from protocols.plan_level import Level
 from protocols.plan_session import SESSION_KEYS
@@ -11,6 +12,7 @@ from protocols.worker_limits import WorkerLimits
 __all__ = ["check_task", "resolve_command", "without_foreign_keys"]
 
 _OF_SERVER = "a session lives in its server, which has this; write it in [agents.NAME], or remove this key"
+_HEARING = 'give it source = "pty" or stdin = "pipe", or remove this key'
 _OF_PROCESS = "a session is no process and has no input but its prompts; remove this key"
 _NO_SESSION: dict[str, str] = {
     **dict.fromkeys(("env", "pass_env"), _OF_SERVER),
@@ -23,6 +25,7 @@ _NO_SESSION: dict[str, str] = {
 def check_task(section: Section, said: Level, level: Level) -> None:
     """``said`` by the task itself, and ``level`` with all that is said for it."""
     _check_output(section, level)
+    _check_terms(section, said, level)
     if level.session.prompts is not None:
         for key, why in _NO_SESSION.items():
             if key in section:
@@ -61,6 +64,32 @@ def _check_output(section: Section, level: Level) -> None:
         session or level.command is None or "stdout" not in streams_of(level.source or "pipe")
     ):
         section.reject("output", 'this task has no stdout of its own; write { file = "PATH" }')
+
+
+def _check_terms(section: Section, said: Level, level: Level) -> None:
+    """What a task itself says about its time needs a timeout, and a way to reach it."""
+    before, timeout = level.terms.warn_before, level.timeout
+    if said.terms.warn_before is not None or (before is not None and said.timeout is not None):
+        if timeout is None:
+            section.reject("warn_before", "there is no timeout to warn of; add timeout, or remove this key")
+        elif before is not None and before >= timeout:
+            times = f"warn_before is {format_duration(before)} and timeout is {format_duration(timeout)} here"
+            section.reject("warn_before", f"{times}; make warn_before the shorter one")
+        elif not _can_hear(level):
+            section.reject("warn_before", f"nobody could tell it; {_HEARING}")
+    if said.terms.warning is not None and before is None:
+        section.reject("warning", "nothing says when; add warn_before, or remove this key")
+    if said.terms.counts_waiting is False and (level.tmux is not None or _only_follows(level)):
+        section.reject("counts_waiting", "what is only followed has no time of its own; remove this key")
+
+
+def _can_hear(level: Level) -> bool:
+    terminal = "terminal" in streams_of(level.source or "pipe")
+    return level.session.prompts is None and (terminal or (level.stdin is not None and level.stdin.kind == "pipe"))
+
+
+def _only_follows(level: Level) -> bool:
+    return level.source == "logfile" and level.command is None
 
 
 def _check_no_session(section: Section) -> None:

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from protocols.deadlines import TERM_KEYS, Terms, read_terms
 from protocols.kinds import Source
 from protocols.liveness_actions import read_steps
 from protocols.liveness_states import Action
@@ -11,12 +12,14 @@ from protocols.needs import read_labels, read_priority
 from protocols.plan import Logfile, Stdin, Tmux, Window
 from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
+from protocols.plan_workspace import read_workspace
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.retry import RetryPolicy, read_retry
 from protocols.section import Section
 from protocols.task_output import Output, read_output
 from protocols.wording import quote
 from protocols.worker_limits import WorkerLimits, read_limits
+from protocols.workspace import Workspace
 
 __all__ = ["COMMON_KEYS", "LATER_KEYS", "Command", "Level", "read_level"]
 
@@ -24,9 +27,11 @@ COMMON_KEYS = (
     "command",
     "shell",
     "cwd",
+    "workspace",
     "env",
     "pass_env",
     "timeout",
+    *TERM_KEYS,
     "retries",
     "backoff",
     "retry",
@@ -54,7 +59,7 @@ COMMON_KEYS = (
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("session", "when", "workspace"),
+        ("session", "when"),
         "this key is not supported by this version; remove it",
     ),
 }
@@ -80,9 +85,11 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     command: Command | None = None
     shell: bool | None = None
     cwd: str | None = None
+    workspace: Workspace | None = None
     env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()
     timeout: float | None = None
+    terms: Terms = Terms()
     retries: int | None = None
     backoff: float | None = None
     retry: RetryPolicy = RetryPolicy()
@@ -118,6 +125,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         if self.command is not None and self.session.prompts is None:
             said["session"] = msgspec.structs.replace(said["session"], prompts=None)
         said["retry"] = self.retry.over(base.retry, anew=self.retries == 0)
+        said["terms"] = self.terms.over(base.terms)
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
@@ -132,9 +140,11 @@ def read_level(section: Section) -> Level:
         command=_read_command(section),
         shell=section.flag("shell"),
         cwd=section.text("cwd"),
+        workspace=read_workspace(section),
         env=read_env(section),
         pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),
+        terms=read_terms(section),
         retries=section.count("retries", 0),
         backoff=section.duration("backoff", zero=True) if backoff is None else backoff,
         retry=retry,

@@ -15,6 +15,7 @@ from protocols.plan_drafts import Draft, check_drafts, check_restart, check_serv
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level
 from protocols.plan_roles import ONLY_TASKS, Role, choose_role, find_role, read_role, read_roles
 from protocols.plan_session import resolve_prompting
+from protocols.plan_workspace import check_workspaces, fit_workspace
 from protocols.section import Problems, Section
 from protocols.silence import Policy
 from protocols.toml_text import parse_toml
@@ -55,6 +56,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0, manifest: bytes | N
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
     tasks = tuple(_resolve(draft, base, roles, agents) for draft in drafts)
+    tasks = check_workspaces({draft.id: draft.section for draft in drafts}, tasks)
     check_services(drafts, {task.id for task in tasks if task.restart.when == "always"})
     if problems.lines:
         raise PlanError(*problems.lines)
@@ -99,7 +101,7 @@ def _resolve(draft: Draft, base: Level, roles: Mapping[str, Role], agents: Mappi
     else:
         said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))
     said |= {"needs": draft.wanted.needs, "on": draft.wanted.on, "for_each": draft.for_each, "where": draft.where}
-    return Task(id=draft.id, role=name, role_reason=why, **said)
+    return fit_workspace(section, Task(id=draft.id, role=name, role_reason=why, **said))
 
 
 def _check_silence(section: Section | None, said: Level, level: Level) -> None:

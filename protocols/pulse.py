@@ -1,37 +1,22 @@
 """What is known of the attempts that run, from records and from looks at them: the evidence for their verdicts."""
 
 from dataclasses import dataclass, field
-from typing import get_args
 
 from protocols.events import (
-    AttemptStarting,
-    Event,
-    RunResumed,
-    SpoolBlocked,
-    SpoolResumed,
-    WorkerExited,
     WorkerGap,
-    WorkerOutput,
-    WorkerStarted,
-    WorkerStopping,
-    WorkerVerdict,
 )
 from protocols.evidence import Evidence, Exit, Mark, Question, Said
-from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import WorkerId
 from protocols.kinds import Source, Stream
 from protocols.liveness_states import State
 from protocols.prompts import Prompt
 from protocols.rate import LongRate
-from protocols.session_events import SessionEvent
 from protocols.session_pulse import SessionPulse
 from protocols.sight import Glimpse, Sight, Tail, Wanted
 from protocols.silence import Policy
 from protocols.verdict import Verdict, judge_liveness
 
-__all__ = ["Pulse", "Pulses"]
-
-_OF_SESSIONS = get_args(SessionEvent)
+__all__ = ["Pulse"]
 
 
 @dataclass(slots=True)
@@ -51,6 +36,11 @@ class Pulse:
     grown: Stream = "stdout"
     """The stream that grew last."""
     blocked: dict[Stream, str] = field(default_factory=dict)
+    warned: bool = False
+    """It was told that its time is over soon."""
+    waited: float = 0.0
+    """Seconds in which it waited for a permission or for quota, by its verdicts; without the present wait."""
+    waits_since: float | None = None
     stopping: bool = False
     """Its end has begun: nothing is to be done about it any more."""
     told: tuple[State, bool] | None = None
@@ -79,6 +69,15 @@ class Pulse:
     def size(self) -> int:
         """Bytes of output in all, those too that it has cut off."""
         return self._cut + sum(self.ends.values())
+
+    @property
+    def heard_at(self) -> float:
+        """The moment of its last byte or event, or of its start."""
+        told = None if self.session is None else self.session.last_event
+        return max(moment for moment in (self.started_at, self.last_byte, told, self.asked_at) if moment is not None)
+
+    def waited_until(self, now: float) -> float:
+        return self.waited + (0.0 if self.waits_since is None else max(now - self.waits_since, 0.0))
 
     def cut(self, gap: WorkerGap) -> None:
         end = self.ends.get(gap.stream, 0)
@@ -188,86 +187,6 @@ class Pulse:
             self._cpu = LongRate(policy.cpu_window, self.started_at)
         use = self._cpu.at(now, sight.cpu)
         return None if sight.partial and use < policy.painting_cpu else use
-
-
-@dataclass(slots=True)
-class Pulses:
-    """All attempts that run. Feed every record in order."""
-
-    running: dict[WorkerId, Pulse] = field(default_factory=dict)
-    keeper: int | None = None
-    """The pid of the keeper, where there is one."""
-
-    def apply(self, event: Event, moment: float) -> None:
-        """``moment``: when it happened, on the clock of the looks."""
-        match event:
-            case WorkerOutput():
-                pulse = self._pulse(event)
-                if pulse is not None:
-                    end = event.offset + event.length
-                    pulse.ends[event.stream] = max(pulse.ends.get(event.stream, 0), end)
-                    pulse.grown, pulse.last_byte = event.stream, moment
-            case _ if isinstance(event, _OF_SESSIONS):
-                self._apply_to_session(event, moment)
-            case AttemptStarting():
-                self.running[event.worker] = Pulse(event.worker, event.attempt, event.source, moment, event.window)
-            case WorkerExited():
-                if self._pulse(event) is not None:
-                    del self.running[event.worker]
-            case KeeperStarted():
-                self.keeper = event.pid
-            case KeeperLost() | RunResumed():
-                self.keeper = None if isinstance(event, KeeperLost) else self.keeper
-                for each in self.running.values():
-                    each.blocked.clear()  # the keeper that comes says it again
-            case WorkerStarted() | WorkerVerdict() | WorkerStopping() | WorkerGap() | SpoolBlocked() | SpoolResumed():
-                pulse = self._pulse(event)
-                if pulse is not None:
-                    _apply(pulse, event, moment)
-            case _:
-                pass
-
-    def _apply_to_session(self, event: SessionEvent, moment: float) -> None:
-        pulse = self._pulse(event)
-        if pulse is not None:
-            pulse.session = pulse.session or SessionPulse()
-            pulse.session.apply(event, moment)
-
-    def _pulse(
-        self,
-        event: SessionEvent
-        | WorkerOutput
-        | WorkerStarted
-        | WorkerVerdict
-        | WorkerStopping
-        | WorkerExited
-        | WorkerGap
-        | SpoolBlocked
-        | SpoolResumed,
-    ) -> Pulse | None:
-        """None where it is of an attempt that does not run."""
-        pulse = self.running.get(event.worker)
-        return pulse if pulse is not None and pulse.attempt == event.attempt else None
-
-
-def _apply(
-    pulse: Pulse,
-    event: WorkerStarted | WorkerVerdict | WorkerStopping | SpoolBlocked | SpoolResumed | WorkerGap,
-    moment: float,
-) -> None:
-    match event:
-        case WorkerStarted():
-            pulse.process, pulse.started_at = (event.pid, event.start_ticks) if event.pid else None, moment
-        case WorkerGap() if event.cut:
-            pulse.cut(event)
-        case WorkerVerdict() if pulse.verdict is None:  # of who judged it before us; our own we know already
-            pulse.told = (event.state, event.confirmed)
-        case WorkerStopping():
-            pulse.stopping = True
-        case SpoolBlocked():
-            pulse.blocked[event.stream] = event.error
-        case SpoolResumed():
-            pulse.blocked.pop(event.stream, None)
 
 
 def _is_same(asked: Question | None, prompt: Prompt) -> bool:

@@ -35,6 +35,8 @@ class OpenAttempt:
     """Unix time of its last output, or of its start."""
     seen_at: float
     """Unix time of the last that is recorded of the run: until then it was surely looked after."""
+    waited: float = 0.0
+    """Seconds that it waited for a permission or for quota."""
     session_told: int = 0
     """Of a session: how many records of its course there are."""
     prompts: tuple[str, ...] = ()
@@ -108,6 +110,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
                 told=task.status == "running" and task.current == attempt.number,
                 silent_since=attempt.last_output_at or attempt.starting_at,
                 seen_at=view.last_at or attempt.starting_at,
+                waited=attempt.waited_for(view.last_at or attempt.starting_at),
                 session_told=0 if attempt.session is None else attempt.session.told,
             )
             for task, attempt in last

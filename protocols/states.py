@@ -30,6 +30,7 @@ from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_events import TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
+from protocols.workspace import SpaceEvent
 
 __all__ = ["RunView", "TaskView"]
 
@@ -127,7 +128,7 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked()
+                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked() | SpaceEvent()
             ):
                 pass
             case _:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 import msgspec
 
 from protocols.plan import Task
+from protocols.workspace import GivenFile
 
 __all__ = [
     "ITEM",
@@ -27,11 +28,11 @@ __all__ = [
     "template_texts",
 ]
 
-NAMES = ("outputs", "attempt", "last_failure", "task")
+NAMES = ("outputs", "attempt", "last_failure", "task", "workspace")
 ITEM = "item"
 PATH_NAMES = (ITEM, "task")
 _ENDS = {"{{": "}}", "{%": "%}"}
-_NAMED = re.compile(r"(?<![\w.$\"'-])(?:outputs\s*[.\[]|(?:attempt|last_failure|task)(?![\w.\[(:'\"-]))")
+_NAMED = re.compile(r"(?<![\w.$\"'-])(?:outputs\s*[.\[]|(?:attempt|last_failure|task|workspace)(?![\w.\[(:'\"-]))")
 _ITEM = re.compile(r"(?<![\w.$\"'-])item(?![\w(:'\"-])")
 _SHELL_TEXT = 2  # of ("/bin/sh", "-c", TEXT)
 
@@ -62,7 +63,18 @@ def _braced(text: str) -> Iterator[str]:
 def template_texts(task: Task) -> tuple[tuple[str, str], ...]:
     """The templates, each behind the path of its key in the task."""
     names = names_of(task)
-    return tuple((key, text) for key, text in _texts(task) if is_template(text, task.template, names))
+    texts = ((key, text) for key, text in _texts(task) if is_template(text, task.template, names))
+    files = (file for file in task.workspace.files if _is_template(file, task.template, names))
+    return (*texts, *((_key(file), file.text) for file in files))
+
+
+def _is_template(file: GivenFile, said: bool | None, names: Collection[str]) -> bool:
+    """One that is called so is one, whatever it names."""
+    return file.kind == "template" or (file.kind == "text" and is_template(file.text, said, names))
+
+
+def _key(file: GivenFile) -> str:
+    return f"workspace.files.{file.path}"
 
 
 def path_texts(task: Task) -> tuple[tuple[str, str], ...]:
@@ -139,4 +151,8 @@ def replace_texts(task: Task, render: Callable[[str, str], str]) -> Task:
     if "stdin.text" in made:
         stdin = msgspec.structs.replace(stdin, text=made["stdin.text"])
     env = {name: made.get(f"env.{name}", text) for name, text in task.env.items()}
-    return msgspec.structs.replace(task, command=tuple(command), prompting=prompting, env=env, stdin=stdin)
+    files = tuple(msgspec.structs.replace(file, text=made.get(_key(file), file.text)) for file in task.workspace.files)
+    space = msgspec.structs.replace(task.workspace, files=files) if files else task.workspace
+    return msgspec.structs.replace(
+        task, command=tuple(command), prompting=prompting, env=env, stdin=stdin, workspace=space
+    )

@@ -11,6 +11,7 @@ import trio
 
 from actors.control_input import Inputs
 from actors.control_port import ControlPort
+from actors.deadlines import DeadlineCare, Deadlines
 from actors.display import JsonText, LiveText, PlainText
 from actors.door import Door
 from actors.fan_outs import FanOuts
@@ -50,6 +51,7 @@ from supervisor.run_log import Sayer, warn
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
 from supervisor.sources import logfile_child, session_child, tmux_child
+from supervisor.spaces import open_workspaces
 
 __all__ = ["Run"]
 
@@ -218,6 +220,7 @@ class Run:
         """In the innermost layer: it may write as long as anybody does, and nobody waits for it at the end."""
         folder, channels, tasks = self.fleet.folder, self._channels, self.loaded.plan.tasks
         heartbeat = self.settings.liveness.heartbeat
+        cares = {WorkerId(task.id): care for task in tasks if (care := DeadlineCare.of(task)) is not None}
         figures = {(task.quiet_after, task.stalled_after) for task in tasks}
         policies = {
             (quiet, stalled): Policy.of(quiet_after=quiet, stalled_after=stalled, heartbeat=heartbeat)
@@ -234,6 +237,7 @@ class Run:
                 orders=channels.orders,
                 decisions=channels.decisions,
             ),
+            deadlines=Deadlines(cares=cares, orders=channels.orders) if cares else None,
             heartbeat=heartbeat,
         )
 
@@ -251,6 +255,7 @@ class Run:
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
+            workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )
 
     def _say_ledger(self, text: str) -> None:

@@ -1,6 +1,7 @@
 """What a run would do, without doing it: each task in order, with its texts as its first attempt would get them."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -97,7 +98,8 @@ def _in_order(plan: Plan) -> Iterator[tuple[int, Task]]:
 
 
 def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -> DryTask:
-    known = {"attempt": 1, "last_failure": "", "task": task.id}
+    place = task.cwd if task.workspace.kind == "shared" else f"<its {task.workspace.kind}>"
+    known = {"attempt": 1, "last_failure": "", "task": task.id, "workspace": place}
     previews = {key: preview(text, known) for key, text in template_texts(task)}
     shown = replace_texts(task, lambda key, _: previews[key].text)
     return DryTask(
@@ -107,7 +109,7 @@ def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -
         role=task.role or "",
         role_reason=task.role_reason,
         source=task.source,
-        cwd=task.cwd,
+        cwd=place if task.workspace.kind == "shared" else str(Path(place, task.cwd)),
         executable=executable,
         command=shown.command,
         shell=task.shell,

@@ -18,6 +18,7 @@ from protocols.plan_parser import parse_plan
 from protocols.templates import path_texts
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
+from supervisor.plan_spaces import load_files, place_workspace, worktree_problems
 from supervisor.plan_texts import load_schemas, resolve_templates
 
 __all__ = ["LoadedPlan", "load_plan", "make_durable"]
@@ -35,7 +36,7 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     manifest: bytes | None = None
     """The manifest that it names, as it was."""
     schemas: dict[str, bytes] = {}
-    """The JSON Schemas of outputs, by their absolute paths."""
+    """The JSON Schemas of outputs and the templates of files, by their absolute paths."""
 
 
 def load_plan(
@@ -57,15 +58,18 @@ def load_plan(
     source = read_input(start / path, str(path), PlanError)
     plan, manifest = _parse(decode_input(source, str(path), PlanError), str(path), start, grace, kept)
     tasks = tuple(_place(task, start) for task in plan.tasks)
-    executables, problems = _look_up(tasks, base, leave)
+    executables, problems = _look_up(tasks, start, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
     schemas, wrong = load_schemas(tasks, kept, leave)
+    tasks, texts, absent = load_files(tasks, kept, leave)
     tasks, unknown = resolve_templates(tasks)
-    problems += [*wrong, *unknown]
+    problems += [*wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ())]
     if problems:
         raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
-    return LoadedPlan(plan=plan, executables=executables, source=source, manifest=manifest, schemas=schemas)
+    return LoadedPlan(
+        plan=plan, executables=executables, source=source, manifest=manifest, schemas={**schemas, **texts}
+    )
 
 
 def _parse(text: str, path: str, start: Path, grace: float, kept: FleetFolder | None) -> tuple[Plan, bytes | None]:
@@ -84,28 +88,38 @@ def make_durable(loaded: LoadedPlan) -> LoadedPlan:
 
 
 def _place(task: Task, start: Path) -> Task:
+    own = task.workspace.kind != "shared"
+    here = Path() if own else start  # of what belongs to its workspace, which is not there yet
     stdin = task.stdin
     if stdin.kind == "file":
         stdin = msgspec.structs.replace(stdin, text=str(start / stdin.text))
     tmux = task.tmux
     if tmux is not None and "/" in tmux.socket:
         tmux = msgspec.structs.replace(tmux, socket=str(start / tmux.socket))
-    progress = None if task.progress_file is None else str(start / task.progress_file)
+    progress = None if task.progress_file is None else str(here / task.progress_file)
     log = task.logfile
     if log is not None:
-        log = msgspec.structs.replace(log, path=str(start / log.path))
+        log = msgspec.structs.replace(log, path=str(here / log.path))
     output = task.output
     if output is not None:
-        path, schema = (str(start / each) if each else "" for each in (output.path, output.schema))
+        path = str(here / output.path) if output.path else ""
+        schema = str(start / output.schema) if output.schema else ""
         output = msgspec.structs.replace(output, path=path, schema=schema)
-    cwd = str(start / task.cwd)
+    space = place_workspace(task.workspace, start) if own else task.workspace
     return msgspec.structs.replace(
-        task, cwd=cwd, output=output, stdin=stdin, logfile=log, tmux=tmux, progress_file=progress
+        task,
+        cwd=str(here / task.cwd),
+        workspace=space,
+        output=output,
+        stdin=stdin,
+        logfile=log,
+        tmux=tmux,
+        progress_file=progress,
     )
 
 
 def _look_up(
-    tasks: Iterable[Task], base: Mapping[str, str], leave: Collection[TaskId]
+    tasks: Iterable[Task], start: Path, base: Mapping[str, str], leave: Collection[TaskId]
 ) -> tuple[dict[TaskId, str], list[str]]:
     """The executable of each task; and what is missing, each thing once, but for the tasks to leave."""
     executables = {}
@@ -113,20 +127,23 @@ def _look_up(
     find, tmux = cache(_find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
         place, later = task.place(index), dict(path_texts(task))
-        if "logfile.path" not in later and (problem := _logfile_problem(task.logfile)):
+        own = task.workspace.kind != "shared" or "cwd" in later
+        if not own and "logfile.path" not in later and (problem := _logfile_problem(task.logfile)) != "":
             missing.setdefault(("logfile.path", problem), []).append(place)
-        folder = "" if "cwd" in later else _folder_problem(task.cwd)
-        if task.prompting is not None and task.id not in leave and folder:
+        if task.prompting is not None and not own and task.id not in leave and (folder := _folder_problem(task.cwd)):
             missing.setdefault(("cwd", folder), []).append(place)
         if not task.command:
             continue
         name, path = task.command[0], task.env.get("PATH", base.get("PATH", os.defpath))
-        executable, command = find(name, task.cwd, path)
+        if own and "/" in name and not name.startswith("/"):
+            continue  # of what will be there nobody knows now
+        executable, command = find(name, str(start) if own else task.cwd, path)
         executables[task.id] = executable or name
         if task.id in leave:
             continue
-        if (folder or "cwd" in later) and "/" in name and not name.startswith("/"):
-            command = ""  # it is missing because the folder is, or not known yet
+        folder = "" if own else _folder_problem(task.cwd)
+        if folder and "/" in name and not name.startswith("/"):
+            command = ""  # it is missing because the folder is
         source = ""
         if task.source == "tmux":
             source = tmux(base.get("PATH", os.defpath))

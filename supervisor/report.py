@@ -73,10 +73,13 @@ class OutputReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     id: TaskId
+    role: str = ""
     status: TaskStatus
     reason: str
     allowed: bool
     """A failure of this task stops nobody else."""
+    started_at: float | None = None
+    ended_at: float | None = None
     seconds: float | None
     """From the start of its first attempt to the end of its last, pauses between them included."""
     attempts: tuple[AttemptReport, ...]
@@ -97,6 +100,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     swept: int
     use: SessionUse | None = None
     """Of all sessions."""
+    work_seconds: float = 0.0
+    """Of all attempts together, as far as their ends are known."""
     seconds: float | None
 
 
@@ -168,9 +173,12 @@ def _task(folder: FleetFolder, task: TaskView, last_at: float) -> TaskReport:
     attempts = tuple(_attempt(folder, task.id, attempt, last_at) for attempt in task.attempts)
     return TaskReport(
         id=task.id,
+        role=task.role,
         status=task.status,
         reason=task.reason,
         allowed=task.allowed,
+        started_at=attempts[0].started_at if attempts else None,
+        ended_at=attempts[-1].ended_at if attempts else None,
         seconds=_span(attempts[0].started_at, attempts[-1].ended_at) if attempts else None,
         attempts=attempts,
         output=None if task.status != "succeeded" else _output(task.output),
@@ -229,6 +237,7 @@ def _totals(tasks: Sequence[TaskReport], statuses: dict[str, int], seconds: floa
         gaps=sum(attempt.gaps for attempt in attempts),
         swept=sum(len(attempt.swept) for attempt in attempts),
         seconds=seconds,
+        work_seconds=round(sum(attempt.seconds or 0.0 for attempt in attempts), 3),
         use=add_up(uses) if (uses := [attempt.use for attempt in attempts if attempt.use is not None]) else None,
     )
 

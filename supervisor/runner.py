@@ -21,8 +21,8 @@ from supervisor.identity import Durable
 from supervisor.output import Output, choose_output, make_text
 from supervisor.plan_texts import keep_schemas
 from supervisor.plans import LoadedPlan, load_plan, make_durable
-from supervisor.report import Report, build_report, write_report
-from supervisor.report_text import write_markdown
+from supervisor.report import Report, build_report
+from supervisor.report_files import keep_report
 from supervisor.run_log import Sayer, log_to, warn
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
@@ -160,8 +160,7 @@ def _report(fleet: NewFleet) -> Report:
         view.apply(record)
     report = build_report(fleet.folder, fleet.identity, view)
     try:
-        write_report(fleet.folder, report)
-        write_markdown(fleet.folder, report)
+        keep_report(fleet.folder, report)
     except OSError as error:
         warn(f"{fleet.folder.root}: the report cannot be written: {error.strerror}; `callboard report` shows it")
     return report

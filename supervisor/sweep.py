@@ -19,8 +19,8 @@ from supervisor.leftovers import end_keeper, end_leftovers
 from supervisor.locks import hold_lock
 from supervisor.machine import boot_id, pid_namespace
 from supervisor.outbox import take_in_outbox
-from supervisor.report import build_report, write_report
-from supervisor.report_text import write_markdown
+from supervisor.report import build_report
+from supervisor.report_files import keep_report
 from supervisor.views import read_view
 
 __all__ = ["conclude", "conclude_all", "contains_us", "find_end", "find_leaders"]
@@ -113,9 +113,7 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
             abort_sessions(fleet, sessions)
         journal.append(closing_events(fleet.folder, view, swept, now()))
     with suppress(OSError):  # `callboard report` builds it again
-        report = build_report(fleet.folder, fleet.identity, view)
-        write_report(fleet.folder, report)
-        write_markdown(fleet.folder, report)
+        keep_report(fleet.folder, build_report(fleet.folder, fleet.identity, view))
     return True
 
 

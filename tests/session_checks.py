@@ -41,8 +41,8 @@ class SessionAttempt:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The entries of ``session-log.json``."""
-        entries: list[dict[str, Any]] = json.loads((self.folder / "session-log.json").read_bytes())["events"]
+        """The entries of ``session-events.json``."""
+        entries: list[dict[str, Any]] = json.loads((self.folder / "session-events.json").read_bytes())["events"]
         return entries
 
     @property

@@ -55,7 +55,7 @@ class Attempt:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = json.loads((self.folder / "session-log.json").read_bytes())["events"]
+        entries: list[dict[str, Any]] = json.loads((self.folder / "session-events.json").read_bytes())["events"]
         return entries
 
     async def until(self, kind: type[T], count: int = 1) -> T:

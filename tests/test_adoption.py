@@ -67,7 +67,7 @@ def test_why_a_leader_ended_is_what_the_lost_keeper_wrote_down(
     _write(tmp_path, state, reason, code=0)
     held = _held(tmp_path)
     if stop is not None:
-        held.stopping(stop)
+        held.change(stop)
 
     assert held.recall() is None
     assert held.begun == begun
@@ -117,7 +117,7 @@ def test_the_ends_of_a_terminal_outlive_the_end_of_input_and_go_to_the_next_keep
 def test_the_next_keeper_gets_what_is_left_of_timeout_and_grace(tmp_path: Path) -> None:
     held = _held(tmp_path, not_after=0.0)
     assert held.remaining_stop() is None
-    held.stopping(_TERM)
+    held.change(_TERM)
     held.kill_at -= 60.0
 
     assert held.adopt().timeout == 0.0

@@ -30,7 +30,9 @@ from protocols.events import Event
 from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import AttemptId, FleetId, TaskId, WorkerId
 from protocols.keeper import (
+    VERSION,
     Ended,
+    Extend,
     Finished,
     Forget,
     Interrupt,
@@ -44,6 +46,7 @@ from protocols.keeper import (
     Spawned,
     Stdin,
     Stop,
+    Welcome,
     Write,
 )
 from protocols.keeper_codec import to_os
@@ -62,6 +65,7 @@ class ScriptedLink(KeeperLink):
         self, answers: Callable[[dict[str, Any]], list[Message]] = lambda _: [], lasts: float = math.inf
     ) -> None:
         self.pid = 1
+        self.welcome = Welcome(VERSION, 1, "boot", 1, ())
         self.asked: list[dict[str, Any]] = []
         self._answers = answers
         self._lasts = lasts
@@ -311,7 +315,7 @@ async def test_the_next_keeper_hears_of_an_exit_before_it_hears_of_a_stop_that_c
     spawn = _spawn(tmp_path, "a")
     held = Held(spawn, desk.reports, pid=1, start_ticks=1, fds=(), not_after=None)
     held.exit = Reaped(attempt=spawn.attempt, code=0, signal=None, at=1.0)
-    held.stopping(Stop(attempt=spawn.attempt, grace=5.0, reason="stop"))
+    held.change(Stop(attempt=spawn.attempt, grace=5.0, reason="stop"))
     desk.table.held[spawn.attempt] = held
     link = ScriptedLink(_done)
 
@@ -319,6 +323,21 @@ async def test_the_next_keeper_hears_of_an_exit_before_it_hears_of_a_stop_that_c
         await desk.serve(link, resumed=True)
 
     assert link.ops() == ["adopt", "reaped", "stop"]
+
+
+@pytest.mark.parametrize(("version", "asked"), [(1, [("stop", "timeout")]), (2, [("extend", None), ("stop", "quiet")])])
+async def test_an_older_keeper_is_told_what_it_understands(
+    autojump_clock: MockClock, desk: Desk, version: int, asked: list[tuple[str, str | None]]
+) -> None:
+    link = ScriptedLink(_done)
+    link.welcome = Welcome(version, 1, "boot", 1, ())
+    for request in (Extend(attempt=AttemptId("a"), left=5.0), Stop(attempt=AttemptId("a"), grace=1.0, reason="quiet")):
+        desk.asks.send_nowait(Ask(request))
+
+    with trio.move_on_after(0.5):
+        await desk.serve(link)
+
+    assert [(each["op"], each.get("reason")) for each in link.asked] == asked
 
 
 async def test_the_end_of_the_fleet_is_asked_again_of_the_next_keeper(autojump_clock: MockClock, desk: Desk) -> None:

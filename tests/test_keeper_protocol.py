@@ -20,6 +20,7 @@ from protocols.keeper import (
     CloseStdin,
     Ended,
     Exited,
+    Extend,
     Finished,
     Forget,
     Hello,
@@ -99,7 +100,7 @@ _TERMS = keeper_side.Terms(A, _PIPES, b"/status", True, float("inf"), 0.0, 2.0)
 @pytest.mark.parametrize(
     ("said", "heard"),
     [
-        (Hello(versions=(VERSION,), fleet=FleetId("f"), generation=1), keeper_side.Hello([1], "f", 1)),
+        (Hello(versions=(VERSION,), fleet=FleetId("f"), generation=1), keeper_side.Hello([VERSION], "f", 1)),
         (
             _spawn(stdin=Stdin("text", to_os(_EVERY_BYTE + b"\0"))),
             keeper_side.Spawn(
@@ -136,6 +137,8 @@ _TERMS = keeper_side.Terms(A, _PIPES, b"/status", True, float("inf"), 0.0, 2.0)
         (Reaped(attempt=A, code=None, signal=9, at=1.0), keeper_side.Reaped(A, None, 9, 1.0)),
         (Reaped(attempt=A, code=0, signal=None, at=1.0), keeper_side.Reaped(A, 0, None, 1.0)),
         (Stop(attempt=A, grace=0.0, reason="stop"), keeper_side.Stop(A, 0.0, "stop")),
+        (Stop(attempt=A, grace=2.0, reason="quiet", detail="why"), keeper_side.Stop(A, 2.0, "quiet", "why")),
+        (Extend(attempt=A, left=7.5), keeper_side.Extend(A, 7.5)),
         (CloseStdin(attempt=A), keeper_side.CloseStdin(A)),
         (Resize(attempt=A, window=(80, 24)), keeper_side.Resize(A, Window(80, 24))),
         (Write(attempt=A, data=to_os(_EVERY_BYTE)), keeper_side.Write(A, _EVERY_BYTE)),
@@ -236,7 +239,7 @@ def test_what_no_keeper_says_is_an_error(line: bytes) -> None:
 def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
     assert MAX_MESSAGE == MAX_LINE
     said = {each.__struct_config__.tag for each in get_args(Request)}
-    assert len(said) == len(get_args(keeper_side.Request)) == 12
+    assert len(said) == len(get_args(keeper_side.Request)) == 13
 
 
 @pytest.mark.parametrize("data", [None, "", "x" * 4097, "☃", 5])

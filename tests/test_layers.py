@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "actors", "supervisor", "tests")
 KEEPER = "actors/keeper_process"
 # Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients;
-# who wants to know the version of a program.
+# who wants to know the version of a program, or asks git where there is no keeper.
 SPAWNERS = {
     *("actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_process.py"),
-    "actors/program_version.py",
+    *("actors/git_program.py", "actors/program_version.py"),
 }
 # Who may become another program: nothing of ours runs then.
 BECOMES = {"supervisor/cli/attach.py"}

@@ -78,7 +78,7 @@ def test_those_that_a_task_uses_are_known_through_others_too(tmp_path: Path) -> 
         ),
         (
             task("use", ["echo", "{{ itm }}"], template=True),
-            'command[1]: "itm" is nothing here; there is outputs, attempt, last_failure and task',
+            'command[1]: "itm" is nothing here; there is outputs, attempt, last_failure, task and workspace',
         ),
     ],
 )

@@ -13,7 +13,8 @@ from protocols.evidence import Mark
 from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import WorkerId
 from protocols.liveness_states import State
-from protocols.pulse import Pulse, Pulses
+from protocols.pulse import Pulse
+from protocols.pulses import Pulses
 from protocols.sight import Sight, Tail, Wanted
 from protocols.silence import Policy
 from protocols.verdict import Verdict

@@ -6,7 +6,8 @@ from protocols.events import WorkerOutput
 from protocols.evidence import Mark
 from protocols.ids import WorkerId
 from protocols.prompts import Kind, Prompt
-from protocols.pulse import Pulse, Pulses
+from protocols.pulse import Pulse
+from protocols.pulses import Pulses
 from protocols.sight import Glimpse, Sight
 from protocols.silence import Policy
 from protocols.verdict import Verdict

@@ -75,6 +75,7 @@ def test_a_report_tells_of_the_run_and_its_totals(fleet: Fleet) -> None:
         "gaps": 0,
         "swept": 1,
         "use": None,
+        "work_seconds": 4.0,
         "seconds": 3.0,
     }
     assert [(task.id, task.status, task.reason) for task in report.tasks] == [

@@ -164,13 +164,13 @@ def test_each_task_and_attempt_has_its_keys_in_status_and_report(ended: Path) ->
         "session_bytes "
         "quiet_for fraction label retry_at stopping blocked actions gap verdict"
     )
-    assert " ".join(report["tasks"][0]) == "id status reason allowed seconds attempts output"
+    assert " ".join(report["tasks"][0]) == "id role status reason allowed started_at ended_at seconds attempts output"
     assert " ".join(report["tasks"][0]["attempts"][0]) == (
         "number id started_at ended_at seconds code signal reason stdout stderr terminal "
         "log session gaps lost swept error stalled_seconds actions use"
     )
     assert " ".join(report["totals"]) == (
-        "tasks statuses attempts stdout stderr terminal log session gaps swept use seconds"
+        "tasks statuses attempts stdout stderr terminal log session gaps swept use work_seconds seconds"
     )
 
 

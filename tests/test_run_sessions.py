@@ -40,7 +40,9 @@ def test_tasks_with_prompts_run_as_sessions_of_a_server_that_is_there(server: Op
         assert [event.outcome for event in running_plan.events(SessionEnded, "second")] == ["completed"]
         assert running_plan.events(WorkerStarted, "first")[0].pid == 0
         assert running_plan.events(WorkerExited, "first")[0].session_bytes > 0
-        log = running_plan.folder.attempt(running_plan.events(WorkerExited, "first")[0].worker, 1) / "session-log.json"
+        log = (
+            running_plan.folder.attempt(running_plan.events(WorkerExited, "first")[0].worker, 1) / "session-events.json"
+        )
         assert json.loads(log.read_bytes())["events"]
 
 

@@ -26,7 +26,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
 
 
 def test_events_and_snapshots_come_back_as_they_were(tmp_path: Path) -> None:
-    path = tmp_path / "session-log.json"
+    path = tmp_path / "session-events.json"
     log, _ = SessionLog.open(path)
     log.add(Begun(at=1.0, session="ses_1", server="http://x", directory="/w"))
     log.add(Happened.of(EVENT, 5.0))
@@ -48,7 +48,7 @@ def test_events_and_snapshots_come_back_as_they_were(tmp_path: Path) -> None:
 def test_it_is_whole_after_each_write_and_a_torn_write_costs_only_itself(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[Entry]], data: st.DataObject
 ) -> None:
-    path = tmp_path_factory.mktemp("log") / "session-log.json"
+    path = tmp_path_factory.mktemp("log") / "session-events.json"
     log, _ = SessionLog.open(path)
     for batch in batches:
         for entry in batch:
@@ -75,7 +75,7 @@ def test_it_is_whole_after_each_write_and_a_torn_write_costs_only_itself(
 def test_what_a_full_disk_does_not_take_waits_and_what_is_there_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "session-log.json"
+    path = tmp_path / "session-events.json"
     log, _ = SessionLog.open(path)
     log.add(Aborted(at=1.0, outcome="aborted"))
     log.flush()

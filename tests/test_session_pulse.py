@@ -7,7 +7,7 @@ import pytest
 from protocols.attempt_view import AttemptView
 from protocols.events import AttemptStarting, Event
 from protocols.ids import AttemptId, WorkerId
-from protocols.pulse import Pulses
+from protocols.pulses import Pulses
 from protocols.session_changes import Tell
 from protocols.session_events import (
     SessionEvent,

@@ -309,7 +309,7 @@ async def test_a_session_that_was_never_made_is_not_known(server: OpenCode, tmp_
     async with desk_of(server, tmp_path) as desk:
         attempt = await desk.spawn(script(say("x")))
         await attempt.end()
-        (attempt.folder / "session-log.json").unlink()
+        (attempt.folder / "session-events.json").unlink()
     async with desk_of(server, tmp_path) as desk:
         again = await desk.resume(attempt, "x")
 

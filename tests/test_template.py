@@ -13,7 +13,7 @@ from actors.template import TemplateError, find_names, render_text
 from tests.any_text import any_text
 
 RAW = "braces that are meant as they are stand in {% raw %} … {% endraw %}, or write template = false"
-LISTED = "there is outputs, attempt, last_failure and task"
+LISTED = "there is outputs, attempt, last_failure, task and workspace"
 GIVEN = {
     "outputs": {
         "plan": {"items": [1, {"a": None}], "title": "it's", "on": True},
@@ -46,7 +46,7 @@ def test_the_outputs_that_it_names_are_found(text: str, outputs: tuple[tuple[str
     ("text", "problem"),
     [
         ("{{ last_failur }}", '"last_failur" is nothing here; did you mean "last_failure"?'),
-        ("{{ item }}", '"item" is nothing here; there is outputs, attempt, last_failure and task'),
+        ("{{ item }}", '"item" is nothing here; there is outputs, attempt, last_failure, task and workspace'),
         (
             "{{ outputs.my-plan }}",
             f'"plan" is nothing here; {LISTED}; a task with "-" or "." in its name is outputs["…-plan"]',

@@ -91,6 +91,12 @@ class Fleet:
             self._tell({**report, "detail": detail})
             self._press(attempt)
 
+    def extend(self, attempt: Attempt, left: float) -> None:
+        """Its timeout is that far from now."""
+        if attempt.id in self._living:
+            attempt.ladder.extend(boottime(), left)
+            self._press(attempt)
+
     def stop_all(self) -> None:
         """At once, without grace."""
         for attempt in list(self._living.values()):

@@ -68,6 +68,11 @@ class Ladder:
             return True
         return False
 
+    def extend(self, now: float, left: float) -> None:
+        """Move the timeout of one that lives. An end that has begun goes on."""
+        if self.phase is Phase.LIVING:
+            self._deadline = now + left
+
     def exited(self, now: float) -> None:
         """The leader is gone."""
         self.leader_gone = True

@@ -17,6 +17,7 @@ from actors.keeper_process.requests import (
     Adopt,
     Change,
     CloseStdin,
+    Extend,
     Forget,
     Hello,
     Interrupt,
@@ -37,7 +38,7 @@ from actors.keeper_process.wire import MAX_FDS, Peer
 
 __all__ = ["VERSIONS", "Operations"]
 
-VERSIONS = frozenset({1})
+VERSIONS = frozenset({1, 2})
 _PID_NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 
 _Answer: TypeAlias = tuple[dict[str, object], list[int]]
@@ -169,7 +170,9 @@ class Operations:
             case Reaped():
                 self._fleet.reaped(attempt, request)
             case Stop():
-                self._fleet.stop(attempt, request.grace, request.reason)
+                self._fleet.stop(attempt, request.grace, request.reason, request.detail)
+            case Extend():
+                self._fleet.extend(attempt, request.left)
             case CloseStdin():
                 attempt.close_stdin()
             case Resize():

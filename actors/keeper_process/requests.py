@@ -12,7 +12,7 @@ __all__ = ["Change", "Request", "fds_of", "parse_message", "parse_request"]
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
 _REASONS = frozenset(
     {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"}
-    | {"sentinel", "no-log"}
+    | {"sentinel", "no-log", "quiet"}
 )
 _LONGEST_INPUT = 4096  # bytes that a pipe takes all or nothing of, and a terminal as one line
 
@@ -78,6 +78,12 @@ class Stop(NamedTuple):
     attempt: str
     grace: float
     reason: str
+    detail: str = ""
+
+
+class Extend(NamedTuple):
+    attempt: str
+    left: float
 
 
 class CloseStdin(NamedTuple):
@@ -110,7 +116,7 @@ class Shutdown(NamedTuple):
     pass
 
 
-Change: TypeAlias = Reaped | Stop | CloseStdin | Resize | Interrupt | Forget
+Change: TypeAlias = Reaped | Stop | Extend | CloseStdin | Resize | Interrupt | Forget
 """What is done to an attempt, with nothing to tell about it."""
 Request: TypeAlias = Hello | Spawn | Adopt | Change | Write | Ping | Shutdown
 
@@ -149,11 +155,8 @@ def parse_request(message: dict[str, object]) -> Request:
             return _spawn(fields)
         case "adopt":
             return Adopt(_terms(fields), fields.number("pid"), fields.number("start_ticks"))
-        case "reaped":
-            code, signal = fields.number_or_none("code"), fields.number_or_none("signal")
-            return Reaped(fields.attempt(), code, signal, fields.seconds("at"))
-        case "stop":
-            return Stop(fields.attempt(), fields.seconds("grace"), fields.one_of("reason", _REASONS))
+        case "reaped" | "stop" | "extend" as op:
+            return _of_its_end(op, fields)
         case "resize":
             return Resize(fields.attempt(), fields.window())
         case "write":
@@ -162,6 +165,16 @@ def parse_request(message: dict[str, object]) -> Request:
             return _ALONE[op]() if op in _ALONE else _OF_ATTEMPT[op](fields.attempt())
         case unknown:
             raise BadRequestError(f"op: there is no {unknown!r:.80}")
+
+
+def _of_its_end(op: str, fields: Fields) -> Reaped | Stop | Extend:
+    if op == "extend":
+        return Extend(fields.attempt(), fields.seconds("left"))
+    if op == "stop":
+        detail = "" if fields.get("detail") is None else fields.text("detail")
+        return Stop(fields.attempt(), fields.seconds("grace"), fields.one_of("reason", _REASONS), detail)
+    code, signal = fields.number_or_none("code"), fields.number_or_none("signal")
+    return Reaped(fields.attempt(), code, signal, fields.seconds("at"))
 
 
 def _terms(fields: Fields) -> Terms:

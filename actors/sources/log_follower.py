@@ -76,7 +76,7 @@ class LogFollower:
         """It may be said again."""
         first, self._stopped = not self._stopped, True
         if self.keeper is None and first and self._reason is None:
-            self._reason = stop.reason
+            self._reason, self._error = stop.reason, stop.detail
             await self._tell(Stopping(attempt=self.request.attempt, reason=stop.reason, grace=0.0))
             self._hurry()
 
