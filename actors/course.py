@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import trio
 
@@ -19,7 +20,16 @@ from protocols.restarts import Restarts
 from protocols.retry import Cause
 from protocols.task_output import Failure, TaskOutput
 
-__all__ = ["Course"]
+__all__ = ["Course", "Ended"]
+
+
+class Ended(NamedTuple):
+    """An attempt that nobody has judged yet."""
+
+    worker: WorkerEnded
+    stopping: bool
+    """The run was being stopped when it ended."""
+
 
 _SHOWN = 5  # names in a reason
 _BAD = frozenset(("failed", "timed-out", "parked"))
@@ -47,7 +57,7 @@ class Course:
     running: set[TaskId] = field(default_factory=set)
     kept: set[TaskId] = field(default_factory=set)
     """The services that keep their slots between two attempts."""
-    ended: list[WorkerEnded] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     """What is not yet judged: one for each task at most."""
     left: int = 0
     """How many wait for a slot, the machine or their moment."""
@@ -85,7 +95,7 @@ class Course:
         """How many are taken."""
         return len(self.running) + len(self.ended) + len(self.kept)
 
-    def take_ended(self) -> list[WorkerEnded]:
+    def take_ended(self) -> list[Ended]:
         ended, self.ended = self.ended, []
         return ended
 
@@ -169,7 +179,7 @@ class Course:
         failures = self.failures_by_cause.setdefault(task.id, {})
         if cause is not None:
             failures[cause] = failures.get(cause, 0) + 1
-        if not verdict.retry or self.stop is not None or not task.retry.allows(task.retries, failures, cause):
+        if not verdict.retry or not task.retry.allows(task.retries, failures, cause):
             return None
         pause = task.retry.pause(self.attempts[task.id], task.backoff, pause_of)
         return pause if exited.quota_until is None else max(pause, exited.quota_until - now)

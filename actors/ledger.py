@@ -3,13 +3,16 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import trio
 
-from actors.ledger_file import LedgerFile
+from actors.ledger_file import LedgerFile, open_ledger
 from protocols.events import Event
 from protocols.ids import TaskId
 from protocols.ledger import (
@@ -28,7 +31,7 @@ from protocols.ledger import (
 from protocols.ledger_resync import resync
 from protocols.ledger_rules import Rules
 
-__all__ = ["BaseLedger", "FileLedger"]
+__all__ = ["BaseLedger", "FileLedger", "Patience", "open_file_ledger"]
 
 logger = logging.getLogger(__name__)
 
@@ -95,17 +98,39 @@ class BaseLedger(ABC):
         return changed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """With a disk that takes nothing."""
+
+    retry: float = 1.0
+    """Seconds between two tries."""
+    say: Callable[[str], None] = lambda text: None
+    """That it is so; nothing any more once it is over."""
+    _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    async def wait(self, work: Callable[[], T]) -> T:
+        """Do it in a thread that, once it began, no cancellation abandons, as often as it raises ``OSError``."""
+        try:
+            return await trio.to_thread.run_sync(work, limiter=self._limiter)
+        except OSError as error:
+            text = f"the ledger cannot be written: {error}; it is tried again, and nothing is lost"
+        logger.warning("%s", text)
+        self.say(text)
+        while True:
+            await trio.sleep(self.retry)
+            with suppress(OSError):
+                result = await trio.to_thread.run_sync(work, limiter=self._limiter)
+                self.say("")
+                return result
+
+
 class FileLedger(BaseLedger):
     """In a file. A disk that takes nothing is waited for, and the verb tried again."""
 
-    def __init__(self, file: LedgerFile, *, retry: float = 1.0, say: Callable[[str], None] = lambda text: None) -> None:
-        """``retry``: seconds between two tries while the disk takes nothing. ``say``: that it is so; nothing any more
-        once it is over."""
+    def __init__(self, file: LedgerFile, disk: Patience) -> None:
         super().__init__()
-        self._say = say
         self._file = file
-        self._retry = retry
-        self._limiter = trio.CapacityLimiter(1)
+        self._disk = disk
 
     @property
     def name(self) -> str:
@@ -118,19 +143,13 @@ class FileLedger(BaseLedger):
         await self._do(lambda _: self._file.store.trim(upto))
 
     async def _do(self, verb: Callable[[Rules], T]) -> T:
-        try:
-            return await self._in_thread(verb)
-        except OSError as error:
-            text = f"the ledger cannot be written: {error}; it is tried again, and nothing is lost"
-        logger.warning("%s", text)
-        self._say(text)
-        while True:
-            await trio.sleep(self._retry)
-            with suppress(OSError):
-                result = await self._in_thread(verb)
-                self._say("")
-                return result
+        return await self._disk.wait(lambda: self._file.do(verb))
 
-    async def _in_thread(self, verb: Callable[[Rules], T]) -> T:
-        """In a thread that, once it began, no cancellation abandons: nobody else uses the file meanwhile."""
-        return await trio.to_thread.run_sync(self._file.do, verb, limiter=self._limiter)
+
+@asynccontextmanager
+async def open_file_ledger(path: Path, say: Callable[[str], None]) -> AsyncIterator[FileLedger]:
+    """Of the run of this supervisor. ``say``: as in `Patience`. Raise `LedgerError`."""
+    disk = Patience(say=say)
+    file = await disk.wait(partial(open_ledger, path, retry=True))
+    with closing(file):
+        yield FileLedger(file, disk)

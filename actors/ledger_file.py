@@ -74,14 +74,16 @@ def open_ledger(
     clock: Callable[[], float] | None = None,
     now: Callable[[], float] = time.time,
     new_token: Callable[[], str] = lambda: uuid.uuid4().hex,
+    retry: bool = False,
 ) -> LedgerFile:
     """Create the ledger (mode 0600) or go on with it. Raise `LedgerError`, the file untouched, if it is not ours.
 
-    ``clock``: None is Unix time that no setting of the clock moves as long as this process lives.
+    ``clock``: None is Unix time that no setting of the clock moves as long as this process lives. ``retry``: raise
+    ``OSError`` where another try may help.
     """
     if not path.exists():
         _create(path)
-    with _explained(path), ExitStack() as undo:
+    with _explained(path, retry=retry), ExitStack() as undo:
         db = undo.enter_context(closing(_connect(path)))
         _check(path, db)
         db.executescript(_SETTINGS)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import trio
 
-from actors.course import Course
+from actors.course import Course, Ended
 from actors.door import Door
 from actors.fan_outs import FanOuts
 from actors.messages import Append
 from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
 from actors.teller import Teller
 from protocols.backoff import delay
-from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged, WorkerExited
+from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged
 from protocols.fleet_events import FleetSwept
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome
@@ -30,7 +30,6 @@ from protocols.pressure import Limits
 from protocols.restarts import Again
 from protocols.resumption import Resumption
 from protocols.task_events import TasksAdded
-from protocols.task_output import TaskOutput
 
 __all__ = ["Orchestrator"]
 
@@ -76,6 +75,7 @@ class Orchestrator:
                 for listen in (self._hear, self._watch, self._trim):
                     listening.start_soon(listen, course)
                 await self._take_in(course)
+                await self._give_up(course)
                 await self._decide(course)
                 await self._conclude(course)
                 listening.cancel_scope.cancel(reason="the run has ended")
@@ -119,7 +119,9 @@ class Orchestrator:
             await self.roster.send(StartWorker(course.tasks[each.task], each.number, each.id, open=each))
         if left.stopping:
             await self._stop(course, StopRun(left.stopping, left.grace))
-        course.ended += [WorkerEnded(each, left.outputs.get(TaskId(each.worker))) for each in left.ended]
+        for exited in left.ended:
+            output = left.outputs.get(TaskId(exited.worker))
+            course.ended.append(Ended(WorkerEnded(exited, output), course.stop is not None))
 
     async def _hear(self, course: Course) -> None:
         """A stop, and the end of what stands still, come through whatever the ledger waits for."""
@@ -127,7 +129,7 @@ class Orchestrator:
             match decision:
                 case WorkerEnded(exited):
                     course.running.remove(TaskId(exited.worker))
-                    course.ended.append(decision)
+                    course.ended.append(Ended(decision, course.stop is not None))
                 case StopRun():
                     await self._stop(course, decision)
                 case Remedy():
@@ -168,9 +170,15 @@ class Orchestrator:
             elif not course.ended:
                 await course.pause(math.inf if course.stop else course.due)
 
-    async def _finish(self, course: Course, ended: Sequence[WorkerEnded]) -> None:
-        ends = [self._judge(course, each.exited, each.output) for each in ended]
+    async def _finish(self, course: Course, ended: Sequence[Ended]) -> None:
+        ends = [self._judge(course, each.worker, stopping=each.stopping) for each in ended]
         await self._tell_end(course, *ends)
+
+    async def _give_up(self, course: Course) -> None:
+        """Stop the run where something has failed, and the plan says so."""
+        failed = course.find_failure() if self.plan.on_failure == "stop" else None
+        if failed is not None and course.stop is None:
+            await self._stop(course, StopRun(f'"{failed}" has failed, and on_failure is "stop"', None))
 
     async def _claim(self, course: Course) -> None:
         """Start all that may start now."""
@@ -218,8 +226,7 @@ class Orchestrator:
     async def _tell_end(self, course: Course, *ends: End) -> None:
         course.tell(await self.ledger.finish(ends))
         course.due = -math.inf
-        if self.plan.on_failure == "stop" and course.stop is None and (failed := course.find_failure()):
-            await self._stop(course, StopRun(f'"{failed}" has failed, and on_failure is "stop"', None))
+        await self._give_up(course)
 
     async def _cure(self, course: Course, remedy: Remedy) -> None:
         """End a worker that stands still; what follows is decided at its end."""
@@ -228,15 +235,16 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
-    def _judge(self, course: Course, exited: WorkerExited, output: TaskOutput | None) -> End:
+    def _judge(self, course: Course, ended: WorkerEnded, *, stopping: bool) -> End:
         """What the end of an attempt means for its task."""
+        exited = ended.exited
         task = TaskId(exited.worker)
         grant = course.grants.pop(task)
         remedy = course.remedies.pop(task, None)
-        verdict = judge(exited, course.tasks[task].timeout, stopping=course.stop is not None, remedy=remedy)
-        course.judged(exited, verdict, output)
+        verdict = judge(exited, course.tasks[task].timeout, stopping=stopping, remedy=remedy)
+        course.judged(exited, verdict, ended.output)
         given_up = exited.reason == "stalled" and not verdict.retry
-        if course.stop is None and task in course.restarts and not given_up:
+        if not stopping and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
             if isinstance(follows, Again):
@@ -245,7 +253,7 @@ class Orchestrator:
                 return Retry(grant=grant, status="restarting", reason=reason, pause=follows.pause, keeps_slot=True)
             verdict = follows
         pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
-        if pause is not None:
+        if pause is not None and not stopping:
             return Retry(grant=grant, reason=verdict.reason, pause=pause)
         return Done(grant=grant, status=verdict.status, reason=verdict.reason)
 

@@ -20,6 +20,7 @@ __all__ = [
     "converse",
     "count_changes",
     "find_commit",
+    "find_commits",
     "find_losses",
     "forget_worktree",
     "git_command",
@@ -154,24 +155,33 @@ def find_losses(record: SpaceRecord, given: Collection[str]) -> Talk[str]:
 
     ``given``: the files in it that are still as callboard has put them there. What git ignores does not count.
     """
-    asked = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
-    here = (f"--git-dir={record.path}/.git", f"--work-tree={record.path}")  # never that of a repository around it
-    done = yield GitCall(record.path, (*here, *asked))
-    if done.code != 0:
-        return f"git cannot tell its changes: {_tell_failure(done)}"
-    changed = [name for line in done.stdout.split(b"\0") if (name := line[3:].decode("utf-8", "replace"))]
-    changed = [name for name in changed if name not in given]
-    if changed:
-        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
-        names = ", ".join(escaped(name) for name in changed[:_SHOWN])
-        return f"changes that are not committed: {names}{more}"
-    done = yield GitCall(
-        record.path, (*here, "rev-list", "--count", "HEAD", "--not", "--branches", "--tags", "--remotes")
-    )
+    changes = yield from _find_changes(record, given)
+    return changes or (yield from find_commits(record))
+
+
+def find_commits(record: SpaceRecord) -> Talk[str]:
+    """Those of a worktree that would be lost with it; empty where there are none."""
+    done = yield _call_in(record, "rev-list", "--count", "HEAD", "--not", "--branches", "--tags", "--remotes")
     if done.code != 0:
         return f"git cannot tell its commits: {_tell_failure(done)}"
     count = int(done.stdout)
     return f"{count} commit{'' if count == 1 else 's'} on no branch" if count else ""
+
+
+def _find_changes(record: SpaceRecord, given: Collection[str]) -> Talk[str]:
+    done = yield _call_in(record, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    if done.code != 0:
+        return f"git cannot tell its changes: {_tell_failure(done)}"
+    changed = [name for line in done.stdout.split(b"\0") if (name := line[3:].decode("utf-8", "replace"))]
+    changed = [name for name in changed if name not in given]
+    more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    names = ", ".join(escaped(name) for name in changed[:_SHOWN])
+    return f"changes that are not committed: {names}{more}" if changed else ""
+
+
+def _call_in(record: SpaceRecord, *arguments: str) -> GitCall:
+    """In the worktree, and never in a repository around it."""
+    return GitCall(record.path, (f"--git-dir={record.path}/.git", f"--work-tree={record.path}", *arguments))
 
 
 def _tell_failure(done: GitDone) -> str:

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,8 +20,7 @@ from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
-from actors.ledger import FileLedger
-from actors.ledger_file import open_ledger
+from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
 from actors.messages import Append
@@ -38,6 +36,7 @@ from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
+from protocols.ledger import Ledger
 from protocols.resumption import Resumption
 from protocols.silence import Policy
 from supervisor.channels import Channels, open_channels
@@ -151,7 +150,8 @@ class Run:
                 asking = (channels.log_asks, channels.tmux_asks, channels.session_asks)
                 async with layer(*asking, drain=patience) as working:
                     await self._start(working, Child("roster", roster.run, limit=0))
-                    return await self._decide()
+                    async with open_file_ledger(self.fleet.folder.ledger, self._say_ledger) as ledger:
+                        return await self._decide(ledger)
 
     def _source_children(self) -> Iterator[Child]:
         """The sources that some task has, besides the keeper."""
@@ -173,17 +173,16 @@ class Run:
         }
         return {**others, **(logfiles if self._follows_files() else {})}
 
-    async def _decide(self) -> Outcome:
+    async def _decide(self, ledger: Ledger) -> Outcome:
         channels, identity, decided = self._channels, self.fleet.identity, trio.Event()
         outcomes: list[Outcome] = []
-        file = await trio.to_thread.run_sync(open_ledger, self.fleet.folder.ledger)
         orchestrator = Orchestrator(
             run_id=identity.run,
             plan=self.loaded.plan,
             plan_path=identity.plan,
             version=identity.version,
             pid=identity.pid,
-            ledger=FileLedger(file, say=self._say_ledger),
+            ledger=ledger,
             fan_outs=FanOuts(self.fleet.folder.root),
             inbox=channels.to_orchestrator,
             resumption=self.resumption,
@@ -193,7 +192,7 @@ class Run:
         )
 
         async def conduct(*, task_status: trio.TaskStatus[None]) -> None:
-            with channels.to_orchestrator, closing(file):
+            with channels.to_orchestrator:
                 outcomes.append(await orchestrator.run(task_status=task_status))
             decided.set()
 

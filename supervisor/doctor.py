@@ -22,6 +22,7 @@ from protocols.pressure import Machine
 from protocols.sizes import format_bytes
 from supervisor.findings import Finding, Level
 from supervisor.fleets import Fleet, find_fleets, tell_detached
+from supervisor.left_spaces import list_spaces
 from supervisor.locks import lock_owner
 from supervisor.programs import find_programs
 from supervisor.standing import tell_stopped
@@ -207,6 +208,8 @@ def _runs(state: Path) -> Iterator[Finding]:
         elif fleet.is_detached() and _is_open(fleet):
             found, _, advice = tell_detached(fleet).partition("; ")
             yield Finding(f"run {fleet.name}", "warn", found, advice)
+        elif not fleet.is_alive() and (names := list_spaces(fleet.folder)):
+            yield Finding(f"workspaces of {fleet.name}", "ok", ", ".join(names), f"see: callboard clean {fleet.name}")
 
 
 def _is_open(fleet: Fleet) -> bool:

@@ -11,10 +11,11 @@ import msgspec
 from protocols.errors import JournalError
 from protocols.ids import RunId
 from supervisor.fleets import Fleet, find_fleets
+from supervisor.left_spaces import list_spaces
 from supervisor.locks import hold_lock, is_locked
 from supervisor.sweep import conclude, find_end
 
-__all__ = ["Pruned", "prune_runs"]
+__all__ = ["Pruned", "prune_runs", "why_it_stays"]
 
 _DAY = 24 * 3600.0
 _FORGOTTEN = 3600.0  # a folder that is being made is there for milliseconds
@@ -44,7 +45,7 @@ def prune_runs(state: Path, *, keep_runs: int, keep_days: float, dry_run: bool =
     removed: list[Removed] = []
     kept: list[Kept] = []
     for fleet in _due(find_fleets(state), keep_runs, now - keep_days * _DAY):
-        reason = _why_kept(fleet)
+        reason = why_it_stays(fleet) or _tell_spaces(fleet)
         size = _size(fleet.folder.root)
         if not reason and not dry_run:
             reason = _remove(fleet)
@@ -62,8 +63,14 @@ def _due(fleets: Sequence[Fleet], keep_runs: int, before: float) -> list[Fleet]:
     return [fleet for index, fleet in enumerate(fleets) if index >= keep_runs or fleet.started_at < before]
 
 
-def _why_kept(fleet: Fleet) -> str:
-    """Empty: it may go."""
+def _tell_spaces(fleet: Fleet) -> str:
+    """Somebody may miss what tasks have left in them."""
+    names = list_spaces(fleet.folder)
+    return f"workspaces are left in it ({', '.join(names)}); see: callboard clean {fleet.name}" if names else ""
+
+
+def why_it_stays(fleet: Fleet) -> str:
+    """Why nobody may remove anything of this run; empty where that is allowed."""
     if fleet.identity is None:
         return f"damaged: {fleet.problem}; if nobody needs it, remove it by hand: {fleet.folder.root}"
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from actors.ledger import FileLedger
+from actors.ledger import FileLedger, Patience
 from actors.ledger_file import open_ledger
 from protocols.events import TaskStatusChanged
 from protocols.ids import TaskId
@@ -37,7 +37,7 @@ async def _in_file(path: Path, clock: Clock) -> AsyncIterator[Ledger]:
     tokens = count()
     file = open_ledger(path, clock=clock, now=clock, lease=LEASE, new_token=lambda: str(next(tokens)))
     with closing(file):
-        yield FileLedger(file)
+        yield FileLedger(file, Patience())
 
 
 KINDS = {"memory": _in_memory, "file": _in_file}

@@ -26,6 +26,7 @@ COMMANDS = (
     "logs",
     "events",
     "prune",
+    "clean",
     "doctor",
 )
 

@@ -109,9 +109,9 @@ def test_a_journal_that_cannot_be_written_is_told_at_once_and_resumed_later(tmp_
 
 
 def test_tasks_for_which_the_disk_has_no_room_start_when_it_has(tmp_path: Path, state: Path) -> None:
-    ballast = _fill(state, leave=24 * _PAGE)  # enough to begin, too little for the files of all
+    ballast = _fill(state, leave=48 * _PAGE)  # enough to begin, too little for the files of all
     with running(tmp_path, *(task(f"t{number}", "echo out") for number in range(8))) as run:
-        run.wait_until(lambda: "the journal cannot be written" in run.stderr)
+        run.wait_until(lambda: "cannot be written" in run.stderr)
 
         ballast.unlink()
         run.finish()

@@ -36,6 +36,7 @@ _COMMANDS = {
     "send": "Type a text for a running task, as a person at its terminal would.",
     "events": "Print the records of a run.",
     "prune": "Remove old runs.",
+    "clean": "Remove the workspaces that old runs have left.",
     "doctor": "Examine this machine for what callboard needs.",
 }
 """Each is the function of its name, with ``_`` for ``-``, in the module of its name, imported when it is used."""

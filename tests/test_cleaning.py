@@ -1,0 +1,109 @@
+"""Workspaces that runs have left: told by doctor, kept by prune, removed by clean where nothing is lost."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from protocols.events import WorkerStarted
+from protocols.ids import TaskId
+from tests.detached import DURABLE, UNTIL_GO, go, kill
+from tests.repository import COMMIT, branches, make_repository, worktrees
+from tests.running import callboard, resumed, running, task
+
+TREE = {"kind": "worktree", "keep": "always"}
+
+
+def leave(folder: Path, *plan: str) -> str:
+    """A run with these tasks that has ended; its id."""
+    with running(folder, *plan) as run:
+        run.finish()
+        return run.fleet.name
+
+
+@pytest.mark.deadline(90)  # seven commands, one after the other
+def test_what_a_run_has_left_is_told_by_doctor_kept_by_prune_and_removed_by_clean_once_it_is_told_to(
+    tmp_path: Path,
+) -> None:
+    make_repository(tmp_path)
+    commits = task("commits", f"echo x > code.txt; {COMMIT}", workspace=TREE)
+    name = leave(tmp_path, task("same", "true", workspace=TREE), commits, task("fold", "touch x", workspace="folder"))
+
+    assert (
+        f"workspaces of {name}: commits, fold, same; see: callboard clean {name}"
+        in callboard(tmp_path, "doctor").stdout
+    )
+    pruned = callboard(tmp_path, "prune", "--keep-runs", "0").stdout
+    assert f"kept {name}: workspaces are left in it (commits, fold, same); see: callboard clean {name}" in pruned
+    assert "3 workspaces to remove; to do it: callboard clean --yes" in callboard(tmp_path, "clean").stdout
+    assert sorted(worktrees(tmp_path)) == ["commits", "same"]
+
+    said = callboard(tmp_path, "clean", name, "--yes").stdout.splitlines()
+
+    assert said == [
+        f"removed worktree of commits in {name}; its commits are on the branch callboard/{name}/commits",
+        f"removed folder of fold in {name}",
+        f"removed worktree of same in {name}",
+        "3 workspaces removed",
+    ]
+    assert (worktrees(tmp_path), branches(tmp_path)) == ([], [f"callboard/{name}/commits", "main"])
+    assert callboard(tmp_path, "clean", "--yes").stdout == "0 workspaces removed\n"
+    assert "1 run, " in callboard(tmp_path, "prune", "--keep-runs", "0").stdout
+
+
+def test_changes_go_only_by_force_and_commits_on_no_branch_never(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    lost = task("lost", f"git checkout -q --detach; echo x > code.txt; {COMMIT}", workspace=TREE)
+    name = leave(tmp_path, task("new", "touch new", workspace=TREE), lost)
+
+    said = json.loads(callboard(tmp_path, "clean", "--yes", "--json").stdout)
+    assert {each["task"]: each["kept"] for each in said["kept"]} == {
+        "lost": "1 commit on no branch",
+        "new": "changes that are not committed: new",
+    }
+    assert said["removed"] == []
+    callboard(tmp_path, "clean", "--yes", "--force")
+
+    assert worktrees(tmp_path) == ["lost"]
+    assert branches(tmp_path) == [f"callboard/{name}/lost", "main"]
+
+
+def test_a_living_run_and_one_that_can_be_resumed_keep_theirs(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    plan = task("a", f"cd {tmp_path}; {UNTIL_GO}", workspace="worktree")
+    with running(tmp_path, plan, options=DURABLE) as run:
+        run.wait_for(WorkerStarted, "a")
+        assert "it is running: " in callboard(tmp_path, "clean", "--yes", "--force").stdout
+        kill(run)
+        assert "kept workspace of a in " in callboard(tmp_path, "clean", "--yes", "--force").stdout
+        assert worktrees(tmp_path) == ["a"]
+        go(run)
+        with resumed(tmp_path) as again:
+            again.finish()
+    assert worktrees(tmp_path) == []
+
+
+def test_a_worktree_that_somebody_has_removed_is_forgotten(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    name = leave(tmp_path, task("a", "true", workspace=TREE))
+    shutil.rmtree(tmp_path / ".callboard" / name / "workspaces" / TaskId("a"))
+
+    assert "1 workspace removed" in callboard(tmp_path, "clean", "--yes").stdout
+    assert (worktrees(tmp_path), branches(tmp_path)) == ([], ["main"])
+
+
+def test_a_run_that_was_moved_keeps_its_worktrees(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    leave(tmp_path, task("a", "true", workspace=TREE))
+    (tmp_path / ".callboard").rename(tmp_path / "moved")
+
+    assert "kept worktree of a" in callboard(tmp_path, "clean", "--yes", "--force", "--state", "moved").stdout
+    assert worktrees(tmp_path) == ["a"]
+
+
+def test_what_git_ignores_and_folders_that_nobody_may_write_go_with_it(tmp_path: Path) -> None:
+    make_repository(tmp_path, **{".gitignore": "build\n.callboard\nplan.toml\nstd*\n"})
+    leave(tmp_path, task("a", "mkdir -p build/x; touch build/x/y; chmod 500 build/x build", workspace=TREE))
+
+    assert "1 workspace removed" in callboard(tmp_path, "clean", "--yes").stdout
