@@ -151,7 +151,9 @@ class RunView:
         """They stand behind the one for which they are, and have its role and limits."""
         one = self._task(added.task)
         one.made = added.tasks
-        news = {task: self._task(task) for task in added.tasks}  # the record of an attempt may come before this one
+        news = {
+            task: self._task(task) for task in added.tasks if task != added.task
+        }  # the record of an attempt may come before this one
         for view in news.values():
             view.role, view.timeout, view.gives = one.role, one.timeout, one.gives
         tasks = [(task, view) for task, view in self.tasks.items() if task not in news]

@@ -273,3 +273,14 @@ def test_the_items_of_a_task_without_output_are_a_mistake(tmp_path: Path) -> Non
 
     said = callboard(tmp_path, "check", "plan.toml", code=2).stderr
     assert 'tasks[1].for_each.from: "give" has no output; add it there' in said
+
+
+def test_the_manifest_of_configs_runs(tmp_path: Path) -> None:
+    configs = Path(__file__).parent.parent / "configs"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "manifest.json").write_bytes((configs / "manifest.json").read_bytes())
+    with running(tmp_path, (configs / "manifest.toml").read_text()) as run:
+        run.finish()
+
+        assert run.spool("index").decode().split("\n")[:3] == ["A-12: Earthworks", "B-07: Concrete", "C-31: Steel"]
+        assert run.report.totals.statuses == {"succeeded": 14}
