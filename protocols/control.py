@@ -142,7 +142,7 @@ def _matters(server: ServerStarted | ServerEnded, *, ended: bool) -> bool:
 
 
 def _task_line(task: TaskView, now: float) -> TaskLine:
-    line = TaskLine(task=task.id, status=task.status, reason=task.reason, retry_at=task.retry_at)
+    line = TaskLine(task=task.id, status=task.status, reason=task.reason or task.how_far, retry_at=task.retry_at)
     if not task.attempts:
         return line
     return msgspec.structs.replace(line, **_attempt_fields(task.attempts[-1], now))

@@ -16,6 +16,7 @@ from protocols.events import (
     WorkerMismatch,
     WorkerOutput,
 )
+from protocols.fan_out import group_of
 from protocols.fleet_events import (
     ActorFailed,
     FleetSwept,
@@ -26,6 +27,7 @@ from protocols.fleet_events import (
 )
 from protocols.ids import RunId, TaskId
 from protocols.kinds import Outcome, TaskStatus
+from protocols.ledger import OVER
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
 from protocols.task_events import TasksAdded, TaskUnblocked
@@ -59,7 +61,14 @@ class TaskView:
     output: TaskOutput | None = None
     made: tuple[TaskId, ...] | None = None
     """The tasks for the items of a fan-out, once they are known; None for others."""
+    over: int = 0
+    """How many of them are."""
     attempts: list[AttemptView] = field(default_factory=list)
+
+    @property
+    def how_far(self) -> str:
+        """Of a fan-out at work; empty for all others."""
+        return "" if self.made is None or self.status in OVER else f"{self.over:,} of {len(self.made):,} items done"
 
     def attempt(self, number: int) -> AttemptView | None:
         """Attempts count from 1 without holes; records of unknown ones are left aside."""
@@ -138,6 +147,8 @@ class RunView:
         task = self._task(event.task)
         match event:
             case TaskStatusChanged():
+                if group := group_of(event.task):
+                    self._task(group[0]).over += (event.status in OVER) - (task.status in OVER)
                 task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
                 task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
                 task.changed_seq = self.last_seq

@@ -167,9 +167,13 @@ def test_tasks_that_are_made_for_another_stand_behind_it_and_have_what_is_said_o
     view = _view(begun, early, TasksAdded(at=1.0, task=A, source=b, tasks=(x, y)))
 
     assert (list(view.tasks), view.tasks[A].made) == ([A, x, y, b], (x, y))
+    assert view.tasks[A].how_far == "0 of 2 items done"
     assert [(task.role, task.timeout, task.status) for task in view.tasks.values()] == [
         ("role", 5.0, "pending"),
         ("role", 5.0, "pending"),
         ("role", 5.0, "running"),
         ("", None, "pending"),
     ]
+    for seq in (9, 10):
+        view.apply(Record(seq, TaskStatusChanged(at=2.0, task=y, status="failed")))
+    assert view.tasks[A].how_far == "1 of 2 items done"
