@@ -16,11 +16,11 @@ from actors.json_schema import find_violations, read_schema
 from actors.messages import Append
 from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
+from protocols.errors import PlanError
 from protocols.events import WorkerExited
 from protocols.fan_out import group_of
 from protocols.ids import TaskId, WorkerId
 from protocols.json_text import parse_json, without_fence
-from protocols.layout import FleetFolder
 from protocols.outcomes import is_success
 from protocols.session_changes import LONGEST_ANSWER
 from protocols.sizes import format_bytes
@@ -78,7 +78,7 @@ class AttemptOutput:
             self.found = left.output
             return exited
         started_at = exited.started_at if left is not None else None
-        read = partial(_take, self.order, self.around.folder, wanted, _Age(self._before, started_at), self.around.now())
+        read = partial(_take, self.order, self.around, wanted, _Age(self._before, started_at), self.around.now())
         try:
             found = await trio.to_thread.run_sync(read, limiter=self.around.limiter, abandon_on_cancel=True)
         except _OutputError as error:
@@ -125,20 +125,23 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _take(order: StartWorker, folder: FleetFolder, wanted: Output, age: _Age, at: float) -> TaskOutput:
+def _take(order: StartWorker, around: Surroundings, wanted: Output, age: _Age, at: float) -> TaskOutput:
     """In a thread. Raise _OutputError."""
-    worker = WorkerId(order.task.id)
+    worker, folder = WorkerId(order.task.id), around.folder
     places = {
         "file": Path(wanted.path),
         "stdout-json": folder.spool(worker, order.attempt, "stdout"),
         "last-message": folder.last_message(worker, order.attempt),
+        "report": folder.summary(worker, order.attempt),
     }
     data = _read(places[wanted.kind], wanted, age if wanted.kind == "file" else _Age(None, None))
     if wanted.kind == "last-message" and len(data.decode()) >= LONGEST_ANSWER:
         raise _OutputError(f"longer than {LONGEST_ANSWER:,} characters; put it in a file")
-    if wanted.kind == "last-message" and wanted.form == "json":
+    if wanted.kind == "last-message" and (wanted.form == "json" or wanted.plan):
         data = without_fence(data.decode()).encode()
-    if wanted.form == "json":
+    if wanted.plan:
+        _check_plan(order.task.id, data, around)
+    elif wanted.form == "json":
         _check(data, wanted, folder.schema(wanted.schema))
     copy = folder.output(worker, order.attempt)
     try:
@@ -178,6 +181,13 @@ def _read(path: Path, wanted: Output, age: _Age) -> bytes:
     if len(data) > wanted.max_output:
         raise _OutputError(f"larger than its max_output of {format_bytes(wanted.max_output)}")
     return data
+
+
+def _check_plan(task: TaskId, data: bytes, around: Surroundings) -> None:
+    try:
+        around.check_plan(task, data)
+    except PlanError as error:
+        raise _OutputError(f"no plan that can run: {'; '.join(error.problems)}") from error
 
 
 def _check(data: bytes, wanted: Output, schema: Path) -> None:

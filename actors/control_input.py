@@ -28,6 +28,13 @@ class Inputs:
     fleet: FleetId
     orders: trio.MemorySendChannel[Order]
 
+    def check_stop(self, view: RunView, pid: int) -> None:
+        """``pid``: of who asks. Raise `RefusedError` where an instance of this run does."""
+        ours = attempt_of(mark_of(pid) or "", self.fleet)
+        attempts = (attempt for task in view.tasks.values() for attempt in task.attempts)
+        if ours is not None and any(each.id == ours and each.source == "instance" for each in attempts):
+            raise RefusedError("an instance may not stop the run that started it; that is for people")
+
     async def send(self, params: SendParams, view: RunView, pid: int) -> SendResult:
         """``pid``: of who asks. Raise `RefusedError` where it may not, or where the text did not arrive."""
         if attempt_of(mark_of(pid) or "", self.fleet) is not None:

@@ -9,17 +9,31 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 import trio
 
 from actors.control_input import Inputs, RefusedError
-from actors.messages import Subscribe
+from actors.control_records import send_records
+from actors.greetings import greet
+from actors.messages import Greeting, Subscribe
 from actors.orders import Decision, StopRun
 from actors.subscription import follow_records
 from actors.unix_socket import bind_unix, peer_process, peer_user
-from protocols.control import RunStatus, SendParams, SendResult, StatusParams, StopParams, StopResult, run_status
+from protocols.control import (
+    FollowParams,
+    FollowResult,
+    HelloParams,
+    HelloResult,
+    RunStatus,
+    SendParams,
+    SendResult,
+    StatusParams,
+    StopParams,
+    StopResult,
+    run_status,
+)
 from protocols.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -45,7 +59,8 @@ _RECORDED = 2.0  # the disk may take nothing: then a stop is under way all the s
 _PAUSE_WITHOUT_DESCRIPTORS = 0.1
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
-Params = TypeVar("Params", StatusParams, StopParams, SendParams)
+Params = TypeVar("Params", StatusParams, StopParams, SendParams, FollowParams, HelloParams)
+Result: TypeAlias = RunStatus | StopResult | SendResult | FollowResult | HelloResult
 
 
 class _InvalidParamsError(Exception):
@@ -97,6 +112,8 @@ class ControlPort:
     subscribe: trio.MemorySendChannel[Subscribe]
     outbox: trio.MemorySendChannel[Decision]
     inputs: Inputs
+    greetings: trio.MemorySendChannel[Greeting] | None = None
+    """Where there may be instances."""
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -151,7 +168,7 @@ class ControlPort:
             with trio.fail_after(patience):
                 data = await stream.receive_some()
             if not data:
-                return
+                return None
             buffer += data
             while b"\n" in buffer:
                 line, _, buffer = buffer.partition(b"\n")
@@ -159,10 +176,13 @@ class ControlPort:
                 request = decode_request(bytes(line))
                 if isinstance(request, Request) and request.method == "stop":
                     patience = math.inf
-                await _send(stream, await self._answer(request, picture, outbox, peer_process(stream.socket)))
+                response = await self._answer(request, picture, outbox, peer_process(stream.socket))
+                await _send(stream, response)
+                if isinstance(request, Request) and (after := _following(request, response)) is not None:
+                    return await send_records(stream, self.journal, self.subscribe, after)
             if len(buffer) > _MAX_LINE:
                 await _send(stream, failure(None, INVALID_REQUEST, f"a request of more than {_MAX_LINE} bytes"))
-                return
+                return None
 
     async def _answer(
         self, request: Request | Response, picture: _Picture, outbox: trio.MemorySendChannel[Decision], pid: int
@@ -181,7 +201,11 @@ class ControlPort:
             response = failure(number, INTERNAL_ERROR, "the run is ending and takes no more commands")
         else:
             response = (
-                failure(number, METHOD_NOT_FOUND, f'no method "{request.method}"; there are: status, stop, send')
+                failure(
+                    number,
+                    METHOD_NOT_FOUND,
+                    f'no method "{request.method}"; there are: status, stop, send, follow, hello',
+                )
                 if result is None
                 else Response(id=number, result=msgspec.Raw(msgspec.json.encode(result)))
             )
@@ -189,17 +213,29 @@ class ControlPort:
 
     async def _call(
         self, request: Request, picture: _Picture, outbox: trio.MemorySendChannel[Decision], pid: int
-    ) -> RunStatus | StopResult | SendResult | None:
+    ) -> Result | None:
         match request.method:
             case "status":
                 _params(request, StatusParams)
                 return run_status(picture.view, self.now())
             case "stop":
+                self.inputs.check_stop(picture.view, pid)
                 return await _stop(_params(request, StopParams), picture, outbox)
+            case "follow":
+                return FollowResult(_params(request, FollowParams).after)
+            case "hello":
+                return await greet(_params(request, HelloParams), self.greetings)
             case "send":
                 return await self.inputs.send(_params(request, SendParams), picture.view, pid)
             case _:
                 return None
+
+
+def _following(request: Request, response: Response | None) -> int | None:
+    """Behind which number the records are wanted; None where nobody wants them, or it was refused."""
+    if request.method != "follow" or response is None or response.result is msgspec.UNSET:
+        return None
+    return msgspec.json.decode(response.result, type=FollowResult).after
 
 
 async def _stop(params: StopParams, picture: _Picture, outbox: trio.MemorySendChannel[Decision]) -> StopResult:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
 import trio
 
 from actors.orders import FleetEmpty, StartWorker, StopRun, WorkerEnded
 from actors.teller import Teller
+from protocols.allowance import Allowance
 from protocols.events import TaskStatusChanged, WorkerExited
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Outcome, TaskStatus
@@ -77,6 +79,7 @@ class Course:
     """The tasks for the items of each task that stands for others, once they are known."""
     refused: dict[TaskId, str] = field(default_factory=dict)
     """What is wrong with the items of some of them."""
+    allowance: Allowance = field(default_factory=Allowance)
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
     """Of the most urgent stop of each worker that was told to stop."""
@@ -112,6 +115,19 @@ class Course:
                 self.statuses[told.event.task] = told.event.status
             self.teller.tell_from_outbox(told)
 
+    def tell_why(self, task: TaskId, reason: str, at: float) -> None:
+        """Nothing but what it waits for has changed. ``at``: Unix time."""
+        self.teller.tell(
+            TaskStatusChanged(
+                at=at,
+                task=task,
+                status=self.statuses[task],
+                reason=reason,
+                attempt=self.attempts.get(task, 0),
+                allowed=self.tasks[task].allow_failure,
+            )
+        )
+
     def begin(self, grant: Grant, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
         """An attempt, with what is known for it."""
         task = grant.task
@@ -127,7 +143,12 @@ class Course:
             outputs=self.given(uses),
             groups=tuple(used for used in uses if self.tasks[used].for_each is not None),
             failure=self.failures.get(task),
+            over_budget=self.used_up(task, begun=1),
         )
+
+    def used_up(self, task: TaskId, *, begun: int = 0) -> str:
+        """Why no attempt of a task may be started; empty where one may. ``begun``: see `Allowance.refuse`."""
+        return self.allowance.refuse(self.tasks[task], self.tasks, self.attempts, begun)
 
     def given(self, uses: Iterable[TaskId]) -> tuple[TaskOutput, ...]:
         """What these gave, or the tasks that were made for them."""
@@ -181,8 +202,16 @@ class Course:
             failures[cause] = failures.get(cause, 0) + 1
         if not verdict.retry or not task.retry.allows(task.retries, failures, cause):
             return None
+        if self.used_up(task.id):
+            return None
         pause = task.retry.pause(self.attempts[task.id], task.backoff, pause_of)
         return pause if exited.quota_until is None else max(pause, exited.quota_until - now)
+
+    def explain(self, verdict: Verdict, task: TaskId) -> Verdict:
+        """With the reason why there is no further attempt, where that is a budget."""
+        if not verdict.retry or not (why := self.used_up(task)):
+            return verdict
+        return msgspec.structs.replace(verdict, reason=f"{verdict.reason}; {why}")
 
     def hurry(self, stop: StopRun) -> dict[TaskId, float]:
         """The running tasks for which this stop is more urgent than those before, with the grace that they get."""

@@ -13,6 +13,7 @@ from actors.messages import Append
 from actors.orders import ExtendWorker, Order, StopWorker
 from protocols.deadlines import Deadline, Due, Expire, Extend, Terms, Warn
 from protocols.events import WorkerWarned
+from protocols.fan_out import planned
 from protocols.ids import WorkerId
 from protocols.layout import streams_of
 from protocols.plan import Task
@@ -49,7 +50,7 @@ class Deadlines:
 
     def choose(self, pulse: Pulse, moment: float) -> list[Due]:
         """What is due now, on the clock of the looks. To be called once after each verdict."""
-        care = self.cares.get(pulse.worker)
+        care = self.cares.get(WorkerId(planned(pulse.worker)))
         if care is None:
             return []
         deadline = self._deadlines.get(pulse.worker)
@@ -58,7 +59,7 @@ class Deadlines:
         return deadline.look(pulse, moment)
 
     async def do(self, worker: WorkerId, attempt: int, due: Due, outbox: trio.MemorySendChannel[Append]) -> None:
-        care = self.cares[worker]
+        care = self.cares[WorkerId(planned(worker))]
         with suppress(trio.BrokenResourceError):  # the run is ending
             match due:
                 case Warn():
@@ -74,7 +75,7 @@ class Deadlines:
         committed = trio.Event()
         await outbox.send(Append(warned, committed))
         await committed.wait()
-        text, terminal = warn.text.encode(), self.cares[worker].terminal
+        text, terminal = warn.text.encode(), self.cares[WorkerId(planned(worker))].terminal
         failed = await type_text(self.orders, worker, attempt, text, enter=True, terminal=terminal)
         if failed:
             await outbox.send(Append(msgspec.structs.replace(warned, at=self.now(), failed=failed)))

@@ -13,8 +13,11 @@ from actors.course import Course
 from actors.template import TemplateError, render_text
 from protocols.fan_out import ForEach, expand
 from protocols.ids import TaskId
+from protocols.ledger import Done, Grant, Ledger
 from protocols.plan import Task
+from protocols.plan_entries import make_entries
 from protocols.resumption import Resumption
+from protocols.task_events import TasksAdded
 from protocols.task_output import TaskOutput
 from protocols.templates import ITEM, path_texts, replace_paths
 from protocols.wording import quote
@@ -44,6 +47,23 @@ class FanOuts:
         nested = course.tasks[each.source].for_each is not None
         make = partial(_make, group, each, course.given([each.source]), nested, self.root)
         return await trio.to_thread.run_sync(make, limiter=self.limiter, abandon_on_cancel=True)
+
+    async def advance(self, course: Course, grant: Grant, ledger: Ledger, at: float) -> Done | None:
+        """The end of a task for which nothing is run; None where there are tasks now for which it waits. ``at``: Unix
+        time."""
+        task = course.tasks[grant.task]
+        if task.for_each is None or grant.extended:
+            return course.conclude(grant)
+        made = await self.make(course, task, task.for_each)
+        if made.problem:
+            return Done(grant=grant, status="failed", reason=made.problem)
+        course.add(task.id, made.tasks, made.refused)
+        names = course.made[task.id]
+        added = TasksAdded(at=at, task=task.id, source=task.for_each.source, tasks=names)
+        entries = {entry.id: entry for entry in make_entries(course.tasks.values(), {}, course.refused)}
+        news = [entries[name] for name in names]
+        course.tell(await ledger.submit(news, into=task.id, on="end", tell=[added]))
+        return None
 
     async def make_again(self, course: Course, left: Resumption) -> None:
         """Give the course those that were made already, from the outputs that are kept with the run."""

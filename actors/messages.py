@@ -6,8 +6,20 @@ import msgspec
 import trio
 
 from protocols.events import Event, Record
+from protocols.ids import RunId
 
-__all__ = ["Append", "Follow", "FollowRequest", "Grown", "Lagged", "OutboxKey", "Said", "Subscribe", "Unfollow"]
+__all__ = [
+    "Append",
+    "Follow",
+    "FollowRequest",
+    "Greeting",
+    "Grown",
+    "Lagged",
+    "OutboxKey",
+    "Said",
+    "Subscribe",
+    "Unfollow",
+]
 
 
 OutboxKey: TypeAlias = tuple[str, int]
@@ -83,6 +95,15 @@ class Said(msgspec.Struct, frozen=True):
     """What is said of the same subject later takes its place."""
     text: str
     """May hold control characters. Empty: it is over."""
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """From the control port: somebody says that it is an instance of ours."""
+
+    token: str
+    run: RunId
+    answer: trio.MemorySendChannel[str]
+    """Of one slot: gets the path of the instance; nothing where we know no such token."""
 
 
 FollowRequest: TypeAlias = Follow | Unfollow

@@ -14,10 +14,21 @@ from actors.course import Course, Ended
 from actors.door import Door
 from actors.fan_outs import FanOuts
 from actors.messages import Append
-from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from actors.orders import (
+    Decision,
+    EndFleet,
+    FleetEmpty,
+    Order,
+    OverBudget,
+    StartWorker,
+    StopRun,
+    StopWorker,
+    WorkerEnded,
+)
 from actors.teller import Teller
+from protocols.allowance import Allowance
 from protocols.backoff import delay
-from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged
+from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping
 from protocols.fleet_events import FleetSwept
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome
@@ -25,11 +36,11 @@ from protocols.ledger import OVER, Done, End, Grant, Ledger, Retry
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import judge
 from protocols.plan import Plan
+from protocols.plan_budgets import budgets_of
 from protocols.plan_entries import make_entries, make_standings
 from protocols.pressure import Limits
 from protocols.restarts import Again
 from protocols.resumption import Resumption
-from protocols.task_events import TasksAdded
 
 __all__ = ["Orchestrator"]
 
@@ -89,7 +100,8 @@ class Orchestrator:
         if self.resumption is not None:
             resumed = RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version)
             teller.tell(resumed)
-        course = Course(tasks, teller, dict.fromkeys(tasks, "pending"), self.backoff)
+        allowance = Allowance(budgets_of(self.plan))
+        course = Course(tasks, teller, dict.fromkeys(tasks, "pending"), self.backoff, allowance=allowance)
         course.add_services(self.plan.tasks)
         return course
 
@@ -102,6 +114,7 @@ class Orchestrator:
             pid=self.pid,
             version=self.version,
             roles={task: role for task, role in roles.items() if role is not None},
+            budgets=budgets_of(self.plan),
             givers=tuple(task.id for task in self.plan.tasks if task.output is not None),
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
@@ -134,6 +147,8 @@ class Orchestrator:
                     await self._stop(course, decision)
                 case Remedy():
                     await self._cure(course, decision)
+                case OverBudget():
+                    await self._spend(course, decision)
                 case FleetEmpty():
                     course.empty = decision
             course.news.set()
@@ -189,7 +204,7 @@ class Orchestrator:
         waits = self.door.admitted([grant.task for grant in claimed.grants], claimed.held)
         course.due = min(trio.current_time() + claimed.wait, self.door.wake_at)
         for task, reason in waits.items():
-            course.teller.tell(self._told_why(course, task, reason))
+            course.tell_why(task, reason, self.now())
         await self._start(course, claimed.grants)
 
     async def _start(self, course: Course, grants: Sequence[Grant]) -> None:
@@ -201,27 +216,17 @@ class Orchestrator:
                 if grant.attempt:
                     await self.roster.send(course.begin(grant, AttemptId(self.new_id())))
                 else:
-                    await self._advance(course, grant)
+                    await self._stand_in(course, grant)
         back = [Done(grant=each, status="stopped", reason=_NOT_STARTED, begun=False) for each in grants[begun:]]
         if back:
             course.tell(await self.ledger.finish(back))
 
-    async def _advance(self, course: Course, grant: Grant) -> None:
-        """A task for which nothing is run stands for others: these are to be made, or over."""
-        task = course.tasks[grant.task]
-        if task.for_each is None or grant.extended:
-            await self._tell_end(course, course.conclude(grant))
-            return
-        made = await self.fan_outs.make(course, task, task.for_each)
-        if made.problem:
-            await self._tell_end(course, Done(grant=grant, status="failed", reason=made.problem))
-            return
-        course.add(task.id, made.tasks, made.refused)
-        added = TasksAdded(at=self.now(), task=task.id, source=task.for_each.source, tasks=course.made[task.id])
-        entries = make_entries(list(course.tasks.values()), {}, course.refused)
-        news = [entry for entry in entries if entry.id in set(added.tasks)]
-        course.tell(await self.ledger.submit(news, into=task.id, on="end", tell=[added]))
+    async def _stand_in(self, course: Course, grant: Grant) -> None:
+        """Nothing is run for it."""
+        end = await self.fan_outs.advance(course, grant, self.ledger, self.now())
         course.due = -math.inf
+        if end is not None:
+            await self._tell_end(course, end)
 
     async def _tell_end(self, course: Course, *ends: End) -> None:
         course.tell(await self.ledger.finish(ends))
@@ -235,6 +240,15 @@ class Orchestrator:
             course.remedies[task] = remedy
             await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "stalled"))
 
+    async def _spend(self, course: Course, over: OverBudget) -> None:
+        """End who has used up what it may. Who waits for its start is refused then."""
+        course.allowance.exceed(over.scope, over.name, over.reason)
+        if over.scope == "run":
+            await self._stop(course, StopRun(over.reason, None))
+        for task in tuple(course.running) if course.stop is None else ():
+            if why := course.used_up(task, begun=1):
+                await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "budget", why))
+
     def _judge(self, course: Course, ended: WorkerEnded, *, stopping: bool) -> End:
         """What the end of an attempt means for its task."""
         exited = ended.exited
@@ -243,7 +257,7 @@ class Orchestrator:
         remedy = course.remedies.pop(task, None)
         verdict = judge(exited, course.tasks[task].timeout, stopping=stopping, remedy=remedy)
         course.judged(exited, verdict, ended.output)
-        given_up = exited.reason == "stalled" and not verdict.retry
+        given_up = (exited.reason == "stalled" and not verdict.retry) or bool(course.used_up(task))
         if not stopping and task in course.restarts and not given_up:
             lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
             follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
@@ -255,6 +269,8 @@ class Orchestrator:
         pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
         if pause is not None and not stopping:
             return Retry(grant=grant, reason=verdict.reason, pause=pause)
+        if not stopping:
+            verdict = course.explain(verdict, task)
         return Done(grant=grant, status=verdict.status, reason=verdict.reason)
 
     async def _stop(self, course: Course, stop: StopRun) -> None:
@@ -276,14 +292,3 @@ class Orchestrator:
             course.teller.tell(FleetSwept(at=self.now(), processes=course.empty.ended))
         counts: dict[str, int] = {**Counter(course.statuses.values())}
         course.teller.tell(RunEnded(at=self.now(), outcome=course.outcome(self.plan.on_failure), counts=counts))
-
-    def _told_why(self, course: Course, task: TaskId, reason: str) -> TaskStatusChanged:
-        """Nothing but what it waits for has changed."""
-        return TaskStatusChanged(
-            at=self.now(),
-            task=task,
-            status=course.statuses[task],
-            reason=reason,
-            attempt=course.attempts.get(task, 0),
-            allowed=course.tasks[task].allow_failure,
-        )

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import trio
 
+from protocols.budget import Scope
 from protocols.errors import KeeperError
 from protocols.events import WorkerExited
 from protocols.ids import AttemptId, TaskId, WorkerId
@@ -50,6 +51,8 @@ class StartWorker:
     """Those of them that stand for others, whose outputs are among these."""
     failure: Failure | None = None
     """How the attempt before failed."""
+    over_budget: str = ""
+    """Why it is not to be started any more: it ends at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,16 @@ class FleetEmpty:
 
 
 @dataclass(frozen=True, slots=True)
+class OverBudget:
+    """A task, the tasks of a role, or the run (``name`` is empty) have used up what they may. What runs of it is to be
+    stopped, and nothing of it to be started again."""
+
+    scope: Scope
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopRun:
     """Somebody wants the end of the run. ``grace`` in seconds; 0 forces, None is each task's own."""
 
@@ -138,4 +151,4 @@ class StopRun:
     grace: float | None
 
 
-Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun | Remedy
+Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun | OverBudget | Remedy

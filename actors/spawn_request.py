@@ -45,6 +45,8 @@ class Surroundings:
     heartbeat: float = 5.0
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 2))
     """For reading outputs and putting them into texts."""
+    check_plan: Callable[[TaskId, bytes], None] = lambda task, source: None
+    """Whether what a task gives is a plan that those can run which are to. Blocks. Raises PlanError."""
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time

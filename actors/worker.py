@@ -64,6 +64,8 @@ class Worker:
         notices: trio.MemorySendChannel[Notice],
         inbox: trio.MemoryReceiveChannel[Notice],
     ) -> WorkerExited:
+        if self.order.over_budget:
+            return self._not_started(self.order.over_budget, "budget")
         if self.refusal:
             return msgspec.structs.replace(self._not_started(self.refusal), final=not self.again)
         answer, waited = (await self._spawn(notices), False) if self.order.open else await self._start(notices)

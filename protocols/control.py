@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from protocols.attempt_view import AttemptView
+from protocols.budget_lines import BudgetLine, budget_lines
 from protocols.deeds import list_deeds
 from protocols.ids import RunId, TaskId
 from protocols.kinds import EndReason, TaskStatus
@@ -13,8 +14,21 @@ from protocols.outcomes import describe_exit
 from protocols.plain import gap_text
 from protocols.server_events import ServerEnded, ServerStarted
 from protocols.states import RunView, TaskView
+from protocols.task_tree import count_tree, walk
 
-__all__ = ["RunStatus", "SendParams", "SendResult", "StatusParams", "StopParams", "StopResult", "run_status"]
+__all__ = [
+    "FollowParams",
+    "FollowResult",
+    "HelloParams",
+    "HelloResult",
+    "RunStatus",
+    "SendParams",
+    "SendResult",
+    "StatusParams",
+    "StopParams",
+    "StopResult",
+    "run_status",
+]
 
 _UNSEEN: frozenset[EndReason] = frozenset(("orphaned", "lost"))
 
@@ -52,6 +66,31 @@ class SendResult(msgspec.Struct, frozen=True):
     attempt: int
 
 
+class FollowParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``follow``: all records behind number ``after``, and those to come. Answered with `FollowResult`; then each
+    record comes as a notification of the method ``record``, until the connection is closed."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class FollowResult(msgspec.Struct, frozen=True):
+    after: int
+
+
+class HelloParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``hello``: an instance that this run has started is there. Answered with `HelloResult`."""
+
+    token: str
+    """As it was handed over."""
+    run: Annotated[RunId, msgspec.Meta(pattern=r"\A[a-z2-7]{8}\Z")]
+    """Its own."""
+
+
+class HelloResult(msgspec.Struct, frozen=True):
+    path: str
+    """Of the instance."""
+
+
 class VerdictLine(msgspec.Struct, frozen=True):
     """What all that is known of a worker adds up to."""
 
@@ -67,6 +106,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     """A task as it stands, with the evidence."""
 
     task: TaskId
+    """Of a task of an instance with the path of that: ``build/itp-7``."""
     status: TaskStatus
     reason: str = ""
     attempt: int = 0
@@ -109,6 +149,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     tasks: tuple[TaskLine, ...]
     last_seq: int
+    budgets: tuple[BudgetLine, ...] = ()
     servers: tuple[ServerStarted | ServerEnded, ...] = ()
     """The last that was told of each agent server, without those that nobody needs any more."""
     detached: str = ""
@@ -127,9 +168,10 @@ def run_status(view: RunView, now: float) -> RunStatus:
         seconds=None if view.started_at is None else end - view.started_at,
         stopping="" if view.stopping is None else view.stopping.reason,
         outcome=view.outcome or "",
-        counts=view.counts(),
-        tasks=tuple(_task_line(task, now) for task in view.tasks.values()),
+        counts=count_tree(view),
+        tasks=tuple(_task_line(leaf.name, leaf.task, now) for leaf in walk(view)),
         last_seq=view.last_seq,
+        budgets=budget_lines(view.accounts.all, end),
         servers=tuple(each for each in view.servers.values() if _matters(each, ended=view.ended_at is not None)),
     )
 
@@ -141,11 +183,12 @@ def _matters(server: ServerStarted | ServerEnded, *, ended: bool) -> bool:
     return server.given_up or (server.again_in is not None and not ended)
 
 
-def _task_line(task: TaskView, now: float) -> TaskLine:
-    line = TaskLine(task=task.id, status=task.status, reason=task.reason or task.how_far, retry_at=task.retry_at)
+def _task_line(name: str, task: TaskView, now: float) -> TaskLine:
+    line = TaskLine(task=TaskId(name), status=task.status, reason=task.reason or task.how_far, retry_at=task.retry_at)
     if not task.attempts:
         return line
-    return msgspec.structs.replace(line, **_attempt_fields(task.attempts[-1], now))
+    line = msgspec.structs.replace(line, **_attempt_fields(task.attempts[-1], now))
+    return line if task.status != "stopped" else msgspec.structs.replace(line, pid=None)
 
 
 def _attempt_fields(attempt: AttemptView, now: float) -> dict[str, Any]:

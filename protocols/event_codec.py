@@ -6,10 +6,17 @@ import msgspec
 
 from protocols.events import Event, Record
 
-__all__ = ["decode_event", "encode_event", "encode_record", "escape_json"]
+__all__ = ["decode_event", "decode_record", "encode_event", "encode_record", "escape_json"]
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+class _Numbered(msgspec.Struct, frozen=True):
+    seq: int
+
+
+_numbers: msgspec.json.Decoder[_Numbered] = msgspec.json.Decoder(_Numbered)
 
 
 # JSON need not escape them, but terminals obey the first and `str.splitlines` ends a line at the others.
@@ -57,3 +64,8 @@ def decode_event(data: bytes) -> Event:
 def encode_record(record: Record) -> bytes:
     """The record as one JSON object: ``seq`` first, then the fields of its event."""
     return b'{"seq":%d,' % record.seq + encode_event(record.event)[1:]
+
+
+def decode_record(data: bytes | msgspec.Raw) -> Record:
+    """What `encode_record` made. Raise ``msgspec.ValidationError`` for anything else."""
+    return Record(_numbers.decode(data).seq, _decoder.decode(data))

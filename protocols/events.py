@@ -7,6 +7,7 @@ import msgspec
 from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
+from protocols.budget import BudgetExceeded, BudgetOf, BudgetWarned
 from protocols.fleet_events import (
     ActorFailed,
     FleetSwept,
@@ -15,7 +16,7 @@ from protocols.fleet_events import (
     KeeperStarted,
     ProcessUnattributed,
 )
-from protocols.ids import AttemptId, RunId, TaskId
+from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
@@ -25,7 +26,7 @@ from protocols.task_events import TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import WorkspaceEvent
 
-__all__ = ["Event", "Record"]
+__all__ = ["Event", "OwnEvent", "Record"]
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
@@ -38,6 +39,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
+    budgets: tuple[BudgetOf, ...] = ()
     givers: tuple[TaskId, ...] = ()
     """The tasks that are to give an output."""
 
@@ -228,7 +230,13 @@ class SpoolResumed(_WorkerEvent, frozen=True, kw_only=True, tag="spool.resumed")
     stream: Stream
 
 
-Event: TypeAlias = (
+class InstanceLinked(_WorkerEvent, frozen=True, kw_only=True, tag="instance.linked"):
+    """The instance that a task is has begun or gone on with this run: what comes of it is numbered by that."""
+
+    run: RunId
+
+
+OwnEvent: TypeAlias = (
     RunStarted
     | RunResumed
     | RunStopping
@@ -237,6 +245,8 @@ Event: TypeAlias = (
     | TaskUnblocked
     | TasksAdded
     | TaskOutput
+    | BudgetWarned
+    | BudgetExceeded
     | AttemptStarting
     | WorkerStarted
     | WorkerAdopted
@@ -263,8 +273,24 @@ Event: TypeAlias = (
     | FleetSwept
     | SessionEvent
     | ServerEvent
+    | InstanceLinked
     | WorkspaceEvent
 )
+
+
+class InstanceRecord(_Event, frozen=True, kw_only=True, tag="instance.record"):
+    """A record of an instance, or of one below it. ``at`` is that of its event. Each comes once, in order."""
+
+    worker: WorkerId
+    """The task that is the instance through which it came."""
+    path: str
+    """Whose record it is: ``build``, or ``build/itp-7`` for an instance of that instance."""
+    numbers: tuple[int, ...]
+    """That of the record in the journal of each instance on the way, one for each name of the path."""
+    event: OwnEvent
+
+
+Event: TypeAlias = OwnEvent | InstanceRecord
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -5,10 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.ids import AttemptId, TaskId, WorkerId
+from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Source, Stream
 
-__all__ = ["FleetFolder", "streams_of"]
+__all__ = ["FleetFolder", "InstanceFolder", "streams_of"]
 
 _STREAMS: dict[Source, tuple[Stream, ...]] = {
     "pipe": ("stdout", "stderr"),
@@ -16,6 +16,7 @@ _STREAMS: dict[Source, tuple[Stream, ...]] = {
     "logfile": ("stdout", "stderr"),
     "tmux": ("terminal",),
     "session": ("session",),
+    "instance": ("stdout", "stderr"),
 }
 
 
@@ -25,6 +26,31 @@ def streams_of(source: Source, *, log: bool = False, command: bool = True) -> tu
     ``log``: a file is followed; ``command``: something was started.
     """
     return (*(_STREAMS[source] if command else ()), *(("log",) if log else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFolder:
+    """``RUN/instances/TASK``: what a callboard keeps of one that it starts."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        """The state folder of the instance."""
+        return self.root / "runs"
+
+    @property
+    def handover(self) -> Path:
+        """``handover.json``, mode 0600: what the instance is told."""
+        return self.root / "handover.json"
+
+    @property
+    def plan(self) -> Path:
+        """The plan that another task gave it."""
+        return self.root / "plan.toml"
+
+    def run(self, run: RunId) -> "FleetFolder":
+        return FleetFolder(self.runs / run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +127,10 @@ class FleetFolder:
     def report_markdown(self) -> Path:
         return self.root / "report.md"
 
+    def instance(self, task: TaskId) -> "InstanceFolder":
+        """Of the callboard that this task is."""
+        return InstanceFolder(self.root / "instances" / task)
+
     @property
     def workspaces(self) -> Path:
         """The places that were made for tasks, each called like its task."""
@@ -139,6 +169,10 @@ class FleetFolder:
     def last_message(self, worker: WorkerId, attempt: int) -> Path:
         """What the agent said last, where that is what the task gives to others."""
         return self.attempt(worker, attempt) / "last-message"
+
+    def summary(self, worker: WorkerId, attempt: int) -> Path:
+        """What became of the tasks of an instance, where that is what it gives to others."""
+        return self.attempt(worker, attempt) / "summary.json"
 
     def schema(self, path: str) -> Path:
         """A copy of this JSON Schema, as it was when the run began."""

@@ -39,11 +39,13 @@ def judge(
             return Verdict("succeeded", "", retry=False)
         case "exit" | "sentinel" if stopping and exited.signal in _STOPPING:
             return Verdict("stopped", describe_exit(exited), retry=False)
-        case "exit" | "sentinel" | "memory" | "cpu-time" | "spool-limit":
+        case "exit" | "sentinel" | "memory" | "cpu-time" | "spool-limit" | "budget":
             over = f"{exited.error}; " if exited.error else ""
             if not over and exited.reason != "exit":
                 over = f"over its limit ({exited.reason}); "
-            return Verdict("failed", over + describe_exit(exited), retry=not exited.final)
+            how = describe_exit(exited)
+            reason = how if how == exited.error else over + how
+            return Verdict("failed", reason, retry=not exited.final and exited.reason != "budget")
         case "timeout" | "quiet":
             limit = "" if timeout is None else f" after {format_duration(timeout)}"
             if exited.reason == "quiet":

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from protocols.adoption_events import WorkerAdopted, WorkerLate
+from protocols.budget import BudgetEvent
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
     Event,
+    InstanceRecord,
     Record,
     RunEnded,
     RunResumed,
@@ -70,11 +72,25 @@ class PlainLines:
         self._leaves = leaves
         self._waiting: dict[TaskId, State] = {}
         """Workers of which it was told, and not yet that they go on."""
+        self._instances: dict[str, PlainLines] = {}
+        """By their paths."""
 
     def feed(self, record: Record) -> list[str]:
         self.view.apply(record)
-        text = self._text(record.event)
+        event = record.event
+        text = self._below(event) if isinstance(event, InstanceRecord) else self._text(event)
         return [] if text is None else [f"{self._clock(record.event.at)}  {printable(text)}"]
+
+    def _below(self, record: InstanceRecord) -> str | None:
+        """The line of an instance, with its path in front."""
+        lines = self._instances.setdefault(record.path, PlainLines(leaves=True))
+        event = record.event
+        lines.view.apply(Record(record.numbers[-1] if record.numbers else 0, event))
+        text = lines._text(event)
+        if text is None:
+            return None
+        of_task = isinstance(event, TaskStatusChanged | TaskOutput) or getattr(event, "worker", None) is not None
+        return f"{record.path}{'/' if of_task else ': '}{text}"
 
     def _clock(self, at: float) -> str:
         return f"{at - (self.view.started_at or at):8.1f}s"
@@ -170,6 +186,8 @@ def worker_text(event: Event) -> str | None:
 def _task_text(event: Event) -> str | None:
     if isinstance(event, TasksAdded):
         return f"{event.task}: {_count(len(event.tasks), 'item')} of {event.source}"
+    if isinstance(event, BudgetEvent):
+        return event.reason
     if not isinstance(event, TaskOutput):
         return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"

@@ -5,9 +5,11 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.budget import Budget
 from protocols.deadlines import Terms
 from protocols.fan_out import ForEach
 from protocols.ids import TaskId
+from protocols.instances import Instance
 from protocols.kinds import Source
 from protocols.liveness_actions import Ladder
 from protocols.liveness_states import Action
@@ -105,6 +107,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     restart: RestartPolicy = RestartPolicy()
     limits: WorkerLimits = WorkerLimits()
+    budget: Budget | None = None
+    """Of all its attempts; where it was made for an item, its own."""
     grace: float = 10.0
     """Seconds between TERM and KILL."""
     quiet_after: float = Policy().quiet_after
@@ -125,6 +129,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     tmux: Tmux | None = None
     prompting: Prompting | None = None
     """Where it is a session on an agent server; ``command`` is empty then, ``source`` is ``"session"``."""
+    instance: Instance | None = None
+    """Where it is a callboard of its own; ``source`` is ``"instance"`` then."""
     stdin: Stdin = Stdin()
     """On a terminal ``none`` is the terminal itself, at which nobody types."""
     durable: bool = False
@@ -156,6 +162,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks run at once."""
     role_concurrency: dict[str, int] = {}
     """How many tasks of a role run at once, for the roles that say so."""
+    budget: Budget | None = None
+    """Of the run."""
+    role_budgets: dict[str, Budget] = {}
+    """Of all tasks of a role together."""
     label_concurrency: dict[str, int] = {}
     """How many tasks with a label run at once, for the labels that say so."""
     on_failure: OnFailure = "continue"

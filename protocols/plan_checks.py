@@ -58,6 +58,8 @@ def _check_output(section: Section, level: Level) -> None:
     session = level.session.prompts is not None
     if level.restart is not None and level.restart.when == "always":
         section.reject("output", "a task that is restarted always is never done; remove this key")
+    elif level.output.kind == "report":
+        section.reject("output", "only an instance gives a report; name a file, or what else this task gives")
     elif level.output.kind == "last-message" and not session:
         section.reject("output", 'only a session has a last message; write { file = "PATH" } or { stdout_json = true }')
     elif level.output.kind == "stdout-json" and (

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from protocols.budget import Budget, read_budget
 from protocols.durations import format_duration
 from protocols.fan_out import ForEach, read_for_each
 from protocols.graph import find_cycles
 from protocols.ids import TaskId
+from protocols.instances import Instance
 from protocols.manifest import ENTITY_KEYS, read_manifest
 from protocols.needs import Wanted, read_needs
+from protocols.plan_instance import read_instance
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.plan_roles import check_name
 from protocols.restarts import SHORTEST
@@ -35,7 +38,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Wanted
     """The source of ``for_each`` included."""
     for_each: ForEach | None
+    instance: Instance | None
     level: Level
+    budget: Budget | None = None
     where: str = ""
     """Where it was written, where that is not the file of the plan."""
 
@@ -61,7 +66,7 @@ def read_drafts(root: Section, problems: Problems, manifest: bytes | None) -> li
 
 def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = None, source: str = "") -> Draft:
     """``needs`` and ``source``: what follows from the entities of a manifest."""
-    keys = ("id", "role", "needs", "for_each", *COMMON_KEYS)
+    keys = ("id", "role", "needs", "for_each", "instance", "budget", *COMMON_KEYS)
     section.check_keys(keys if needs is None else (*keys, *ENTITY_KEYS), _HINTS)
     name = section.text("id")
     if name:
@@ -72,20 +77,27 @@ def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = 
     each = read_for_each(section)
     if each is not None and needs is not None:
         each = msgspec.structs.replace(each, source=TaskId(source))
+    instance = read_instance(section)
+    if each is not None and each.source:
+        wanted = _with_source(section, wanted, each.source, "for_each")
+    if instance is not None and instance.giver:
+        wanted = _with_source(section, wanted, instance.giver, "its plan")
     return Draft(
         section=section,
         id=TaskId(name or ""),
         role=section.text("role"),
-        wanted=wanted if each is None or not each.source else _with_source(section, wanted, each.source),
+        wanted=wanted,
         for_each=each,
+        instance=instance,
         level=read_level(section),
+        budget=read_budget(section, warns=True),
         where=where,
     )
 
 
-def _with_source(section: Section, wanted: Wanted, source: TaskId) -> Wanted:
+def _with_source(section: Section, wanted: Wanted, source: TaskId, what: str) -> Wanted:
     if source in wanted.on:
-        section.reject("needs", f"{quote(source)}: for_each is from it, so it has to succeed; remove this need")
+        section.reject("needs", f"{quote(source)}: {what} is from it, so it has to succeed; remove this need")
     return msgspec.structs.replace(wanted, needs=tuple(dict.fromkeys((*wanted.needs, source))))
 
 

@@ -10,8 +10,10 @@ from protocols.errors import PlanError
 from protocols.needs import read_label_caps
 from protocols.plan import OnFailure, Plan, Task
 from protocols.plan_agents import read_agents
+from protocols.plan_budgets import check_budgets
 from protocols.plan_checks import check_task, resolve_command, without_foreign_keys
 from protocols.plan_drafts import Draft, check_drafts, check_restart, check_services, read_drafts
+from protocols.plan_instance import check_givers, check_instance, instance_level
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level
 from protocols.plan_roles import ONLY_TASKS, Role, choose_role, find_role, read_role, read_roles
 from protocols.plan_session import resolve_prompting
@@ -31,6 +33,7 @@ _HINTS_TOP = {
     **ONLY_TASKS,
     **dict.fromkeys(COMMON_KEYS, "this key belongs to [defaults], [roles.NAME] or [[tasks]]; move it there"),
     "concurrency": "this key belongs to [defaults] or [roles.NAME]; move it there",
+    "budget": "write the budget of the run in [defaults], of a role in [roles.NAME], of a task in [[tasks]]",
 }
 
 
@@ -56,6 +59,8 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0, manifest: bytes | N
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
     tasks = tuple(_resolve(draft, base, roles, agents) for draft in drafts)
+    check_givers(tasks, {draft.id: draft.section for draft in drafts})
+    check_budgets(tasks, [draft.section for draft in drafts], defaults, roles)
     tasks = check_workspaces({draft.id: draft.section for draft in drafts}, tasks)
     check_services(drafts, {task.id for task in tasks if task.restart.when == "always"})
     if problems.lines:
@@ -65,6 +70,8 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0, manifest: bytes | N
         concurrency=defaults.concurrency or _DEFAULT_CONCURRENCY,
         role_concurrency={name: role.concurrency for name, role in roles.items() if role.concurrency},
         label_concurrency=labels,
+        budget=defaults.budget,
+        role_budgets={name: role.budget for name, role in roles.items() if role.budget is not None},
         on_failure=on_failure,
         grace=grace,
     )
@@ -89,17 +96,24 @@ def _resolve(draft: Draft, base: Level, roles: Mapping[str, Role], agents: Mappi
     if role is not None:
         level = level.over(role.level)
     level = level.over(base)
-    check_task(section, draft.level, level)
+    if draft.instance is None:
+        check_task(section, draft.level, level)
+    else:
+        level = instance_level(level)
+        check_instance(section, level)
     _check_silence(section, draft.level, level)
     check_restart(draft, level)
     prompts, session = level.session.prompts, level.session
-    level = without_foreign_keys(level)
+    level = level if draft.instance is not None else without_foreign_keys(level)
     said = {name: value for name, value in msgspec.structs.asdict(level).items() if value is not None}
     del said["session"]
-    if prompts is None:
+    if draft.instance is not None:
+        said.update(command=(), instance=draft.instance)
+    elif prompts is None:
         said["command"] = resolve_command(section, level)
     else:
         said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))
+    said["budget"] = draft.budget
     said |= {"needs": draft.wanted.needs, "on": draft.wanted.on, "for_each": draft.for_each, "where": draft.where}
     return fit_workspace(section, Task(id=draft.id, role=name, role_reason=why, **said))
 

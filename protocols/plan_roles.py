@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from protocols.budget import Budget, read_budget
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
 from protocols.role_detection import NOT_DETECTED, detect_role
 from protocols.roles import ROLES
@@ -14,7 +15,9 @@ from protocols.wording import escaped, quote
 __all__ = ["ONLY_TASKS", "Role", "check_name", "choose_role", "find_role", "read_role", "read_roles"]
 
 ONLY_TASKS = {
-    **dict.fromkeys(("id", "role", "needs", "for_each"), "this key belongs to one task; move it to [[tasks]]"),
+    **dict.fromkeys(
+        ("id", "role", "needs", "for_each", "instance"), "this key belongs to one task; move it to [[tasks]]"
+    ),
     "on_failure": "this key is for the whole run; move it to [defaults]",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -26,14 +29,17 @@ class Role(msgspec.Struct, frozen=True):
     section: Section | None
     level: Level
     concurrency: int | None = None
+    budget: Budget | None = None
+    """Of all of them together; in the defaults, of the run."""
 
 
 def read_role(section: Section | None, *more: str) -> Role:
     """``more``: keys that are read elsewhere."""
     if section is None:
         return Role(None, Level())
-    section.check_keys((*COMMON_KEYS, "concurrency", *more), {**LATER_KEYS, **ONLY_TASKS})
-    return Role(section, read_level(section), section.count("concurrency", 1))
+    section.check_keys((*COMMON_KEYS, "budget", "concurrency", *more), {**LATER_KEYS, **ONLY_TASKS})
+    budget = read_budget(section, warns=False)
+    return Role(section, read_level(section), section.count("concurrency", 1), budget)
 
 
 def read_roles(section: Section | None) -> dict[str, Role]:

@@ -9,7 +9,7 @@ from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Stream, TaskStatus
 from protocols.outcomes import cause_of
 from protocols.retry import Cause
-from protocols.states import RunView, TaskView
+from protocols.states import InstanceLink, RunView, TaskView
 from protocols.task_output import Failure, TaskOutput
 
 __all__ = ["OpenAttempt", "Resumption", "find_resumption"]
@@ -76,6 +76,8 @@ class Resumption:
     """What the last attempt of each task gave to others."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
     """Why the last attempts failed behind which there was to be another one."""
+    links: dict[TaskId, InstanceLink] = field(default_factory=dict)
+    """How far the records of each instance have come."""
     concluded: dict[AttemptId, tuple[TaskId, int, int]] = field(default_factory=dict)
     """Task, number and epoch of each attempt whose end is recorded."""
 
@@ -125,6 +127,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
         made={task.id: task.made for task in tasks if task.made is not None},
         outputs={task.id: output for task in tasks if (output := _output(task)) is not None},
         failures={task.id: Failure(task.failure, _is_of_output(task)) for task in tasks if task.failure},
+        links=dict(view.links),
         concluded={
             attempt.id: (task.id, attempt.number, attempt.epoch)
             for task in tasks

@@ -13,6 +13,7 @@ __all__ = ["Problems", "Section"]
 _Word = TypeVar("_Word", bound=str)
 
 _ENOUGH = 50  # problems after which no more guesses are made: each compares with every candidate
+_LARGEST = 1e15
 _MOST = 1_000_000  # beyond any sensible count, and safe in every format that the number will travel in
 
 
@@ -91,6 +92,19 @@ class Section:
             return None
         if not least <= value <= _MOST:
             self.reject(key, f"out of range; write a number from {least} to {_MOST}")
+            return None
+        return value
+
+    def number(self, key: str, *, whole: bool = False) -> float | None:
+        """More than nothing, with a fraction or ``whole``."""
+        value = self._table.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            self._mistyped(self.where(key), "a whole number" if whole else "a number", value)
+            return None
+        if not 0 < value <= _LARGEST:
+            self.reject(key, f"out of range; write a number above 0, up to {_LARGEST:.0f}")
             return None
         return value
 

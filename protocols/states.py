@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
+from protocols.budget import BudgetEvent
 from protocols.events import (
     AttemptStarting,
-    Event,
+    InstanceLinked,
+    InstanceRecord,
+    OwnEvent,
     Record,
     RunEnded,
     RunResumed,
@@ -15,6 +19,7 @@ from protocols.events import (
     TaskStatusChanged,
     WorkerMismatch,
     WorkerOutput,
+    WorkerProgress,
 )
 from protocols.fan_out import group_of
 from protocols.fleet_events import (
@@ -25,7 +30,7 @@ from protocols.fleet_events import (
     KeeperStarted,
     ProcessUnattributed,
 )
-from protocols.ids import RunId, TaskId
+from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.ledger import OVER
 from protocols.pane import WorkerUnclaimed
@@ -34,7 +39,11 @@ from protocols.task_events import TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import SpaceEvent
 
-__all__ = ["RunView", "TaskView"]
+__all__ = ["OPEN", "InstanceLink", "RunView", "TaskView"]
+
+
+OPEN: tuple[TaskStatus, ...] = ("pending", "running", "retrying", "restarting")
+"""What a task is before its end."""
 
 
 @dataclass(slots=True)
@@ -76,6 +85,19 @@ class TaskView:
 
 
 @dataclass(slots=True)
+class InstanceLink:
+    """How far the records of an instance have come up."""
+
+    run: RunId
+    last: int = 0
+    """Number of the last one in its own journal."""
+
+    def expects(self, record: Record) -> bool:
+        """It comes next. Not so what came before, nor what comes behind a hole: its journal has what is missing."""
+        return record.seq == self.last + 1
+
+
+@dataclass(slots=True)
 class RunView:
     """A run as its records tell it. Feed every record in order, of the first to the last."""
 
@@ -90,15 +112,27 @@ class RunView:
     ended_at: float | None = None
     outcome: Outcome | None = None
     tasks: dict[TaskId, TaskView] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     servers: dict[str, ServerStarted | ServerEnded] = field(default_factory=dict)
     """The last that was told of each."""
+    links: dict[TaskId, InstanceLink] = field(default_factory=dict)
+    """Of the tasks that are instances."""
+    instances: dict[str, "RunView"] = field(default_factory=dict)
+    """The runs of all instances below, by their paths from here."""
     last_seq: int = 0
     last_at: float | None = None
 
     def apply(self, record: Record) -> None:
         self.last_seq = record.seq
         self.last_at = record.event.at
-        self._apply(record.event)
+        self.accounts.apply(record.event)
+        match record.event:
+            case InstanceRecord() as event:
+                self._apply_to_instance(event)
+            case InstanceLinked() as event:
+                self._link(event)
+            case event:
+                self._apply(event)
 
     def counts(self) -> dict[str, int]:
         """How many tasks have which status, those with none left out."""
@@ -107,7 +141,7 @@ class RunView:
             counts[task.status] = counts.get(task.status, 0) + 1
         return counts
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: OwnEvent) -> None:
         match event:
             case WorkerOutput():  # most of all, so it comes first
                 self._apply_to_attempt(event)
@@ -137,7 +171,14 @@ class RunView:
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
             case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed() | ActorFailed() | FleetSwept() | ServerOther() | TaskUnblocked() | SpaceEvent()
+                ProcessUnattributed()
+                | ActorFailed()
+                | FleetSwept()
+                | ServerOther()
+                | TaskUnblocked()
+                | SpaceEvent()
+                | InstanceLinked()
+                | BudgetEvent()
             ):
                 pass
             case _:
@@ -170,6 +211,49 @@ class RunView:
         tasks = [(task, view) for task, view in self.tasks.items() if task not in news]
         behind = [task for task, _ in tasks].index(added.task) + 1
         self.tasks = dict([*tasks[:behind], *news.items(), *tasks[behind:]])
+
+    def _link(self, event: InstanceLinked) -> None:
+        """Another run than before begins anew."""
+        task = TaskId(event.worker)
+        if task not in self.links or self.links[task].run != event.run:
+            self.links[task] = InstanceLink(event.run)
+            self._forget_instance(task)
+
+    def _apply_to_instance(self, record: InstanceRecord) -> None:
+        link = self.links.get(TaskId(record.worker))
+        if link is not None and record.numbers:
+            link.last = record.numbers[0]
+        view = self.instances.setdefault(record.path, RunView())
+        view.apply(Record(record.numbers[-1] if record.numbers else 0, record.event))
+        if isinstance(record.event, InstanceLinked):
+            path = f"{record.path}/{record.event.worker}"
+            if path in self.instances and self.instances[path].run != record.event.run:
+                self._forget_instance(path)
+        elif isinstance(record.event, TaskStatusChanged):
+            self._tell_progress(record, view)
+
+    def _tell_progress(self, record: InstanceRecord, view: "RunView") -> None:
+        """How far the task that is this instance has come is how many of its tasks have."""
+        *way, name = record.path.split("/")
+        above = self.instances.get("/".join(way)) if way else self
+        task = None if above is None else above.tasks.get(TaskId(name))
+        if task is None or not task.attempts:
+            return
+        counts = view.counts()
+        left = sum(counts.get(each, 0) for each in OPEN)
+        fraction = 1 - left / len(view.tasks) if view.tasks else None
+        task.attempts[-1].progress = WorkerProgress(
+            at=record.at,
+            worker=WorkerId(name),
+            attempt=task.attempts[-1].number,
+            fraction=fraction,
+            label=", ".join(f"{count} {status}" for status, count in counts.items()),
+        )
+
+    def _forget_instance(self, path: str) -> None:
+        self.instances = {
+            each: view for each, view in self.instances.items() if each != path and not each.startswith(f"{path}/")
+        }
 
     def _apply_to_attempt(self, event: AttemptEvent) -> None:
         attempt = self._task(TaskId(event.worker)).attempt(event.attempt)

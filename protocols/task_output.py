@@ -14,9 +14,9 @@ DEEPEST = 100
 """Levels of arrays and objects; whoever reads more of them by recursion could fail."""
 _USUAL = 8 * 1024 * 1024
 _MOST = 256 * 1024 * 1024  # it is read into memory
-_WRITE = 'write { file = "PATH" }, { stdout_json = true } or { last_message = true }'
+_WRITE = 'write { file = "PATH" }, { stdout_json = true }, { last_message = true } or { report = true }'
 
-Kind: TypeAlias = Literal["file", "stdout-json", "last-message"]
+Kind: TypeAlias = Literal["file", "stdout-json", "last-message", "report"]
 Form: TypeAlias = Literal["json", "text"]
 
 
@@ -30,16 +30,23 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """The path of a JSON Schema; empty: any JSON will do."""
     max_output: int = _USUAL
     """Bytes."""
+    plan: bool = False
+    """It is a plan, which an instance runs."""
 
     @property
     def form(self) -> Form:
-        """The last message of an agent is text, but where a schema says what it has to be."""
-        return "text" if self.kind == "last-message" and not self.schema else "json"
+        """The last message of an agent is text, but where a schema says what it has to be; a plan always is."""
+        return "text" if self.plan or (self.kind == "last-message" and not self.schema) else "json"
 
     @property
     def label(self) -> str:
         """As messages name it."""
-        return {"file": self.path, "stdout-json": "its stdout", "last-message": "its last message"}[self.kind]
+        labels: dict[Kind, str] = {
+            "stdout-json": "its stdout",
+            "last-message": "its last message",
+            "report": "its report",
+        }
+        return labels.get(self.kind, self.path)
 
 
 class TaskOutput(BaseEvent, frozen=True, kw_only=True, tag="task.output"):
@@ -68,15 +75,20 @@ def read_output(section: Section) -> Output | None:
     table = section.table("output")
     if table is None:
         return None
-    table.check_keys(("file", "stdout_json", "last_message", "schema", "max_output"), {})
+    table.check_keys(("file", "stdout_json", "last_message", "report", "plan", "schema", "max_output"), {})
     path = table.text("file")
     kinds: list[Kind] = ["file"] if "file" in table else []
     kinds += ["stdout-json"] if table.flag("stdout_json") else []
     kinds += ["last-message"] if table.flag("last_message") else []
+    kinds += ["report"] if table.flag("report") else []
+    plan = bool(table.flag("plan"))
+    if plan and (kinds not in (["file"], ["last-message"]) or "schema" in table):
+        table.reject("plan", "a plan is TOML in a file or a last message, without schema; remove the other keys")
     if len(kinds) != 1:
-        section.reject("output", f"{'more than one' if kinds else 'none'} of the three places; {_WRITE}")
+        section.reject("output", f"{'more than one' if kinds else 'none'} of the four places; {_WRITE}")
         return None
     most = table.size("max_output")
     if most is not None and most > _MOST:
         table.reject("max_output", 'it is read into memory; write at most "256MiB"')
-    return Output(kind=kinds[0], path=path or "", schema=table.text("schema") or "", max_output=most or _USUAL)
+    schema = table.text("schema") or ""
+    return Output(kind=kinds[0], path=path or "", schema=schema, max_output=most or _USUAL, plan=plan)

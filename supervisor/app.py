@@ -8,6 +8,7 @@ from functools import partial
 
 import trio
 
+from actors.accountant import Accountant
 from actors.control_input import Inputs
 from actors.control_port import ControlPort
 from actors.deadlines import DeadlineCare, Deadlines
@@ -36,20 +37,24 @@ from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
+from protocols.layout import streams_of
 from protocols.ledger import Ledger
+from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
 from protocols.silence import Policy
+from supervisor.ancestry import end_if_orphaned, greeter_child
 from supervisor.channels import Channels, open_channels
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
+from supervisor.instance_plans import check_given
 from supervisor.layers import layer
 from supervisor.marker_tables import choose_markers
-from supervisor.plans import LoadedPlan
-from supervisor.run_log import Sayer, warn
+from supervisor.plans import LoadedPlan, load_source
+from supervisor.run_log import Sayer, saying
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
-from supervisor.sources import logfile_child, session_child, tmux_child
+from supervisor.sources import instance_child, logfile_child, session_child, tmux_child
 from supervisor.spaces import open_workspaces
 
 __all__ = ["Run"]
@@ -86,6 +91,8 @@ class Run:
         with trio.CancelScope() as everything:
 
             async def stop(order: StopRun) -> None:
+                if self.loaded.handover is not None:
+                    await end_if_orphaned(self.loaded.handover)
                 if self.sayer is not None:  # its record may have to wait for the disk
                     self.sayer.say(SIGNAL, tell_order(order.reason, order.grace))
                 try:
@@ -147,10 +154,10 @@ class Run:
                 for child in self._source_children():
                     await self._start(sourcing, child)
                 patience = _DRAIN + self._longest_grace()
-                asking = (channels.log_asks, channels.tmux_asks, channels.session_asks)
+                asking = (channels.log_asks, channels.tmux_asks, channels.session_asks, channels.instance_asks)
                 async with layer(*asking, drain=patience) as working:
                     await self._start(working, Child("roster", roster.run, limit=0))
-                    async with open_file_ledger(self.fleet.folder.ledger, self._say_ledger) as ledger:
+                    async with open_file_ledger(self.fleet.folder.ledger, saying(self.sayer, _LEDGER)) as ledger:
                         return await self._decide(ledger)
 
     def _source_children(self) -> Iterator[Child]:
@@ -162,6 +169,8 @@ class Run:
         if in_tmux:
             durable = any(task.durable for task in in_tmux)
             yield tmux_child(self.fleet, channels.to_tmux, channels.asks, durable=durable)
+        if any(task.instance is not None for task in tasks):
+            yield instance_child(self.fleet, self.loaded, self.resumption, channels)
         if any(task.prompting is not None for task in tasks):
             yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events)
 
@@ -170,6 +179,7 @@ class Run:
         others: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {
             "tmux": self._channels.tmux_asks,
             "session": self._channels.session_asks,
+            "instance": self._channels.instance_asks,
         }
         return {**others, **(logfiles if self._follows_files() else {})}
 
@@ -199,11 +209,27 @@ class Run:
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
             await self._start(deciding, Child("orchestrator", conduct, limit=0))
             async with layer(drain=0) as serving:
+                if budgets_of(self.loaded.plan):
+                    await self._start(serving, Child("accountant", self._accountant().run, when_exhausted="park"))
                 await self._start(serving, Child("liveness", self._liveness().run, when_exhausted="park"))
                 await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
+                if self.loaded.handover is not None:
+                    await self._start(serving, greeter_child(self.loaded.handover, identity.run))
                 await decided.wait()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
+
+    def _accountant(self) -> Accountant:
+        folder, channels = self.fleet.folder, self._channels
+        return Accountant(
+            folder=folder,
+            after=0 if self.resumption is None else self.resumption.last_seq,
+            subscribe=channels.requests,
+            outbox=channels.events,
+            decisions=channels.decisions,
+            orders=channels.orders,
+            terminals={task.id: "terminal" in streams_of(task.source) for task in self.loaded.plan.tasks},
+        )
 
     def _port(self) -> ControlPort:
         folder, channels = self.fleet.folder, self._channels
@@ -213,6 +239,7 @@ class Run:
             subscribe=channels.requests,
             outbox=channels.decisions,
             inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
+            greetings=channels.greetings,
         )
 
     def _liveness(self) -> Liveness:
@@ -254,14 +281,9 @@ class Run:
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
+            check_plan=check_given(self.loaded.plan, self.loaded.bounds, load_source),
             workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )
-
-    def _say_ledger(self, text: str) -> None:
-        if self.sayer is not None:
-            self.sayer.say(_LEDGER, text)
-        elif text:
-            warn(text)
 
     def _follows_files(self) -> bool:
         return any(task.logfile is not None for task in self.loaded.plan.tasks)

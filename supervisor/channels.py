@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import trio
 
-from actors.messages import Append, FollowRequest, Subscribe
+from actors.messages import Append, FollowRequest, Greeting, Subscribe
 from actors.orders import Decision, KeeperAsk, Order
 from protocols.events import Record
 
@@ -29,6 +29,10 @@ class Channels:
     to_follower: trio.MemoryReceiveChannel[FollowRequest]
     tmux_asks: trio.MemorySendChannel[KeeperAsk]
     to_tmux: trio.MemoryReceiveChannel[KeeperAsk]
+    instance_asks: trio.MemorySendChannel[KeeperAsk]
+    to_instances: trio.MemoryReceiveChannel[KeeperAsk]
+    greetings: trio.MemorySendChannel[Greeting]
+    to_welcome: trio.MemoryReceiveChannel[Greeting]
     session_asks: trio.MemorySendChannel[KeeperAsk]
     to_sessions: trio.MemoryReceiveChannel[KeeperAsk]
     orders: trio.MemorySendChannel[Order]
@@ -46,6 +50,8 @@ def open_channels() -> Channels:
         *trio.open_memory_channel[KeeperAsk](64),
         *trio.open_memory_channel[FollowRequest](256),
         *trio.open_memory_channel[KeeperAsk](256),
+        *trio.open_memory_channel[KeeperAsk](256),
+        *trio.open_memory_channel[Greeting](64),
         *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[Order](64),
         *trio.open_memory_channel[Decision](64),

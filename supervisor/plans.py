@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from actors.tmux_program import tmux_problem
 from protocols.errors import PlanError
 from protocols.ids import TaskId
+from protocols.instances import Bounds, Handover
 from protocols.layout import FleetFolder
 from protocols.manifest import find_manifest
 from protocols.plan import Logfile, Plan, Stdin, Task
@@ -18,6 +19,7 @@ from protocols.plan_parser import parse_plan
 from protocols.templates import path_texts
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
+from supervisor.instance_plans import bound, check_bounds, find_cuts, place_instance, use_given
 from supervisor.plan_spaces import load_files, place_workspace, worktree_problems
 from supervisor.plan_texts import load_schemas, resolve_templates
 
@@ -37,6 +39,12 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest that it names, as it was."""
     schemas: dict[str, bytes] = {}
     """The JSON Schemas of outputs and the templates of files, by their absolute paths."""
+    bounds: Bounds | None = None
+    """What it may do at most, where it is that of an instance."""
+    handover: Handover | None = None
+    """What that instance was told."""
+    cuts: tuple[str, ...] = ()
+    """What it and the plans of its instances say and may not."""
 
 
 def load_plan(
@@ -47,28 +55,56 @@ def load_plan(
     grace: float = 10.0,
     leave: Collection[TaskId] = (),
     kept: FleetFolder | None = None,
+    bounds: Bounds | None = None,
 ) -> LoadedPlan:
     """Read a plan. Relative paths count from ``start``, ``base`` (our environment) gives PATH.
 
     ``grace`` seconds apply where the plan says none. Raises PlanError with every mistake; what the
     tasks name is looked up once the plan itself has none. What the tasks to ``leave`` name may be missing.
-    ``kept``: the run that has copies of its schemas.
+    ``kept``: the run that has copies of its schemas. ``bounds``: of the instance whose plan it is.
     """
-    base = os.environ if base is None else base
     source = read_input(start / path, str(path), PlanError)
-    plan, manifest = _parse(decode_input(source, str(path), PlanError), str(path), start, grace, kept)
+    return load_source(source, str(path), start, base=base, grace=grace, leave=leave, kept=kept, bounds=bounds)
+
+
+def load_source(
+    source: bytes,
+    file: str,
+    start: Path,
+    *,
+    base: Mapping[str, str] | None = None,
+    grace: float = 10.0,
+    leave: Collection[TaskId] = (),
+    kept: FleetFolder | None = None,
+    bounds: Bounds | None = None,
+) -> LoadedPlan:
+    """The same for the bytes of a plan; ``file`` names it in messages."""
+    base = os.environ if base is None else base
+    plan, manifest = _parse(decode_input(source, file, PlanError), file, start, grace, kept)
+    cuts = find_cuts(plan, bounds)
+    plan = bound(plan, bounds)
     tasks = tuple(_place(task, start) for task in plan.tasks)
+    plan = msgspec.structs.replace(plan, tasks=tasks)
     executables, problems = _look_up(tasks, start, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
     schemas, wrong = load_schemas(tasks, kept, leave)
     tasks, texts, absent = load_files(tasks, kept, leave)
     tasks, unknown = resolve_templates(tasks)
-    problems += [*wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ())]
+    tasks = tuple(use_given(task) for task in tasks)
+    check = partial(load_source, base=base, grace=grace)
+    excess, below = check_bounds(plan, bounds, check, leave)
+    problems += [*wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ()), *excess]
     if problems:
-        raise PlanError(*(f"{escaped(str(path))}: {problem}" for problem in problems))
+        raise PlanError(*(f"{escaped(file)}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
     return LoadedPlan(
-        plan=plan, executables=executables, source=source, manifest=manifest, schemas={**schemas, **texts}
+        plan=plan,
+        executables=executables,
+        source=source,
+        manifest=manifest,
+        schemas={**schemas, **texts},
+        bounds=bounds,
+        cuts=(*cuts, *below),
     )
 
 
@@ -83,7 +119,9 @@ def _parse(text: str, path: str, start: Path, grace: float, kept: FleetFolder | 
 
 def make_durable(loaded: LoadedPlan) -> LoadedPlan:
     """The same plan with workers that all go on without their supervisor."""
-    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
+    tasks = tuple(
+        task if task.instance is not None else msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks
+    )
     return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
 
 
@@ -107,7 +145,7 @@ def _place(task: Task, start: Path) -> Task:
         output = msgspec.structs.replace(output, path=path, schema=schema)
     space = place_workspace(task.workspace, start) if own else task.workspace
     return msgspec.structs.replace(
-        task,
+        place_instance(task, start),
         cwd=str(here / task.cwd),
         workspace=space,
         output=output,

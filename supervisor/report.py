@@ -9,13 +9,16 @@ import msgspec
 
 from actors.files import replace_file
 from protocols.attempt_view import AttemptView
+from protocols.budget_lines import BudgetLine, budget_lines
 from protocols.deeds import list_deeds
 from protocols.ids import AttemptId, FleetId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Stream, TaskStatus
 from protocols.layout import FleetFolder
 from protocols.states import RunView, TaskView
 from protocols.task_output import Form, TaskOutput
+from protocols.task_tree import count_tree, walk
 from supervisor.identity import Identity
+from supervisor.instance_tree import descend
 from supervisor.session_use import SessionUse, add_up, session_use
 
 __all__ = ["Report", "build_report", "count_lines", "read_report", "write_report"]
@@ -73,6 +76,7 @@ class OutputReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     id: TaskId
+    """Of a task of an instance with the path of that: ``build/itp-7``."""
     role: str = ""
     status: TaskStatus
     reason: str
@@ -118,11 +122,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None
     totals: Totals
     tasks: tuple[TaskReport, ...]
+    budgets: tuple[BudgetLine, ...] = ()
 
 
 def build_report(folder: FleetFolder, identity: Identity, view: RunView) -> Report:
     """Read the whole spool of the run, to count its lines: about a second for each few gigabytes."""
-    tasks = tuple(_task(folder, task, view.last_at or 0.0) for task in view.tasks.values())
+    tasks = tuple(_task(descend(folder, leaf.way), leaf.name, leaf.task, view.last_at or 0.0) for leaf in walk(view))
     started_at = identity.started_at if view.started_at is None else view.started_at
     return Report(
         run=identity.run,
@@ -133,8 +138,9 @@ def build_report(folder: FleetFolder, identity: Identity, view: RunView) -> Repo
         outcome=view.outcome,
         started_at=started_at,
         ended_at=view.ended_at,
-        totals=_totals(tasks, view.counts(), _span(started_at, view.ended_at)),
+        totals=_totals(tasks, count_tree(view), _span(started_at, view.ended_at)),
         tasks=tasks,
+        budgets=budget_lines(view.accounts.all, view.ended_at or view.last_at or 0.0),
     )
 
 
@@ -169,10 +175,10 @@ def count_lines(path: Path) -> StreamReport:
     return StreamReport(bytes=size, lines=ends + (last != b"\n"))
 
 
-def _task(folder: FleetFolder, task: TaskView, last_at: float) -> TaskReport:
+def _task(folder: FleetFolder, name: str, task: TaskView, last_at: float) -> TaskReport:
     attempts = tuple(_attempt(folder, task.id, attempt, last_at) for attempt in task.attempts)
     return TaskReport(
-        id=task.id,
+        id=TaskId(name),
         role=task.role,
         status=task.status,
         reason=task.reason,

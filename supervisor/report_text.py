@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actors.files import replace_file
+from protocols.budget_lines import tell_budgets
 from protocols.durations import format_elapsed
 from protocols.ids import WorkerId
 from protocols.kinds import Stream
@@ -13,6 +14,7 @@ from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
 from protocols.plain import format_counts
 from protocols.sizes import format_bytes
+from supervisor.instance_tree import place_of
 from supervisor.report import AttemptReport, Report, TaskReport
 from supervisor.session_use import add_up, tell_use
 from supervisor.table import one_line, render_table
@@ -36,7 +38,12 @@ def summary_table(report: Report, width: int | None) -> str:
     """A line for each task and one for the run, without an end of line. ``width`` in columns; None cuts nothing."""
     titles = ("task", "status", "attempts", "time", "exit", "lines", "output", "reason")
     rows = [(task.id, task.status, *_figures(task), _reason(task)) for task in report.tasks]
-    parts = [render_table(titles, rows, right=_RIGHT, spare=_SPARE, width=width), *_uses(report), _verdict(report)]
+    parts = [
+        render_table(titles, rows, right=_RIGHT, spare=_SPARE, width=width),
+        *_uses(report),
+        *_budgets(report),
+        _verdict(report),
+    ]
     return "\n\n".join(parts)
 
 
@@ -44,6 +51,13 @@ def _uses(report: Report) -> Iterator[str]:
     """One part, of lines; none where no task is a session."""
     uses = [(task, [each.use for each in task.attempts if each.use is not None]) for task in report.tasks]
     lines = "\n".join(tell_use((task, add_up(found)) for task, found in uses if found))
+    if lines:
+        yield lines
+
+
+def _budgets(report: Report) -> Iterator[str]:
+    """One part, of lines; none where the plan has no budget."""
+    lines = "\n".join(one_line(text) for text in tell_budgets(report.budgets))
     if lines:
         yield lines
 
@@ -59,7 +73,7 @@ def render_markdown(folder: FleetFolder, report: Report) -> str:
         f"# Run {report.run}: {report.outcome or 'not ended'}",
         "\n".join(_facts(report)),
         "\n".join(_table(report)),
-        *(_list(part) for part in _uses(report)),
+        *(_list(part) for part in (*_uses(report), *_budgets(report))),
         *_outputs(report),
         *(_failure(folder, task) for task in report.tasks if task.status in _FAILURES),
     ]
@@ -148,8 +162,9 @@ def _account(attempt: AttemptReport) -> str:
 def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iterator[str]:
     """The last lines of stderr; those of stdout or of the terminal where there are none."""
     streams: tuple[Stream, ...] = ("stderr", "stdout", "terminal", "session", "log")
+    place, own = place_of(folder, task.id)
     for stream in streams:
-        path = folder.spool(WorkerId(task.id), attempt.number, stream)
+        path = place.spool(WorkerId(own), attempt.number, stream)
         lines = _last_lines(path)
         if lines:
             text = "\n".join(lines)

@@ -8,11 +8,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
 from protocols.control import StopParams
 from protocols.errors import InputError, PlanError
 from protocols.ids import TaskId
+from protocols.instances import Handover
 from protocols.resumption import Resumption, find_resumption
 from supervisor.fleets import Fleet, find_fleet, lock_fleet, take_fleet
 from supervisor.leftovers import end_leftovers
@@ -38,13 +41,23 @@ _LEAVING = 1.0  # seconds; a keeper with nothing left to keep is gone in millise
 _PAUSE = 0.02
 
 
-def resume_run(prefix: str | None, settings: Settings, *, output: Output | None, show_output: bool) -> int:
-    """Go on with a run and return its exit code. Raise InputError or StateError before anything has changed."""
+def resume_run(
+    prefix: str | None,
+    settings: Settings,
+    *,
+    output: Output | None,
+    show_output: bool,
+    handover: Handover | None = None,
+) -> int:
+    """Go on with a run and return its exit code. Raise InputError or StateError before anything has changed.
+
+    ``handover``: of an instance.
+    """
     output = choose_output(output, show_output=show_output)
     state = open_state(settings.state)
     with _without_supervisor(find_fleet(state, prefix)) as fleet:
         left = _find_out(fleet)
-        loaded = _load(fleet, settings, leave=[*left.statuses, *(each.task for each in left.open)])
+        loaded = _load(fleet, settings, [*left.statuses, *(each.task for each in left.open)], handover)
         _sweep(fleet)
         course = Course(take_fleet(fleet, VERSION), loaded, settings, output, show_output, left)
         end = course.run()
@@ -119,10 +132,18 @@ def _check_keeper(fleet: Fleet) -> None:
         time.sleep(_PAUSE)
 
 
-def _load(fleet: Fleet, settings: Settings, leave: Collection[TaskId]) -> LoadedPlan:
+def _load(fleet: Fleet, settings: Settings, leave: Collection[TaskId], handover: Handover | None = None) -> LoadedPlan:
     """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Raise PlanError."""
     identity = read_identity(fleet)
-    loaded = load_plan(fleet.folder.plan, identity.start, grace=settings.stop.grace, leave=leave, kept=fleet.folder)
+    loaded = load_plan(
+        fleet.folder.plan,
+        identity.start,
+        grace=settings.stop.grace,
+        leave=leave,
+        kept=fleet.folder,
+        bounds=None if handover is None else handover.bounds,
+    )
+    loaded = msgspec.structs.replace(loaded, handover=handover)
     return make_durable(loaded) if identity.durable == "all" else loaded
 
 

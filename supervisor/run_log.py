@@ -16,7 +16,7 @@ from actors.messages import Said
 from protocols.board import JOURNAL
 from protocols.layout import FleetFolder
 
-__all__ = ["Sayer", "log_to", "tell_log", "warn"]
+__all__ = ["Sayer", "log_to", "saying", "tell_log", "warn"]
 
 _HELD = 20
 _STDERR = 2
@@ -63,6 +63,11 @@ class Sayer:
             except trio.BrokenResourceError:
                 return False
         return True
+
+
+def saying(sayer: Sayer | None, about: str) -> Callable[[str], None]:
+    """Say it in the picture, where there is one, as long as it is so; else on standard error, once."""
+    return partial(sayer.say, about) if sayer is not None else lambda text: warn(text) if text else None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import trio
 
 from actors.files import replace_file
@@ -12,6 +13,7 @@ from actors.journal_file import open_journal, read_records
 from actors.ledger_file import open_ledger
 from actors.messages import Said
 from protocols.errors import FleetError, JournalError, LedgerError, StateError
+from protocols.instances import Handover
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
 from protocols.states import RunView
@@ -37,13 +39,25 @@ logger = logging.getLogger(__name__)
 _SAID = 64
 
 
-def run_plan(path: Path, settings: Settings, *, output: Output | None, show_output: bool, durable: bool = False) -> int:
+def run_plan(
+    path: Path,
+    settings: Settings,
+    *,
+    output: Output | None,
+    show_output: bool,
+    durable: bool = False,
+    handover: Handover | None = None,
+) -> int:
     """Run a plan and return the exit code. Raise InputError or StateError before anything has started.
 
-    ``durable``: all its workers are, whatever the plan says.
+    ``durable``: all its workers are, whatever the plan says. ``handover``: of an instance.
     """
     output = choose_output(output, show_output=show_output)
-    loaded = load_plan(path, Path.cwd(), grace=settings.stop.grace)
+    bounds = None if handover is None else handover.bounds
+    loaded = load_plan(path, Path.cwd(), grace=settings.stop.grace, bounds=bounds)
+    loaded = msgspec.structs.replace(loaded, handover=handover)
+    for cut in loaded.cuts:
+        warn(cut)
     state = open_state(settings.state)
     conclude_all(state)
     which = _which_durable(loaded, everything=durable)

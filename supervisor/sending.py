@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import trio
 
 from protocols.control import SendParams, SendResult
 from protocols.errors import InputError, UnreachableError
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet
+from supervisor.instance_tree import find_task
 from supervisor.standing import is_running, wait_for_port
 
 __all__ = ["send_text"]
@@ -15,7 +17,8 @@ __all__ = ["send_text"]
 
 def send_text(state: Path, prefix: str, params: SendParams) -> str:
     """Return what to tell the user. Raise InputError, UnreachableError, or FleetError where it did not arrive."""
-    fleet = find_fleet(state, prefix)
+    fleet, name = find_task(find_fleet(state, prefix), params.task)
+    params = msgspec.structs.replace(params, task=name)
     try:
         if fleet.is_alive():
             sent = trio.run(_ask, fleet, params)

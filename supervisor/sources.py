@@ -6,11 +6,16 @@ import trio
 
 from actors.messages import Append
 from actors.orders import KeeperAsk
+from protocols.instances import ROOT
 from protocols.layout import FleetFolder
+from protocols.resumption import Resumption
+from supervisor.channels import Channels
 from supervisor.children import Child
 from supervisor.fleets import NewFleet
+from supervisor.instance_plans import own_bounds
+from supervisor.plans import LoadedPlan
 
-__all__ = ["logfile_child", "session_child", "tmux_child"]
+__all__ = ["instance_child", "logfile_child", "session_child", "tmux_child"]
 
 
 def logfile_child(
@@ -20,6 +25,23 @@ def logfile_child(
     from actors.sources.logfile import LogfileSource  # noqa: PLC0415 - who follows none need not have it in memory
 
     return Child("log files", LogfileSource(folder=folder, asks=asks, keeper=keeper).run, limit=0)
+
+
+def instance_child(fleet: NewFleet, loaded: LoadedPlan, resumption: Resumption | None, channels: Channels) -> Child:
+    """For the tasks that are instances. Its failure ends the run, as the keeper's does."""
+    from actors.sources.instance import InstanceSource  # noqa: PLC0415 - as above
+
+    source = InstanceSource(
+        folder=fleet.folder,
+        path=ROOT if loaded.handover is None else loaded.handover.path,
+        bounds=own_bounds(loaded.plan, loaded.bounds),
+        asks=channels.to_instances,
+        keeper=channels.asks,
+        greetings=channels.to_welcome,
+        outbox=channels.events,
+        links={} if resumption is None else resumption.links,
+    )
+    return Child("instances", source.run, limit=0)
 
 
 def tmux_child(

@@ -8,6 +8,7 @@ import trio
 
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
+from protocols.budget_lines import tell_budgets
 from protocols.control import RunStatus, TaskLine, run_status
 from protocols.durations import format_elapsed
 from protocols.errors import UnreachableError
@@ -123,7 +124,8 @@ def render_status(status: RunStatus, width: int | None) -> str:
     titles = ("task", "status", "attempt", "pid", "time", "output", "done", "what")
     table = render_table(titles, rows, right=titles[2:7], spare=("pid", "output", "attempt"), width=width)
     servers = "".join(f"\n{one_line(text)}" for each in status.servers if (text := server_text(each)))
-    return f"{head}{servers}\n\n{table}"
+    budgets = "".join(f"\n{one_line(text)}" for text in tell_budgets(status.budgets))
+    return f"{head}{servers}{budgets}\n\n{table}"
 
 
 def _output_of(line: TaskLine) -> int:

@@ -116,8 +116,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     fan_outs: tuple[FanOut, ...] = ()
 
 
-def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
-    """Look at a plan that would run under the environment ``base``."""
+def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] = ()) -> Survey:
+    """Look at a plan that would run under the environment ``base``. ``notes``: what is known of it besides."""
     needs = plan.needs()
     return Survey(
         plan=escaped(file),
@@ -161,7 +161,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str]) -> Survey:
             for task in plan.tasks
             if (each := task.for_each) is not None
         ),
-        notes=tuple(_notes(plan)),
+        notes=(*_notes(plan), *map(escaped, notes)),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 from actors.journal_file import last_seq, open_journal, read_records
@@ -15,6 +16,8 @@ from protocols.session_events import SessionStarted
 from protocols.states import RunView
 from supervisor.aftermath import closing_events
 from supervisor.fleets import Fleet, find_fleets
+from supervisor.instance_ends import instance_events
+from supervisor.instance_tree import parent_of
 from supervisor.leftovers import end_keeper, end_leftovers
 from supervisor.locks import hold_lock
 from supervisor.machine import boot_id, pid_namespace
@@ -33,14 +36,17 @@ _PAUSE = 0.02
 _LAST = 100  # the end of a run is among its last records
 
 
-def conclude(fleet: Fleet, *, durable: bool = False, now: Callable[[], float] = time.time) -> bool:
+def conclude(fleet: Fleet, *, durable: bool = False, below: bool = False, now: Callable[[], float] = time.time) -> bool:
     """End what a dead fleet left behind and write the end of its run. Return whether we did so.
 
     Any fleet may be given, at any time: one that lives, has ended, is damaged, or that we belong to
     ourselves is left alone; and, unless ``durable`` is said, one whose workers may go on without a
-    supervisor. Takes up to about ten seconds where processes resist. Raise `JournalError` for a
-    journal that cannot be read, a newer one above all; nothing is touched then.
+    supervisor; and, unless ``below`` is, that of an instance, with which its callboard may go on.
+    Takes up to about ten seconds where processes resist. Raise `JournalError` for a journal that
+    cannot be read, a newer one above all; nothing is touched then.
     """
+    if not below and parent_of(fleet.folder) is not None:
+        return False
     if not _is_due(fleet) or fleet.is_alive() or (fleet.is_detached() and not durable):
         return False
     try:
@@ -111,6 +117,9 @@ def _conclude(fleet: Fleet, now: Callable[[], float]) -> bool:
             from supervisor.session_ends import abort_sessions  # noqa: PLC0415 - `callboard runs` is to be quick
 
             abort_sessions(fleet, sessions)
+        told = instance_events(fleet.folder, view, partial(conclude, below=True))
+        for record in journal.append(told):
+            view.apply(record)
         journal.append(closing_events(fleet.folder, view, swept, now()))
     with suppress(OSError):  # `callboard report` builds it again
         keep_report(fleet.folder, build_report(fleet.folder, fleet.identity, view))

@@ -16,6 +16,7 @@ import msgspec
 from actors.files import replacing
 from actors.journal_rows import JournalRows
 from protocols.ids import RunId, TaskId, WorkerId
+from protocols.instance_records import split
 from protocols.kinds import TaskStatus
 from protocols.layout import FleetFolder
 from supervisor.report import AttemptReport, Report, TaskReport
@@ -71,7 +72,7 @@ _entries: msgspec.json.Decoder[_Entry] = msgspec.json.Decoder(_Entry)
 def write_task_logs(folder: FleetFolder, report: Report) -> None:
     """Those that are not there as they should be, each as a whole or not at all. Raise OSError, JournalError."""
     rows = JournalRows.of(folder.journal)
-    for task in report.tasks:
+    for task in _own_tasks(report):
         head = msgspec.json.encode(_head(report, task, rows))[:-1] + b',"events":['
         path = folder.task_log(task.id)
         if not _is_written(path, head):
@@ -81,7 +82,12 @@ def write_task_logs(folder: FleetFolder, report: Report) -> None:
 
 
 def have_task_logs(folder: FleetFolder, report: Report) -> bool:
-    return all(folder.task_log(task.id).exists() for task in report.tasks)
+    return all(folder.task_log(task.id).exists() for task in _own_tasks(report))
+
+
+def _own_tasks(report: Report) -> Iterator[TaskReport]:
+    """Those of instances have theirs in the folders of these."""
+    return (task for task in report.tasks if not split(task.id)[0])
 
 
 def _head(report: Report, task: TaskReport, rows: JournalRows) -> Head:

@@ -5,11 +5,11 @@ from typing import get_args
 import msgspec
 from hypothesis import strategies as st
 
-from protocols.events import Event, Record
+from protocols.events import Event, InstanceRecord, Record
 
 __all__ = ["events", "records"]
 
-_FEW = {
+_FEW: dict[str, st.SearchStrategy[object]] = {
     "task": st.sampled_from(["a", "b", "c"]),
     "worker": st.sampled_from(["a", "b", "c"]),
     "tasks": st.lists(st.sampled_from(["a", "b", "c", "d"])).map(tuple),
@@ -35,6 +35,10 @@ def _of_kind(kind: type[Event]) -> st.SearchStrategy[Event]:
     )
 
 
+_own_events = st.one_of([_of_kind(kind) for kind in get_args(Event) if kind is not InstanceRecord])
+_FEW["event"] = _own_events
+_FEW["path"] = st.sampled_from(["a", "b", "a/c"]) | st.text()
+_FEW["numbers"] = st.lists(st.integers(0, 9), max_size=3).map(tuple)
 events: st.SearchStrategy[Event] = st.one_of([_of_kind(kind) for kind in get_args(Event)])
 records: st.SearchStrategy[list[Record]] = st.lists(events, max_size=30).map(
     lambda found: [Record(seq, event) for seq, event in enumerate(found, 1)]

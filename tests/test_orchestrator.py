@@ -14,7 +14,18 @@ from trio.testing import MockClock
 from actors.door import Door
 from actors.messages import Append
 from actors.orchestrator import Orchestrator
-from actors.orders import Decision, EndFleet, FleetEmpty, Order, StartWorker, StopRun, StopWorker, WorkerEnded
+from actors.orders import (
+    Decision,
+    EndFleet,
+    FleetEmpty,
+    Order,
+    OverBudget,
+    StartWorker,
+    StopRun,
+    StopWorker,
+    WorkerEnded,
+)
+from protocols.budget import Amounts, Budget
 from protocols.events import (
     Event,
     Record,
@@ -92,6 +103,9 @@ class Stage:
     def statuses(self) -> dict[TaskId, str]:
         return {event.task: event.status for event in self.events if isinstance(event, TaskStatusChanged)}
 
+    def reasons(self) -> dict[str, str]:
+        return {event.task: event.reason for event in self.events if isinstance(event, TaskStatusChanged)}
+
     def outcome(self) -> str:
         last = self.events[-1]
         assert isinstance(last, RunEnded)
@@ -105,6 +119,7 @@ async def conducted(
     resumption: Resumption | None = None,
     machine: Callable[[], Machine] | None = None,
     ledger: Ledger | None = None,
+    role_budgets: dict[str, Budget] | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
     orders, to_roster = trio.open_memory_channel[Order](1)
@@ -114,7 +129,7 @@ async def conducted(
     stage.disk.set()
     orchestrator = Orchestrator(
         run_id=RunId("aaaaaaaa"),
-        plan=Plan(tasks=tasks, concurrency=concurrency),
+        plan=Plan(tasks=tasks, concurrency=concurrency, role_budgets=role_budgets or {}),
         plan_path="plan.toml",
         version="0",
         pid=1,
@@ -272,6 +287,98 @@ async def test_what_an_earlier_supervisor_counted_of_each_cause_holds(autojump_c
 
     assert last.attempt == 3
     assert stage.statuses() == {"a": "failed"}
+
+
+async def test_who_has_used_up_its_budget_is_stopped_and_fails_for_that_reason(autojump_clock: MockClock) -> None:
+    budget = Budget(hard=Amounts(tokens=100))
+    async with conducted(task("a", retries=5, budget=budget, grace=7.0), task("b", "a"), task("c")) as stage:
+        a, c = await stage.next_start(), await stage.next_start()
+        await stage.decisions.send(OverBudget("task", "a", "budget of a"))
+        assert await stage.orders.receive() == StopWorker(WorkerId("a"), 7.0, "budget", "budget of a")
+        await stage.end(a, None, "budget", "SIGTERM", error="budget of a")
+        await stage.end(c)
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"a": "failed", "b": "skipped", "c": "succeeded"}
+    assert stage.reasons()["a"] == "budget of a; killed by SIGTERM"
+
+
+async def test_no_task_of_a_role_without_budget_is_started_or_retried(autojump_clock: MockClock) -> None:
+    budgets = {"r": Budget(hard=Amounts(tokens=100))}
+    tasks = [task("a", role="r", retries=5), task("b", "a", role="r", allow_failure=True), task("c", "b")]
+    async with conducted(tasks[0], *tasks[1:], role_budgets=budgets) as stage:
+        await stage.end(await stage.next_start())
+        b = await stage.next_start()
+        await stage.decisions.send(OverBudget("role", "r", "all is used"))
+        assert isinstance(await stage.orders.receive(), StopWorker)
+        await stage.end(b, code=3)
+        c = await stage.next_start()
+        await stage.end(c)
+        await stage.empty_the_fleet()
+
+    assert (b.over_budget, c.over_budget) == ("", "")
+    assert stage.reasons()["b"] == "exit code 3; all is used"
+
+
+async def test_who_waits_for_its_start_is_refused_when_all_is_used(autojump_clock: MockClock) -> None:
+    budgets = {"r": Budget(hard=Amounts(tokens=100))}
+    async with conducted(task("a"), task("b", "a", role="r"), role_budgets=budgets) as stage:
+        a = await stage.next_start()
+        await stage.decisions.send(OverBudget("role", "r", "all is used"))
+        await stage.end(a)
+        b = await stage.next_start()
+        await stage.end(b, None, "budget", error="all is used")
+        await stage.empty_the_fleet()
+
+    assert b.over_budget == "all is used"
+    assert stage.reasons()["b"] == "all is used"
+
+
+async def test_attempts_of_a_task_and_of_a_role_have_an_end(autojump_clock: MockClock) -> None:
+    own, shared = Budget(hard=Amounts(attempts=2)), {"r": Budget(hard=Amounts(attempts=3))}
+    tasks = [task("a", retries=9, budget=own, role="r", backoff=1.0), task("b", "a", role="r", retries=9, backoff=1.0)]
+    tasks[0] = msgspec.structs.replace(tasks[0], allow_failure=True)
+    async with conducted(*tasks, role_budgets=shared) as stage:
+        starts = []
+        for _ in range(3):
+            starts.append(await stage.next_start())
+            await stage.end(starts[-1], code=1)
+        await stage.empty_the_fleet()
+
+    assert [(each.task.id, each.attempt, each.over_budget) for each in starts] == [
+        ("a", 1, ""),
+        ("a", 2, ""),
+        ("b", 1, ""),
+    ]
+    assert stage.reasons() == {
+        "a": 'exit code 1; budget of task "a": attempts 2 of 2',
+        "b": 'exit code 1; budget of role "r": attempts 3 of 3',
+    }
+
+
+async def test_a_service_without_budget_is_not_started_again(autojump_clock: MockClock) -> None:
+    web = task("web", restart=RestartPolicy(when="always"), budget=Budget(hard=Amounts(time=60.0)))
+    async with conducted(web) as stage:
+        start = await stage.next_start()
+        await stage.decisions.send(OverBudget("task", "web", "its time is over"))
+        await stage.orders.receive()
+        await stage.end(start, None, "budget", "SIGTERM", error="its time is over")
+        await stage.empty_the_fleet()
+
+    assert stage.statuses() == {"web": "failed"}
+
+
+async def test_the_budget_of_a_run_stops_it_with_the_reason(autojump_clock: MockClock) -> None:
+    async with conducted(task("a"), task("b", "a")) as stage:
+        a = await stage.next_start()
+        await stage.decisions.send(OverBudget("run", "", "budget of the run: cost 5.1 of 5"))
+        await stage.orders.receive()
+        await stage.end(a, None, "stop", "SIGTERM")
+        await stage.empty_the_fleet()
+
+    (stopping,) = [event for event in stage.events if isinstance(event, RunStopping)]
+    assert stopping.reason == "budget of the run: cost 5.1 of 5"
+    assert stage.statuses() == {"a": "stopped", "b": "stopped"}
 
 
 async def test_a_waiting_retry_holds_no_slot(autojump_clock: MockClock) -> None:

@@ -44,6 +44,9 @@ def _exited(reason: EndReason, end: int | str | None, error: str = "") -> Worker
         (_exited("timeout", 0), "timed-out", "timed out after 1m30s, exit code 0", True),
         (_exited("timeout", "SIGKILL"), "timed-out", "timed out after 1m30s, killed by SIGKILL", True),
         (_exited("stalled", "SIGTERM"), "failed", "stalled; killed by SIGTERM", True),
+        (_exited("quiet", "SIGTERM", "silent"), "timed-out", "timed out: silent, killed by SIGTERM", True),
+        (_exited("budget", "SIGTERM", "all is used"), "failed", "all is used; killed by SIGTERM", False),
+        (_exited("budget", None, "all is used"), "failed", "all is used", False),
         (_exited("stop", 0), "stopped", "exit code 0", False),
         (_exited("stop", None, "stopped before its start"), "stopped", "stopped before its start", False),
         (_exited("orphaned", "SIGTERM"), "failed", "ended because its supervisor was gone", True),
@@ -66,7 +69,7 @@ def test_every_end_has_a_verdict_and_only_a_failure_is_worth_another_try(
     verdict = judge(_exited(reason, end), None, stopping=stopping)
 
     assert verdict.status in {"succeeded", "failed", "timed-out", "stopped"}
-    assert verdict.retry == (verdict.status in {"failed", "timed-out"})
+    assert verdict.retry == (verdict.status in {"failed", "timed-out"} and reason != "budget")
     assert (verdict.reason == "") == (verdict.status == "succeeded")
     assert (verdict.status == "succeeded") == (reason == "sentinel" or (reason == "exit" and end == 0))
 

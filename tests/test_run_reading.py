@@ -135,8 +135,8 @@ def test_a_living_run_is_never_pruned(living: RunningPlan) -> None:
 
 KEYS = {
     ("runs",): "run status plan started_at ended_at counts problem",
-    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq servers detached",
-    ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks",
+    ("status",): "run plan pid started_at seconds stopping outcome counts tasks last_seq budgets servers detached",
+    ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks budgets",
     ("check", "plan.toml"): (
         "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles "
         "sessions roles outputs label_concurrency orders on_failure fan_outs"

@@ -8,7 +8,7 @@ from protocols.plan_parser import parse_plan
 from protocols.task_output import Output
 
 AGENT = "[agents.coder]\n"
-WHERE = 'write { file = "PATH" }, { stdout_json = true } or { last_message = true }'
+WHERE = 'write { file = "PATH" }, { stdout_json = true }, { last_message = true } or { report = true }'
 
 
 def read(text: str) -> Task:
@@ -75,9 +75,9 @@ def test_a_role_may_say_it_for_its_tasks_and_a_task_something_else() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("output = {}", f"output: none of the three places; {WHERE}"),
-        ('output = { schema = "s" }', f"output: none of the three places; {WHERE}"),
-        ('output = { file = "x", stdout_json = true }', f"output: more than one of the three places; {WHERE}"),
+        ("output = {}", f"output: none of the four places; {WHERE}"),
+        ('output = { schema = "s" }', f"output: none of the four places; {WHERE}"),
+        ('output = { file = "x", stdout_json = true }', f"output: more than one of the four places; {WHERE}"),
         (
             'output = { file = "x", max_output = 8 }',
             'output.max_output: expected a size, got a number; write it like "500MB"',

@@ -12,7 +12,7 @@ __all__ = ["Change", "Request", "fds_of", "parse_message", "parse_request"]
 _STDIN_KINDS = frozenset({"none", "text", "file", "pipe"})
 _REASONS = frozenset(
     {"exit", "timeout", "stop", "orphaned", "lost", "not-started", "stalled", "memory", "cpu-time", "spool-limit"}
-    | {"sentinel", "no-log", "quiet"}
+    | {"sentinel", "no-log", "quiet", "budget"}
 )
 _LONGEST_INPUT = 4096  # bytes that a pipe takes all or nothing of, and a terminal as one line
 

@@ -22,13 +22,13 @@ def attach(run: str, task: str | None = None, /, *, state: Path | None = None, c
     import os  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.errors import InputError  # noqa: PLC0415
-    from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.attaching import attach_command, find_pane  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
+    from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
     prefix, name = (None, run) if task is None else (run, task)
-    pane = find_pane(find_fleet(open_settings(state, config).state, prefix), TaskId(name))
+    pane = find_pane(*find_task(find_fleet(open_settings(state, config).state, prefix), name))
     command = attach_command(pane, os.environ)
     if not (os.isatty(0) and os.isatty(1)):
         raise InputError(f"attach: this is no terminal; run it in one, or: {' '.join(command)}")

@@ -23,5 +23,5 @@ def check(plan: Path, /, *, json: bool = False) -> None:
     from supervisor.table import terminal_width  # noqa: PLC0415
 
     loaded = load_plan(plan, Path.cwd())
-    found = survey(loaded.plan, str(plan), os.environ)
+    found = survey(loaded.plan, str(plan), os.environ, loaded.cuts)
     print(msgspec.json.encode(found).decode() if json else render(found, min(terminal_width() or 100, 100)))

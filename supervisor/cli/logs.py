@@ -29,7 +29,7 @@ def logs(
     run
         The beginning of the run's id.
     task
-        The id of the task.
+        The id of the task; of one in an instance with the path of that, such as build/itp-7.
     stderr
         What it wrote to standard error instead of standard output; a task on a terminal has only one stream.
     log
@@ -48,17 +48,17 @@ def logs(
     import sys  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.errors import InputError, JournalError  # noqa: PLC0415
-    from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log, warn_detached  # noqa: PLC0415
+    from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.salvage import find_output, read_part  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
     if stderr and log:
         raise InputError("--stderr and --log: only one of them can be printed; leave one out")
     start, length = _parse_range(part)
-    fleet = find_fleet(open_settings(state, config).state, run)
-    wanted = Log(fleet, TaskId(task), attempt, stderr, log)
+    fleet, name = find_task(find_fleet(open_settings(state, config).state, run), task)
+    wanted = Log(fleet, name, attempt, stderr, log)
     try:
         wanted.check(follow=follow)
         chunks = wanted.read(start, length, follow=follow)

@@ -1,5 +1,6 @@
 """``callboard run``: one plan, in the foreground."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,10 @@ def run(
 
         print(describe_run(plan, open_settings(state, config), durable=durable, as_json=output == "json"))
         return 0
+    if "CALLBOARD_INSTANCE" in os.environ:  # another callboard has started us
+        from supervisor.instances import run_instance  # noqa: PLC0415 - as above
+
+        return run_instance(plan, open_settings(state, config), output=output, show_output=show_output)
     from supervisor.runner import run_plan  # noqa: PLC0415
 
     return run_plan(plan, open_settings(state, config), output=output, show_output=show_output, durable=durable)

@@ -36,13 +36,14 @@ def screen(
 
     import msgspec  # noqa: PLC0415
 
-    from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log  # noqa: PLC0415
+    from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.terminal_view import read_picture  # noqa: PLC0415
 
-    picture = read_picture(Log(find_fleet(open_settings(state, config).state, run), TaskId(task), attempt))
+    fleet, name = find_task(find_fleet(open_settings(state, config).state, run), task)
+    picture = read_picture(Log(fleet, name, attempt))
     if json:
         print(msgspec.json.encode(picture).decode())
         return
