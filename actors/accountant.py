@@ -1,5 +1,6 @@
 """Watches what a run uses up of its budgets: tells when it is much, and who decides when it is all."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
@@ -8,7 +9,7 @@ from math import inf
 
 import trio
 
-from actors.keyboard import type_text
+from actors.keyboard import Manner, tell
 from actors.messages import Append, Subscribe
 from actors.orders import Decision, Order, OverBudget
 from actors.subscription import follow_records
@@ -19,6 +20,8 @@ from protocols.ids import TaskId, WorkerId
 from protocols.layout import FleetFolder
 
 __all__ = ["Accountant"]
+
+logger = logging.getLogger(__name__)
 
 _BUFFER = 4096
 
@@ -42,8 +45,8 @@ class Accountant:
     outbox: trio.MemorySendChannel[Append]
     decisions: trio.MemorySendChannel[Decision]
     orders: trio.MemorySendChannel[Order]
-    terminals: Mapping[TaskId, bool]
-    """The tasks that can be told something, and whether at a terminal."""
+    manners: Mapping[TaskId, Manner]
+    """How the tasks of the plan are told something."""
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -105,8 +108,8 @@ class Accountant:
         """To the worker of a task, where the plan has words for it."""
         of = breach.of
         made = group_of(of.name)
-        terminal = self.terminals.get(TaskId(of.name) if made is None else made[0])
-        if of.scope == "task" and of.budget.warning and terminal is not None:
-            text, worker = of.budget.warning.encode(), WorkerId(of.name)
-            with suppress(trio.BrokenResourceError):
-                await type_text(self.orders, worker, None, text, enter=True, terminal=terminal)
+        if of.scope == "task" and of.budget.warning:
+            manner = self.manners[TaskId(of.name) if made is None else made[0]]
+            failed = await tell(self.orders, WorkerId(of.name), None, of.budget.warning, manner)
+            if failed:
+                logger.warning("%s was not told that much of its budget is used: %s", of.label, failed)

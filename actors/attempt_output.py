@@ -12,7 +12,6 @@ import msgspec
 import trio
 
 from actors.files import replace_file
-from actors.json_schema import find_violations, read_schema
 from actors.messages import Append
 from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
@@ -142,7 +141,7 @@ def _take(order: StartWorker, around: Surroundings, wanted: Output, age: _Age, a
     if wanted.plan:
         _check_plan(order.task.id, data, around)
     elif wanted.form == "json":
-        _check(data, wanted, folder.schema(wanted.schema))
+        _check(data, wanted, around)
     copy = folder.output(worker, order.attempt)
     try:
         replace_file(copy, data, sync=True)
@@ -190,15 +189,15 @@ def _check_plan(task: TaskId, data: bytes, around: Surroundings) -> None:
         raise _OutputError(f"no plan that can run: {'; '.join(error.problems)}") from error
 
 
-def _check(data: bytes, wanted: Output, schema: Path) -> None:
+def _check(data: bytes, wanted: Output, around: Surroundings) -> None:
     try:
-        value = parse_json(data, DEEPEST)
+        parse_json(data, DEEPEST)
     except ValueError as error:
         raise _OutputError(str(error)) from error
     if not wanted.schema:
         return
     try:
-        violations = find_violations(value, read_schema(schema.read_bytes()))
+        violations = around.schemas.find(data, around.folder.schema(wanted.schema).read_bytes())
     except (OSError, ValueError) as error:
         raise _OutputError(f"its schema {wanted.schema} cannot be used: {error}") from error
     if violations:

@@ -160,7 +160,7 @@ class Course:
         self.made[group] = tuple(task.id for task in tasks)
         self.refused |= refused
         self.tasks |= {task.id: task for task in tasks}
-        self.statuses = {**dict.fromkeys(self.made[group], "pending"), **self.statuses}
+        self.statuses |= dict.fromkeys(self.made[group], "pending")
         self.add_services(tasks)
 
     def add_services(self, tasks: Iterable[Task]) -> None:

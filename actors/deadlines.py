@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from actors.keyboard import type_text
+from actors.keyboard import Manner, manner_of, tell
 from actors.messages import Append
 from actors.orders import ExtendWorker, Order, StopWorker
 from protocols.deadlines import Deadline, Due, Expire, Extend, Terms, Warn
 from protocols.events import WorkerWarned
-from protocols.fan_out import planned
+from protocols.fan_out import group_of
 from protocols.ids import WorkerId
-from protocols.layout import streams_of
 from protocols.plan import Task
 from protocols.pulse import Pulse
 
@@ -28,14 +27,14 @@ class DeadlineCare(msgspec.Struct, frozen=True):
     terms: Terms
     timeout: float | None
     grace: float
-    terminal: bool
+    manner: Manner
 
     @classmethod
     def of(cls, task: Task) -> "DeadlineCare | None":
         """None where there is nothing to do."""
         if task.terms == Terms():
             return None
-        return cls(task.terms, task.timeout, task.grace, "terminal" in streams_of(task.source))
+        return cls(task.terms, task.timeout, task.grace, manner_of(task))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +42,14 @@ class Deadlines:
     """One for all workers of a run."""
 
     cares: Mapping[WorkerId, DeadlineCare]
-    """Of those that have some."""
+    """Of the tasks of the plan that have some."""
     orders: trio.MemorySendChannel[Order]
     now: Callable[[], float] = time.time
     _deadlines: dict[WorkerId, Deadline] = field(default_factory=dict, init=False)
 
     def choose(self, pulse: Pulse, moment: float) -> list[Due]:
         """What is due now, on the clock of the looks. To be called once after each verdict."""
-        care = self.cares.get(WorkerId(planned(pulse.worker)))
+        care = self._care(pulse.worker)
         if care is None:
             return []
         deadline = self._deadlines.get(pulse.worker)
@@ -59,23 +58,30 @@ class Deadlines:
         return deadline.look(pulse, moment)
 
     async def do(self, worker: WorkerId, attempt: int, due: Due, outbox: trio.MemorySendChannel[Append]) -> None:
-        care = self.cares[WorkerId(planned(worker))]
+        care = self._care(worker)
+        if care is None:
+            return
         with suppress(trio.BrokenResourceError):  # the run is ending
             match due:
                 case Warn():
-                    await self._warn(worker, attempt, due, outbox)
+                    await self._warn(worker, attempt, due, care, outbox)
                 case Expire(detail=detail):
                     await self.orders.send(StopWorker(worker, care.grace, "quiet", detail, attempt))
                 case Extend(left=left):
                     await self.orders.send(ExtendWorker(worker, attempt, left))
 
-    async def _warn(self, worker: WorkerId, attempt: int, warn: Warn, outbox: trio.MemorySendChannel[Append]) -> None:
+    def _care(self, worker: WorkerId) -> DeadlineCare | None:
+        made = group_of(worker)
+        return self.cares.get(worker if made is None else WorkerId(made[0]))
+
+    async def _warn(
+        self, worker: WorkerId, attempt: int, warn: Warn, care: DeadlineCare, outbox: trio.MemorySendChannel[Append]
+    ) -> None:
         """Recorded before it is said, so that nobody says it twice; and again where it did not arrive."""
         warned = WorkerWarned(at=self.now(), worker=worker, attempt=attempt, left=warn.left, text=warn.text)
         committed = trio.Event()
         await outbox.send(Append(warned, committed))
         await committed.wait()
-        text, terminal = warn.text.encode(), self.cares[WorkerId(planned(worker))].terminal
-        failed = await type_text(self.orders, worker, attempt, text, enter=True, terminal=terminal)
+        failed = await tell(self.orders, worker, attempt, warn.text, care.manner)
         if failed:
             await outbox.send(Append(msgspec.structs.replace(warned, at=self.now(), failed=failed)))

@@ -20,6 +20,7 @@ from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.lines import Line, LineSplitter, printable
 from protocols.plain import PlainLines
+from protocols.redaction import Redaction, Redactor
 
 __all__ = ["Display", "JsonText", "LiveText", "PlainText", "write_all"]
 
@@ -49,7 +50,10 @@ class PlainText:
     max_line: int = 2048
     leaves: bool = False
     """As for `LiveText`."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Of what workers print."""
     _lines: PlainLines = field(init=False)
+    _redactions: dict[tuple[WorkerId, int, Stream], Redaction] = field(default_factory=dict)
     _splitters: dict[tuple[WorkerId, int, Stream], LineSplitter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,18 +81,28 @@ class PlainText:
         end = output.offset + output.length
         for offset in range(output.offset, end, _CHUNK):
             data = await trio.to_thread.run_sync(_read, os.fspath(path), offset, min(_CHUNK, end - offset))
-            await outbox.send(_prefixed(output.worker, splitter.feed(data)))
+            await outbox.send(_prefixed(output.worker, splitter.feed(self._redact(key, data))))
+
+    def _redact(self, key: tuple[WorkerId, int, Stream], data: bytes) -> bytes:
+        if not self.redactor.patterns:
+            return data
+        return self._redactions.setdefault(key, Redaction(self.redactor)).feed(data)
+
+    def _finish(self, key: tuple[WorkerId, int, Stream]) -> list[Line]:
+        """What was held back, once nothing continues it."""
+        splitter, redaction = self._splitters.pop(key, None), self._redactions.pop(key, None)
+        if splitter is None:
+            return []
+        return [*splitter.feed(b"" if redaction is None else redaction.finish()), *splitter.finish()]
 
     def _broken_off(self, gap: WorkerGap) -> bytes:
         """What comes next does not continue the line that came last."""
-        splitter = self._splitters.pop((gap.worker, gap.attempt, gap.stream), None)
-        return b"" if splitter is None else _prefixed(gap.worker, splitter.finish())
+        return _prefixed(gap.worker, self._finish((gap.worker, gap.attempt, gap.stream)))
 
     def _rest(self, exited: WorkerExited) -> bytes:
         streams: tuple[Stream, ...] = get_args(Stream)
         keys = [(exited.worker, exited.attempt, stream) for stream in streams]
-        splitters = [self._splitters.pop(key) for key in keys if key in self._splitters]
-        return b"".join(_prefixed(exited.worker, splitter.finish()) for splitter in splitters)
+        return b"".join(_prefixed(exited.worker, self._finish(key)) for key in keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,8 @@ class LiveText:
     ascii_only: bool = False
     leaves: bool = False
     """Ctrl-C ends the looking, not the run."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Of what workers print."""
     said: trio.MemoryReceiveChannel[Said] | None = None
     """What no record tells. Closed when the picture is gone."""
 

@@ -16,6 +16,8 @@ from actors.journal_file import JournalFile, open_journal
 from actors.messages import Append
 from protocols.events import Record
 from protocols.fleet_events import JournalResumed
+from protocols.redacted_events import redact_event
+from protocols.redaction import Redactor
 
 __all__ = ["Journal"]
 
@@ -44,6 +46,8 @@ class Journal:
     retry: float = 1.0
     """Pause between two tries while the disk takes nothing."""
     now: Callable[[], float] = time.time
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes out what nobody may read there."""
     _taken: list[Append] = field(default_factory=list, init=False)
     """Out of the channel and not yet on disk. A field, because a restart must not lose it."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1), init=False)
@@ -102,7 +106,8 @@ class Journal:
         return records
 
     async def _append(self, file: JournalFile, appends: Sequence[Append]) -> list[Record]:
-        events, keys = [append.event for append in appends], [append.key for append in appends]
+        events = [redact_event(append.event, self.redactor) for append in appends]
+        keys = [append.key for append in appends]
         try:
             return await self._in_thread(file.append, events, keys)
         except OSError as exc:

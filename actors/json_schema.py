@@ -14,10 +14,11 @@ from protocols.json_text import parse_json
 from protocols.task_output import DEEPEST
 from protocols.wording import quote
 
-__all__ = ["find_violations", "read_schema"]
+__all__ = ["find_violations", "may_take_long", "read_schema"]
 
 _SHOWN = 5
 _LONGEST = 400
+_LONG = frozenset({"pattern", "patternProperties", "uniqueItems", "$ref", "$dynamicRef", "$recursiveRef"})
 _VALUES = frozenset({"const", "default", "enum", "examples"})
 
 
@@ -38,6 +39,13 @@ def read_schema(data: bytes) -> object:
     if (missing := _dangling(kind, schema)) is not None:
         raise ValueError(f'"$ref": {quote(missing)} is not in this file; references to other files are not followed')
     return schema
+
+
+def may_take_long(schema: object) -> bool:
+    """Some value of no great size may keep it busy for ever. False says that no value does; it is not deep."""
+    if isinstance(schema, list):
+        return any(map(may_take_long, schema))
+    return isinstance(schema, dict) and (not _LONG.isdisjoint(schema) or any(map(may_take_long, schema.values())))
 
 
 def find_violations(value: object, schema: object) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Reaches a worker as a person would: types a text and Enter, or interrupts it, and says what did not arrive."""
 
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 import trio
@@ -9,8 +10,12 @@ from actors.orders import Answer, InterruptWorker, Order, SendInput
 from protocols.errors import KeeperError
 from protocols.ids import WorkerId
 from protocols.keeper import Written
+from protocols.layout import streams_of
+from protocols.plan import Task
 
-__all__ = ["LONGEST_TEXT", "interrupt", "type_text"]
+__all__ = ["LONGEST_TEXT", "Manner", "interrupt", "manner_of", "tell", "type_text"]
+
+Manner: TypeAlias = Literal["pipe", "terminal", "session"]
 
 LONGEST_TEXT = 4000  # bytes: with its Enter it fits into what a pipe takes at once, and into a line of a terminal
 _ANSWER = 2.0  # seconds; a keeper answers at once, or is lost
@@ -40,6 +45,25 @@ async def type_text(
     if text:
         await trio.sleep(_BETWEEN)
     return await _send(orders, worker, attempt, b"\r")
+
+
+def manner_of(task: Task) -> Manner:
+    """How a task is told something, if it can be."""
+    if task.prompting is not None:
+        return "session"
+    return "terminal" if "terminal" in streams_of(task.source) else "pipe"
+
+
+async def tell(
+    orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None, text: str, manner: Manner
+) -> str:
+    """A word of ours: typed, or sent to the agent of a session, who reads it before its next step. Return why it did
+    not arrive; empty where it did."""
+    if manner != "session":
+        terminal = manner == "terminal"
+        return await type_text(orders, worker, attempt, text.encode(), enter=True, terminal=terminal)
+    answer = await _ask(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True))
+    return "" if answer.error is None else str(answer.error)
 
 
 async def interrupt(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None) -> str:

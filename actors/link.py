@@ -28,7 +28,7 @@ __all__ = ["Link"]
 logger = logging.getLogger(__name__)
 
 _ANSWER = 5.0  # seconds; one that says nothing for so long is stopped or starved
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0  # between two looks at one that does not answer
+_LONGER = 10  # times the first pause is the longest
 _PAGE = 500
 _LONGEST = 16 * 1024 * 1024
 _RECEIVE = 64 * 1024
@@ -51,12 +51,14 @@ class Link:
     """How far its records have come up."""
     outbox: trio.MemorySendChannel[Append]
     limiter: trio.CapacityLimiter
+    pause: float = 0.2
+    """Seconds between two looks at one that does not answer; they grow."""
     end: RunEnded | None = None
     """How its run ended, once that has come."""
 
     async def run(self) -> None:
         """Until it is cancelled. A connection that breaks is made again, from the last number on."""
-        pause = _FIRST_PAUSE
+        pause = self.pause
         while True:
             before = self.intake.last
             try:
@@ -64,7 +66,7 @@ class Link:
             except (OSError, trio.BrokenResourceError, trio.TooSlowError, ValueError) as error:
                 logger.info("%s: its socket: %s", self.task, error)
             await self.catch_up()
-            pause = _FIRST_PAUSE if self.intake.last > before else min(pause * 2, _LONGEST_PAUSE)
+            pause = self.pause if self.intake.last > before else min(pause * 2, self.pause * _LONGER)
             await trio.sleep(pause)
 
     async def catch_up(self) -> None:

@@ -23,6 +23,7 @@ from protocols.errors import KeeperError, ServerError
 from protocols.ids import AttemptId, FleetId, TaskId
 from protocols.keeper import Spawn
 from protocols.plan import Task
+from protocols.secrets import SecretSource
 from protocols.wording import quote
 
 __all__ = ["Host", "OpenCodeProcess", "free_port"]
@@ -40,6 +41,7 @@ class Host:
     fleet: FleetId
     environ: Mapping[str, str]
     """Our own environment: what is passed of it is the agent's business."""
+    secrets: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
     keeper: trio.MemorySendChannel[KeeperAsk]
     open_client: Callable[[Endpoint], ServerCalls]
     limiter: trio.CapacityLimiter
@@ -140,7 +142,7 @@ class OpenCodeProcess:
         """In a thread: it writes files. Raise ServerError."""
         host, agent = self.host, self.host.agent
         task = _task(agent)
-        environ = worker_environment(task, host.environ)
+        environ = worker_environment(task, host.environ, host.secrets)
         name = agent.command[0]
         program = shutil.which(name, path=environ.get("PATH", os.defpath))
         if program is None:
@@ -164,7 +166,9 @@ class OpenCodeProcess:
 
 
 def _task(agent: Agent) -> Task:
-    return Task(id=TaskId(agent.name), command=agent.command, env=agent.env, pass_env=agent.pass_env)
+    return Task(
+        id=TaskId(agent.name), command=agent.command, env=agent.env, secrets=agent.secrets, pass_env=agent.pass_env
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -100,6 +100,8 @@ class SendInput:
     data: bytes
     """1 to 4096."""
     answer: trio.MemorySendChannel[Answer]
+    note: bool = False
+    """A word of ours: an agent is told it, at whose session nobody can type."""
 
 
 @dataclass(frozen=True, slots=True)

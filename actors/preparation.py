@@ -41,6 +41,10 @@ async def prepare(order: StartWorker, around: Surroundings) -> Prepared:
     if order.open is not None:
         task = _with_prompts(order.task, order.open.prompts)
         return Prepared(order if task is order.task else replace(order, task=task))
+    absent = [name for name, source in order.task.secrets.items() if source not in around.secrets]
+    if absent:
+        name = absent[0]
+        return Prepared(order, problem=f"secrets.{name}: {order.task.secrets[name].label} could not be read")
     try:
         task = order.task
         if template_texts(task):

@@ -29,6 +29,7 @@ from protocols.errors import SpawnError
 from protocols.ids import WorkerId
 from protocols.keeper import Extend, Finished, Interrupt, Request, Shutdown, Write
 from protocols.keeper_codec import to_os
+from protocols.redacted_events import redact_exit
 
 __all__ = ["Roster"]
 
@@ -80,7 +81,7 @@ class Roster:
         attempt = slot.order.id
         request: Request = Interrupt(attempt=attempt)
         if isinstance(order, SendInput):
-            request = Write(attempt=attempt, data=to_os(order.data))
+            request = Write(attempt=attempt, data=to_os(order.data), note=order.note)
         try:
             self.around.sources.of(slot.order.task).send_nowait(Ask(request, order.answer))
         except trio.WouldBlock:
@@ -110,7 +111,7 @@ class Roster:
                 await self.around.workspaces.ended(slot.order.task, exited)
         del slots[exited.worker]
         with suppress(trio.BrokenResourceError):  # who decides has failed: the others come to their end all the same
-            await outbox.send(WorkerEnded(exited, output.found))
+            await outbox.send(WorkerEnded(redact_exit(exited, self.around.redactor), output.found))
 
     async def _prepare(self, slot: _Slot) -> Prepared:
         """With its workspace, unless a stop comes first: then the worker finds that."""

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal, TypeAlias, assert_never
 
+import msgspec
 import trio
 
+from actors.orders import Answer as OrderAnswer
+from actors.replies import reply
 from actors.session_lease import Lease
 from actors.session_log import SessionLog
 from actors.session_messages import Connected, Disconnected, Missing, Reconcile, SessionInput
 from actors.spool_writer import SpoolWriter
-from protocols.errors import ServerError, ServerErrorKind
+from protocols.errors import ServerError, ServerErrorKind, SpawnError
 from protocols.ids import AttemptId
-from protocols.keeper import Missed, Report
+from protocols.keeper import Missed, Report, Written
 from protocols.opencode import Envelope, Snapshot
 from protocols.session_changes import PromptEnded
 from protocols.session_course import SessionCourse
@@ -55,7 +58,15 @@ class Wake:
     """Something else is to be looked at."""
 
 
-FollowedInput: TypeAlias = SessionInput | Sent | Gone | Wake
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A word for an agent at work, which reads it before its next step. Nothing has to come of it."""
+
+    text: str
+    answer: trio.MemorySendChannel[OrderAnswer] | None
+
+
+FollowedInput: TypeAlias = SessionInput | Sent | Gone | Wake | Note
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +86,7 @@ class SessionFollower:
     check: Callable[[], float]
     """Called each time: who is asked for the end tells the course so. Returns the Unix time of the next call."""
     now: Callable[[], float] = time.time
+    _notes: list[Note] = field(default_factory=list)
     _give_up_at: float = inf
     """On trio's clock: then nobody waits for the disk any longer."""
     _writing: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -131,6 +143,8 @@ class SessionFollower:
                 course.forsake(why, now)
             case Sent():
                 course.sent(item.message, item.error, item.kind, now)
+            case Note():
+                self._notes.append(item)
             case Wake():
                 pass
             case _:
@@ -146,6 +160,8 @@ class SessionFollower:
         await self._write()
         for deed in deeds:
             calls.start_soon(self._do, deed)
+        while self._notes:
+            calls.start_soon(self._send_note, self._notes.pop(0))
 
     async def _write(self) -> None:
         """To the log, the spool and the journal, in this order: what a later callboard finds in the log it knows."""
@@ -194,6 +210,22 @@ class SessionFollower:
         except ServerError as error:
             return Sent(deed.message, str(error), error.kind)
         return Sent(deed.message)
+
+    def take_note(self, note: Note) -> None:
+        try:
+            self.own.send_nowait(note)
+        except trio.WouldBlock:
+            reply(note.answer, OrderAnswer(error=SpawnError("it has too much to do; try again", "EAGAIN")))
+
+    async def _send_note(self, note: Note) -> None:
+        """Source: opencode 1.18, ``POST /session/{id}/prompt_async`` with ``noReply``."""
+        body = msgspec.json.encode({"noReply": True, "parts": [{"type": "text", "text": note.text}]})
+        try:
+            await self.lease.client.prompt(self.course.fold.session, body)
+        except ServerError as error:
+            reply(note.answer, OrderAnswer(error=SpawnError(str(error), "EIO")))
+        else:
+            reply(note.answer, OrderAnswer(msgspec.json.encode(Written(len(note.text.encode())))))
 
     async def _answer(self, answer: Answer) -> None:
         client = self.lease.client

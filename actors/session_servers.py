@@ -23,6 +23,7 @@ from actors.session_routes import RouterCounts
 from actors.stream_reader import StreamReader
 from protocols.agents import Agent
 from protocols.ids import FleetId
+from protocols.secrets import SecretSource
 from protocols.server_events import ServerEnded, ServerEvent, ServerOther, ServerStarted
 
 __all__ = ["SessionServers"]
@@ -50,6 +51,7 @@ class SessionServers:
     folder: Path
     """Each managed server gets a folder in it."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    secrets: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
     keeper: trio.MemorySendChannel[KeeperAsk]
     nursery: trio.Nursery
     limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(_THREADS))
@@ -92,6 +94,7 @@ class SessionServers:
                 agent=agent,
                 fleet=self.fleet,
                 environ=self.environ,
+                secrets=self.secrets,
                 keeper=self.keeper,
                 open_client=self.open_client,
                 limiter=self.limiter,

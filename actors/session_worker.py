@@ -16,7 +16,7 @@ import trio
 from actors.orders import Answer, Ask, AskSpawn
 from actors.replies import reply
 from actors.session_files import open_files, write_last_message, write_status
-from actors.session_follower import INBOX, FollowedInput, SessionFollower, Wake
+from actors.session_follower import INBOX, FollowedInput, Note, SessionFollower, Wake
 from actors.session_lease import Lease, OpenLease
 from actors.session_log import SessionLog
 from actors.session_messages import Register, Unregister
@@ -25,6 +25,7 @@ from protocols.agents import Prompting
 from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
 from protocols.keeper import Exited, Extend, Interrupt, Report, Spawned, Stop, Stopping, Write
+from protocols.keeper_codec import from_os
 from protocols.kinds import EndReason
 from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules
@@ -90,6 +91,8 @@ class SessionWorker:
             case Extend(left=left):
                 self._not_after = self.now() + left
                 self._wake()
+            case Write(note=True, data=data) if self._follower is not None:
+                self._follower.take_note(Note(from_os(data).decode("utf-8", "replace"), ask.answer))
             case Write() | Interrupt():
                 reply(ask.answer, Answer(error=SpawnError(_NO_INPUT, "EBADF")))
             case _:

@@ -10,6 +10,7 @@ import trio
 
 from actors.messages import Append, FollowRequest
 from actors.orders import StartWorker
+from actors.schema_check import SchemaCheck
 from actors.source import Sources
 from actors.workspaces import Workspaces
 from protocols import keeper as wire
@@ -20,6 +21,8 @@ from protocols.keeper_codec import os_text, to_os
 from protocols.kinds import Stream
 from protocols.layout import FleetFolder, streams_of
 from protocols.plan import Stdin, Task
+from protocols.redaction import Redactor
+from protocols.secrets import SecretSource
 
 __all__ = ["Surroundings", "spawn_request", "spools_of", "streams_of_task"]
 
@@ -45,11 +48,16 @@ class Surroundings:
     heartbeat: float = 5.0
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 2))
     """For reading outputs and putting them into texts."""
+    schemas: SchemaCheck = field(default_factory=SchemaCheck)
     check_plan: Callable[[TaskId, bytes], None] = lambda task, source: None
     """Whether what a task gives is a plan that those can run which are to. Blocks. Raises PlanError."""
     retry: float = 1.0
     """Pause between two tries to start something while the disk is full."""
     now: Callable[[], float] = time.time
+    secrets: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
+    """The values of all that tasks name."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Of what is told of them to others."""
     workspaces: Workspaces | None = None
     """None: no task has one of its own."""
 
@@ -96,7 +104,7 @@ def _timeout(order: StartWorker) -> float | None:
 
 def _environment(order: StartWorker, around: Surroundings) -> dict[str, str]:
     """What the plan passes, and by what the worker's tree is known. An outer callboard's mark stays in front."""
-    return worker_environment(order.task, around.environ) | {
+    return worker_environment(order.task, around.environ, around.secrets) | {
         MARK: chained_mark(around.environ.get(MARK), f"{around.fleet}/{order.id}"),
         _SOCKET: str(around.folder.control_socket),
     }

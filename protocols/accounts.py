@@ -7,9 +7,19 @@ from math import inf
 import msgspec
 
 from protocols.budget import KINDS, Amounts, BudgetExceeded, BudgetOf, BudgetWarned, Kind, tell_amount, tell_spent
-from protocols.events import AttemptStarting, Event, RunEnded, RunResumed, RunStarted, WorkerExited, WorkerStarted
+from protocols.events import (
+    AttemptStarting,
+    Event,
+    InstanceLinked,
+    InstanceRecord,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    WorkerExited,
+    WorkerStarted,
+)
 from protocols.fan_out import group_of
-from protocols.ids import TaskId, WorkerId
+from protocols.ids import RunId, TaskId, WorkerId
 from protocols.session_events import SessionUsage
 
 __all__ = ["Account", "Accounts", "Breach"]
@@ -54,12 +64,13 @@ class Account:
 
     def breaches(self, now: float) -> Iterator[Breach]:
         """What is reached and was not told, hard before soft."""
-        budget, label = self.of.budget, self.of.label
+        budget, label, reached = self.of.budget, self.of.label, {kind for kind, hard in self.told if hard}
         for hard, amounts in ((True, budget.hard), (False, budget.soft)):
             for kind, limit in _limits(amounts):
                 spent = self.spent(kind, now)
-                if (kind, hard) in self.told or (kind, True) in self.told or kind == "attempts" or spent < limit:
+                if (kind, hard) in self.told or kind in reached or kind == "attempts" or spent < limit:
                     continue
+                reached |= {kind} if hard else set()
                 told = tell_spent(kind, spent, limit) if hard else f"{kind} {tell_amount(kind, spent)} so far"
                 yield Breach(self.of, kind, spent, limit, hard, f"budget of {label}: {told}")
         if budget.hard.cost is not None and self.unpriced and ("cost", True) not in self.told:
@@ -96,6 +107,8 @@ class Accounts:
     """By task."""
     _used: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
     """Tokens and cost of each attempt, as told last."""
+    _runs: dict[str, RunId] = field(default_factory=dict)
+    """Of the instances, by their paths."""
     _last_at: float = 0.0
 
     def apply(self, event: Event) -> bool:
@@ -146,7 +159,12 @@ class Accounts:
             case WorkerStarted() | WorkerExited():
                 self._run(event)
             case SessionUsage():
-                self._use(event)
+                self._use(event.worker, (event.worker, event.attempt), event)
+            case InstanceLinked():
+                self._runs[event.worker] = event.run
+                return False
+            case InstanceRecord():
+                return self._use_below(event)
             case RunResumed() | RunEnded():
                 self._pause(event)
             case BudgetWarned() | BudgetExceeded():
@@ -162,13 +180,23 @@ class Accounts:
             elif account.of.scope != "run" and isinstance(event, WorkerExited):
                 account.end(event.worker, event.ended_at)
 
-    def _use(self, event: SessionUsage) -> None:
+    def _use_below(self, record: InstanceRecord) -> bool:
+        """What the sessions of an instance use, its task uses."""
+        event = record.event
+        if isinstance(event, InstanceLinked):
+            self._runs[f"{record.path}/{event.worker}"] = event.run
+        elif isinstance(event, SessionUsage):
+            place = f"{record.path}/{self._runs.get(record.path, '')}/{event.worker}"
+            self._use(record.worker, (place, event.attempt), event)
+            return True
+        return False
+
+    def _use(self, task: str, attempt: tuple[str, int], event: SessionUsage) -> None:
         """Totals of an attempt: what is new of them is added."""
         tokens = event.input + event.output + event.reasoning + event.cache_read + event.cache_write
-        attempt = (event.worker, event.attempt)
         before, paid = self._used.get(attempt, (0, 0.0))
         self._used[attempt] = (tokens, event.cost)
-        for account in self.of_task(event.worker):
+        for account in self.of_task(task):
             account.tokens += max(tokens - before, 0)
             account.cost += max(event.cost - paid, 0.0)
             if tokens and not event.cost:

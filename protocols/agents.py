@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from protocols.secrets import SecretSource
+
 __all__ = ["Agent", "PermissionRule", "Prompting", "Reply"]
 
 Reply: TypeAlias = Literal["allow", "deny", "ask"]
@@ -23,6 +25,8 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     config: str = "{}"
     """The configuration of a managed server, as JSON in the form of ``opencode.json``."""
     env: dict[str, str] = {}
+    secrets: dict[str, SecretSource] = {}
+    """Variables whose values stand elsewhere."""
     pass_env: tuple[str, ...] = ()
     sessions_per_server: int = 0
     """Beyond so many living sessions another server is started; 0: one server has all."""

@@ -6,6 +6,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from protocols.plan import Task
+from protocols.secrets import SecretSource
 
 __all__ = ["MARK", "chained_mark", "withheld_environment", "worker_environment"]
 
@@ -21,7 +22,9 @@ _OURS = "CALLBOARD_"
 """Settings, mark and tokens of this callboard are nothing for the callboard that a worker may be."""
 
 
-def worker_environment(task: Task, base: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(
+    task: Task, base: Mapping[str, str], secrets: Mapping[SecretSource, str] | None = None
+) -> dict[str, str]:
     """What a worker of this task gets of ``base``, and what the plan sets.
 
     The mark and the socket of the fleet are added by whoever starts the worker.
@@ -31,7 +34,7 @@ def worker_environment(task: Task, base: Mapping[str, str]) -> dict[str, str]:
     terminal = _TERMINALS.get(task.source)
     if terminal is not None and not ("TERM" in task.pass_env and "TERM" in passed):
         passed["TERM"] = terminal  # it describes the worker's terminal, not that of who started us
-    return passed | task.env
+    return passed | task.env | {name: (secrets or {}).get(source, "") for name, source in task.secrets.items()}
 
 
 def chained_mark(outer: str | None, mark: str) -> str:

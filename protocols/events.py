@@ -22,7 +22,7 @@ from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
-from protocols.task_events import TasksAdded, TaskUnblocked
+from protocols.task_events import TaskEvent
 from protocols.task_output import TaskOutput
 from protocols.workspace import WorkspaceEvent
 
@@ -242,8 +242,7 @@ OwnEvent: TypeAlias = (
     | RunStopping
     | RunEnded
     | TaskStatusChanged
-    | TaskUnblocked
-    | TasksAdded
+    | TaskEvent
     | TaskOutput
     | BudgetWarned
     | BudgetExceeded

@@ -126,8 +126,7 @@ class Stop(_Request, frozen=True, kw_only=True, tag="stop"):
     attempt: AttemptId
     grace: float
     reason: EndReason
-    detail: str = ""
-    """For people; it comes back in `Ended`."""
+    detail: str = ""  # for people; it comes back in `Ended`
 
 
 class Extend(_Request, frozen=True, kw_only=True, tag="extend"):
@@ -157,6 +156,7 @@ class Write(_Request, frozen=True, kw_only=True, tag="write"):
     attempt: AttemptId
     data: str
     """1 to 4096 bytes as latin-1. A pipe takes all of them or none."""
+    note: bool = False  # a word of ours, which an agent is told; what a person types is refused by a session
 
 
 class Interrupt(_Request, frozen=True, kw_only=True, tag="interrupt"):

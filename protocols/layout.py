@@ -127,9 +127,18 @@ class FleetFolder:
     def report_markdown(self) -> Path:
         return self.root / "report.md"
 
+    def earlier(self, report: Path, number: int) -> Path:
+        """Where a report is kept once the run has been retried; from 1 on."""
+        return report.with_suffix(f".{number}{report.suffix}")
+
     def instance(self, task: TaskId) -> "InstanceFolder":
         """Of the callboard that this task is."""
         return InstanceFolder(self.root / "instances" / task)
+
+    @property
+    def secrets(self) -> Path:
+        """By what the secrets of its workers are known again where their output is shown."""
+        return self.root / "secrets.json"
 
     @property
     def workspaces(self) -> Path:

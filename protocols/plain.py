@@ -41,7 +41,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_plain import server_text, session_text
 from protocols.sizes import format_bytes
 from protocols.states import RunView
-from protocols.task_events import TasksAdded
+from protocols.task_events import RunRetried, TasksAdded
 from protocols.task_output import TaskOutput
 from protocols.workspace import workspace_text
 
@@ -213,11 +213,18 @@ def gap_text(gap: WorkerGap) -> str:
     return f"GAP in {gap.stream}: {many}{lost} {how} lost: {gap.why}"
 
 
+def _again_text(event: RunResumed | RunRetried) -> str:
+    if isinstance(event, RunResumed):
+        return f"the run is taken up again, pid {event.pid} goes on with it"
+    more = len(event.tasks) - len(event.origins)
+    return f"to run again: {', '.join(event.origins)}" + (f", and {_count(more, 'task')} behind" if more else "")
+
+
 def fleet_text(event: Event) -> str | None:
     """What happened to a fleet as a whole; None where it is not worth a line. May hold control characters."""
     match event:
-        case RunResumed():
-            return f"the run is taken up again: its supervisor was gone, pid {event.pid} goes on with it"
+        case RunResumed() | RunRetried():
+            return _again_text(event)
         case KeeperLost():
             return f"the keeper (pid {event.pid}) is lost: {event.reason}"
         case KeeperStarted() if event.generation > 1 and not event.found:

@@ -16,6 +16,7 @@ from protocols.liveness_states import Action
 from protocols.needs import Condition
 from protocols.restarts import RestartPolicy
 from protocols.retry import RetryPolicy
+from protocols.secrets import SecretSource
 from protocols.silence import Policy
 from protocols.task_output import Output
 from protocols.wording import escaped
@@ -83,6 +84,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     workspace: Workspace = Workspace()
     env: dict[str, str] = {}
     """Variables that the plan sets."""
+    secrets: dict[str, SecretSource] = {}
+    """Variables whose values stand elsewhere."""
     pass_env: tuple[str, ...] = ()
     """Patterns such as ``JAVA_*`` of variables that are passed on besides the usual ones."""
     needs: tuple[TaskId, ...] = ()

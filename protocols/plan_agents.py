@@ -7,13 +7,14 @@ import msgspec
 from protocols.agents import Agent
 from protocols.plan_environment import check_length, read_env, read_pass_env
 from protocols.plan_roles import check_name
+from protocols.secrets import read_secrets
 from protocols.section import Section
 from protocols.wording import quote
 
 __all__ = ["read_agents"]
 
 _KINDS = ("opencode",)
-_MANAGED = ("command", "config", "env", "pass_env", "sessions_per_server", "ready_within")
+_MANAGED = ("command", "config", "env", "secrets", "pass_env", "sessions_per_server", "ready_within")
 _KEYS = ("kind", "attach", "password_env", *_MANAGED)
 _ADDRESS = re.compile(r"https?://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?")
 
@@ -43,6 +44,7 @@ def _read_agent(name: str, table: Section) -> Agent:
         command=command or usual.command,
         config=_read_config(table),
         env=read_env(table),
+        secrets=read_secrets(table),
         pass_env=read_pass_env(table),
         sessions_per_server=table.count("sessions_per_server", 1) or 0,
         ready_within=table.duration("ready_within", zero=False) or usual.ready_within,

@@ -30,7 +30,7 @@ def check_budgets(
     """``sections``: where the tasks were written. Mistakes are reported there."""
     for task, section in zip(tasks, sections, strict=True):
         _check(section, task.budget, [task])
-        hears = task.source in {"pty", "tmux"} or task.stdin.kind == "pipe"
+        hears = task.source in {"pty", "tmux", "session"} or task.stdin.kind == "pipe"
         if task.budget is not None and task.budget.warning and not hears:
             section.reject("budget", f"warning: {_HEARING}")
     _check(defaults.section, defaults.budget, tasks)
@@ -38,9 +38,14 @@ def check_budgets(
         _check(role.section, role.budget, [task for task in tasks if task.role == name])
 
 
+def _tells_use(task: Task) -> bool:
+    """A session does, and an instance tells that of its sessions."""
+    return task.prompting is not None or task.instance is not None
+
+
 def _check(section: Section | None, budget: Budget | None, tasks: Sequence[Task]) -> None:
     """What only sessions tell needs one."""
-    if section is None or budget is None or not tasks or any(task.prompting is not None for task in tasks):
+    if section is None or budget is None or not tasks or any(_tells_use(task) for task in tasks):
         return
     for kind, why in _UNTOLD.items():
         if getattr(budget.hard, kind) is not None or getattr(budget.soft, kind) is not None:

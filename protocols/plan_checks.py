@@ -15,7 +15,7 @@ _OF_SERVER = "a session lives in its server, which has this; write it in [agents
 _HEARING = 'give it source = "pty" or stdin = "pipe", or remove this key'
 _OF_PROCESS = "a session is no process and has no input but its prompts; remove this key"
 _NO_SESSION: dict[str, str] = {
-    **dict.fromkeys(("env", "pass_env"), _OF_SERVER),
+    **dict.fromkeys(("env", "secrets", "pass_env"), _OF_SERVER),
     "limits": "a session has no processes of its own; remove this key",
     "source": "a task with agent and prompt has its source by itself; remove this key",
     **dict.fromkeys(("shell", "stdin", "window", "logfile", "tmux", "nudge"), _OF_PROCESS),
@@ -46,6 +46,7 @@ def without_foreign_keys(level: Level) -> Level:
         source="session",
         **dict.fromkeys(("command", "shell", "stdin", "window", "logfile", "tmux", "nudge")),
         env={},
+        secrets={},
         pass_env=(),
         limits=WorkerLimits(),
     )
@@ -87,7 +88,7 @@ def _check_terms(section: Section, said: Level, level: Level) -> None:
 
 def _can_hear(level: Level) -> bool:
     terminal = "terminal" in streams_of(level.source or "pipe")
-    return level.session.prompts is None and (terminal or (level.stdin is not None and level.stdin.kind == "pipe"))
+    return level.session.prompts is not None or terminal or (level.stdin is not None and level.stdin.kind == "pipe")
 
 
 def _only_follows(level: Level) -> bool:

@@ -15,6 +15,7 @@ from protocols.plan_session import SESSION_KEYS, SessionLevel, read_session
 from protocols.plan_workspace import read_workspace
 from protocols.restarts import RestartPolicy, read_restart
 from protocols.retry import RetryPolicy, read_retry
+from protocols.secrets import SecretSource, read_secrets
 from protocols.section import Section
 from protocols.task_output import Output, read_output
 from protocols.wording import quote
@@ -29,6 +30,7 @@ COMMON_KEYS = (
     "cwd",
     "workspace",
     "env",
+    "secrets",
     "pass_env",
     "timeout",
     *TERM_KEYS,
@@ -87,6 +89,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     workspace: Workspace | None = None
     env: dict[str, str] = {}
+    secrets: dict[str, SecretSource] = {}
     pass_env: tuple[str, ...] = ()
     timeout: float | None = None
     terms: Terms = Terms()
@@ -128,6 +131,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         said["terms"] = self.terms.over(base.terms)
         said["limits"] = self.limits.over(base.limits)
         said["env"] = {**base.env, **self.env}
+        said["secrets"] = {**base.secrets, **self.secrets}
         said["pass_env"] = tuple(dict.fromkeys((*base.pass_env, *self.pass_env)))
         said["labels"] = tuple(dict.fromkeys((*base.labels, *self.labels)))
         return msgspec.structs.replace(base, **said)
@@ -142,6 +146,7 @@ def read_level(section: Section) -> Level:
         cwd=section.text("cwd"),
         workspace=read_workspace(section),
         env=read_env(section),
+        secrets=read_secrets(section),
         pass_env=read_pass_env(section),
         timeout=section.duration("timeout", zero=False),
         terms=read_terms(section),

@@ -158,5 +158,8 @@ def _is_news(task: TaskView, attempt: AttemptView) -> bool:
 
 
 def _count_failures(task: TaskView) -> dict[Cause, int]:
-    told = (each.exited for each in task.attempts if each.exited is not None and not _is_news(task, each))
+    """Those of an earlier pass over the run count no more."""
+    told = (
+        each.exited for each in task.attempts[task.passed :] if each.exited is not None and not _is_news(task, each)
+    )
     return dict(Counter(cause for exited in told if (cause := cause_of(exited)) is not None))

@@ -35,7 +35,7 @@ from protocols.kinds import Outcome, TaskStatus
 from protocols.ledger import OVER
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
-from protocols.task_events import TasksAdded, TaskUnblocked
+from protocols.task_events import RunRetried, TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import SpaceEvent
 
@@ -73,6 +73,8 @@ class TaskView:
     over: int = 0
     """How many of them are."""
     attempts: list[AttemptView] = field(default_factory=list)
+    passed: int = 0
+    """How many of them were begun before the run was retried: nothing follows from these any more."""
 
     @property
     def how_far(self) -> str:
@@ -82,6 +84,12 @@ class TaskView:
     def attempt(self, number: int) -> AttemptView | None:
         """Attempts count from 1 without holes; records of unknown ones are left aside."""
         return self.attempts[number - 1] if 0 < number <= len(self.attempts) else None
+
+    def reopen(self, at: float, seq: int) -> None:
+        """It is to run once more."""
+        self.status, self.reason, self.failure, self.retry_at, self.output = "pending", "", "", None, None
+        self.changed_at, self.changed_seq = at, seq
+        self.current = self.passed = len(self.attempts)
 
 
 @dataclass(slots=True)
@@ -157,8 +165,8 @@ class RunView:
                 self._forget_blocked()  # the keeper says it again
             case RunStopping():
                 self.stopping = event
-            case RunEnded():
-                self.ended_at, self.outcome = event.at, event.outcome
+            case RunEnded() | RunRetried():
+                self._turn(event)
             case TaskStatusChanged() | TaskOutput() | TasksAdded():
                 self._apply_to_task(event)
             case AttemptStarting():
@@ -211,6 +219,17 @@ class RunView:
         tasks = [(task, view) for task, view in self.tasks.items() if task not in news]
         behind = [task for task, _ in tasks].index(added.task) + 1
         self.tasks = dict([*tasks[:behind], *news.items(), *tasks[behind:]])
+
+    def _turn(self, event: RunEnded | RunRetried) -> None:
+        if isinstance(event, RunEnded):
+            self.ended_at, self.outcome = event.at, event.outcome
+            return
+        self.ended_at = self.outcome = self.stopping = None
+        for name in event.tasks:
+            task = self._task(name)
+            if group := group_of(name):
+                self._task(group[0]).over -= task.status in OVER
+            task.reopen(event.at, self.last_seq)
 
     def _link(self, event: InstanceLinked) -> None:
         """Another run than before begins anew."""

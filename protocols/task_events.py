@@ -1,9 +1,21 @@
 """Events of tasks as a whole that no attempt tells."""
 
+from typing import TypeAlias
+
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["TaskUnblocked", "TasksAdded"]
+__all__ = ["RunRetried", "TaskEvent", "TaskUnblocked", "TasksAdded"]
+
+
+class RunRetried(BaseEvent, frozen=True, kw_only=True, tag="run.retried"):
+    """The run had ended, and somebody wants some of its tasks again. They wait as if they had never begun; only their
+    attempts go on in number. All others are over as they were."""
+
+    origins: tuple[TaskId, ...]
+    """What was asked for."""
+    tasks: tuple[TaskId, ...]
+    """That, and what depends on it where that is wanted too."""
 
 
 class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
@@ -23,3 +35,6 @@ class TasksAdded(BaseEvent, frozen=True, kw_only=True, tag="tasks.added"):
     """For which they stand: what is said of it holds for all of them, and it ends when they have."""
     source: TaskId
     tasks: tuple[TaskId, ...]
+
+
+TaskEvent: TypeAlias = RunRetried | TasksAdded | TaskUnblocked

@@ -159,7 +159,7 @@ def _exit(
 
 def _conclude_task(task: TaskView, at: float) -> TaskStatusChanged:
     """A task whose worker ended well did its work, whoever was killed after it; but nobody looks for its output now."""
-    last = task.attempts[-1] if task.attempts else None
+    last = task.attempts[-1] if len(task.attempts) > task.passed else None
     given = not task.gives or (task.output is not None and task.output.attempt == len(task.attempts))
     done = last is not None and last.exited is not None and _did_work(last.exited) and given
     status: TaskStatus = "succeeded" if done else "stopped"

@@ -21,6 +21,7 @@ from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
+from actors.keyboard import manner_of
 from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
 from actors.liveness import Liveness
@@ -37,11 +38,9 @@ from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
-from protocols.layout import streams_of
 from protocols.ledger import Ledger
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
-from protocols.silence import Policy
 from supervisor.ancestry import end_if_orphaned, greeter_child
 from supervisor.channels import Channels, open_channels
 from supervisor.children import Child, supervise
@@ -51,7 +50,9 @@ from supervisor.instance_plans import check_given
 from supervisor.layers import layer
 from supervisor.marker_tables import choose_markers
 from supervisor.plans import LoadedPlan, load_source
+from supervisor.policies import choose_policies
 from supervisor.run_log import Sayer, saying
+from supervisor.secrets import open_redactor
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
 from supervisor.sources import instance_child, logfile_child, session_child, tmux_child
@@ -120,7 +121,8 @@ class Run:
         """
         channels, folder = self._channels, self.fleet.folder
         hub = Hub(inbox=channels.to_hub, requests=channels.to_admit)
-        journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records)
+        redactor = open_redactor(folder)
+        journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records, redactor=redactor)
         after = 0 if self.resumption is None else self.resumption.last_seq
         display = display_child(self.text, folder, channels.requests, self.fd, after=after)
         async with layer(drain=math.inf) as publishing:
@@ -172,7 +174,7 @@ class Run:
         if any(task.instance is not None for task in tasks):
             yield instance_child(self.fleet, self.loaded, self.resumption, channels)
         if any(task.prompting is not None for task in tasks):
-            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events)
+            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events, self.loaded.secrets)
 
     def _other_sources(self) -> dict[Source, trio.MemorySendChannel[KeeperAsk]]:
         logfiles: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {"logfile": self._channels.log_asks}
@@ -228,7 +230,7 @@ class Run:
             outbox=channels.events,
             decisions=channels.decisions,
             orders=channels.orders,
-            terminals={task.id: "terminal" in streams_of(task.source) for task in self.loaded.plan.tasks},
+            manners={task.id: manner_of(task) for task in self.loaded.plan.tasks},
         )
 
     def _port(self) -> ControlPort:
@@ -239,7 +241,7 @@ class Run:
             subscribe=channels.requests,
             outbox=channels.decisions,
             inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
-            greetings=channels.greetings,
+            greetings=channels.greetings if any(task.instance for task in self.loaded.plan.tasks) else None,
         )
 
     def _liveness(self) -> Liveness:
@@ -247,17 +249,12 @@ class Run:
         folder, channels, tasks = self.fleet.folder, self._channels, self.loaded.plan.tasks
         heartbeat = self.settings.liveness.heartbeat
         cares = {WorkerId(task.id): care for task in tasks if (care := DeadlineCare.of(task)) is not None}
-        figures = {(task.quiet_after, task.stalled_after) for task in tasks}
-        policies = {
-            (quiet, stalled): Policy.of(quiet_after=quiet, stalled_after=stalled, heartbeat=heartbeat)
-            for quiet, stalled in figures
-        }
         return Liveness(
             folder=folder,
             subscribe=channels.requests,
             outbox=channels.events,
             inspect=partial(Inspector, folder, choose_markers(tasks)),
-            policies={WorkerId(task.id): policies[task.quiet_after, task.stalled_after] for task in tasks},
+            policies=choose_policies(tasks, heartbeat),
             remedies=Remedies(
                 care=lambda worker: Care.of(next(task for task in tasks if task.id == planned(worker))),
                 orders=channels.orders,
@@ -281,6 +278,8 @@ class Run:
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
+            secrets=self.loaded.secrets,
+            redactor=open_redactor(self.fleet.folder),
             check_plan=check_given(self.loaded.plan, self.loaded.bounds, load_source),
             workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )

@@ -31,7 +31,13 @@ def display_child(
     from actors.live.screen import Screen  # noqa: PLC0415 - who does not look need not have it in memory
 
     screen = Screen(text=text, folder=folder, subscribe=subscribe, fd=fd)
-    lines = Display(text=PlainText(folder, leaves=text.leaves), folder=folder, subscribe=subscribe, fd=fd, after=after)
+    lines = Display(
+        text=PlainText(folder, leaves=text.leaves, redactor=text.redactor),
+        folder=folder,
+        subscribe=subscribe,
+        fd=fd,
+        after=after,
+    )
     actors: Iterator[Screen | Display] = chain((screen,), repeat(lines))
 
     async def show(*, task_status: trio.TaskStatus[None]) -> None:

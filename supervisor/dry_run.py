@@ -153,9 +153,12 @@ def _environment(task: Task, shown: Task, base: Mapping[str, str]) -> DryEnviron
     agent = task.prompting.agent
     if agent.attach:
         return DryEnvironment(passed=(), set=())
-    return _describe(msgspec.structs.replace(task, env=agent.env, pass_env=agent.pass_env), base, {})
+    return _describe(
+        msgspec.structs.replace(task, env=agent.env, secrets=agent.secrets, pass_env=agent.pass_env), base, {}
+    )
 
 
 def _describe(task: Task, base: Mapping[str, str], rendered: dict[str, str]) -> DryEnvironment:
-    passed = worker_environment(task, base).keys() - task.env.keys()
-    return DryEnvironment(passed=tuple(sorted(passed)), set=tuple(sorted(task.env)), rendered=rendered)
+    told = task.env.keys() | task.secrets.keys()
+    passed = worker_environment(task, base).keys() - told
+    return DryEnvironment(passed=tuple(sorted(passed)), set=tuple(sorted(told)), rendered=rendered)

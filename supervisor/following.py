@@ -13,6 +13,7 @@ from protocols.ids import TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.layout import streams_of
 from protocols.states import RunView
+from protocols.task_events import RunRetried
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import Fleet, tell_detached
 from supervisor.run_log import warn
@@ -35,14 +36,17 @@ def read_batches(
     Where the supervisor was killed, the run is concluded, and that is part of it. While there is nothing new, ``pause``
     is called with seconds. Raise `JournalError`, or `InputError` where the run is removed meanwhile.
     """
-    living = follow
+    living, ended = follow, False
     while living:
         living = fleet.is_alive()  # before we read: what a dead one wrote is all there
         for batch in _batches(fleet, after):
             yield batch
             after = batch[-1].seq
-            if any(isinstance(record.event, RunEnded) for record in batch):
-                return
+            for record in batch:
+                if isinstance(record.event, RunEnded | RunRetried):
+                    ended = isinstance(record.event, RunEnded)
+        if ended:
+            return
         if living:
             pause(_PAUSE)
     check_folder(fleet)

@@ -10,6 +10,7 @@ from actors.display import JsonText, LiveText, PlainText
 from actors.messages import Said
 from protocols.errors import InputError
 from protocols.layout import FleetFolder
+from supervisor.secrets import open_redactor
 
 __all__ = ["Output", "choose_output", "make_text"]
 
@@ -49,10 +50,12 @@ def make_text(
         case "json":
             return JsonText()
         case "plain":
-            return PlainText(folder, show_output, max_line, leaves)
+            return PlainText(folder, show_output, max_line, leaves, redactor=open_redactor(folder))
         case "live":
             colour = not environ.get("NO_COLOR")
-            return LiveText(colour=colour, ascii_only=not is_utf8(environ), leaves=leaves, said=said)
+            return LiveText(
+                colour=colour, ascii_only=not is_utf8(environ), leaves=leaves, redactor=open_redactor(folder), said=said
+            )
 
 
 def is_utf8(environ: Mapping[str, str]) -> bool:

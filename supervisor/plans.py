@@ -22,6 +22,7 @@ from supervisor.input_files import decode_input, read_input
 from supervisor.instance_plans import bound, check_bounds, find_cuts, place_instance, use_given
 from supervisor.plan_spaces import load_files, place_workspace, worktree_problems
 from supervisor.plan_texts import load_schemas, resolve_templates
+from supervisor.secrets import Secrets, place_secrets, read_all
 
 __all__ = ["LoadedPlan", "load_plan", "make_durable"]
 
@@ -37,6 +38,8 @@ class LoadedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The file as it was."""
     manifest: bytes | None = None
     """The manifest that it names, as it was."""
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
+    """What tasks and agents name, for their environments alone."""
     schemas: dict[str, bytes] = {}
     """The JSON Schemas of outputs and the templates of files, by their absolute paths."""
     bounds: Bounds | None = None
@@ -83,7 +86,8 @@ def load_source(
     plan, manifest = _parse(decode_input(source, file, PlanError), file, start, grace, kept)
     cuts = find_cuts(plan, bounds)
     plan = bound(plan, bounds)
-    tasks = tuple(_place(task, start) for task in plan.tasks)
+    tasks = tuple(place_secrets(_place(task, start), start, base) for task in plan.tasks)
+    secrets, unread = read_all(tasks, base, leave)
     plan = msgspec.structs.replace(plan, tasks=tasks)
     executables, problems = _look_up(tasks, start, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
@@ -93,7 +97,7 @@ def load_source(
     tasks = tuple(use_given(task) for task in tasks)
     check = partial(load_source, base=base, grace=grace)
     excess, below = check_bounds(plan, bounds, check, leave)
-    problems += [*wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ()), *excess]
+    problems += [*unread, *wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ()), *excess]
     if problems:
         raise PlanError(*(f"{escaped(file)}: {problem}" for problem in problems))
     plan = msgspec.structs.replace(plan, tasks=tasks)
@@ -102,6 +106,7 @@ def load_source(
         executables=executables,
         source=source,
         manifest=manifest,
+        secrets=secrets,
         schemas={**schemas, **texts},
         bounds=bounds,
         cuts=(*cuts, *below),

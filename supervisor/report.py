@@ -85,7 +85,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
     ended_at: float | None = None
     seconds: float | None
-    """From the start of its first attempt to the end of its last, pauses between them included."""
+    """From the start of its first attempt, of those since a retry of the run, to the end of its last, with the pauses
+    between them."""
     attempts: tuple[AttemptReport, ...]
     output: OutputReport | None = None
     """What it gave to others."""
@@ -185,7 +186,7 @@ def _task(folder: FleetFolder, name: str, task: TaskView, last_at: float) -> Tas
         allowed=task.allowed,
         started_at=attempts[0].started_at if attempts else None,
         ended_at=attempts[-1].ended_at if attempts else None,
-        seconds=_span(attempts[0].started_at, attempts[-1].ended_at) if attempts else None,
+        seconds=_span((attempts[task.passed :] or attempts)[0].started_at, attempts[-1].ended_at) if attempts else None,
         attempts=attempts,
         output=None if task.status != "succeeded" else _output(task.output),
     )

@@ -13,9 +13,11 @@ from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.lines import printable, strip_ansi
 from protocols.plain import format_counts
+from protocols.redaction import Redactor
 from protocols.sizes import format_bytes
 from supervisor.instance_tree import place_of
 from supervisor.report import AttemptReport, Report, TaskReport
+from supervisor.secrets import open_redactor
 from supervisor.session_use import add_up, tell_use
 from supervisor.table import one_line, render_table
 
@@ -165,7 +167,7 @@ def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iter
     place, own = place_of(folder, task.id)
     for stream in streams:
         path = place.spool(WorkerId(own), attempt.number, stream)
-        lines = _last_lines(path)
+        lines = _last_lines(path, open_redactor(place))
         if lines:
             text = "\n".join(lines)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
@@ -175,12 +177,12 @@ def _tail(folder: FleetFolder, task: TaskReport, attempt: AttemptReport) -> Iter
             return
 
 
-def _last_lines(path: Path) -> list[str]:
+def _last_lines(path: Path, redactor: Redactor) -> list[str]:
     try:
         with path.open("rb") as file:
-            start = max(file.seek(0, 2) - _TAIL_BYTES, 0)
+            start = max(file.seek(0, 2) - _TAIL_BYTES - redactor.longest, 0)  # a secret may begin before
             file.seek(start)
-            data = file.read(_TAIL_BYTES)
+            data = redactor.redact(file.read(_TAIL_BYTES + redactor.longest))
     except FileNotFoundError:
         return []
     if start:

@@ -33,7 +33,7 @@ from supervisor.sweep import conclude, contains_us, find_end, find_leaders
 from supervisor.version import VERSION
 from supervisor.views import read_view
 
-__all__ = ["end_run", "resume_run"]
+__all__ = ["end_run", "hold_run", "load_again", "resume_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ def resume_run(
     """
     output = choose_output(output, show_output=show_output)
     state = open_state(settings.state)
-    with _without_supervisor(find_fleet(state, prefix)) as fleet:
+    with hold_run(find_fleet(state, prefix)) as fleet:
         left = _find_out(fleet)
-        loaded = _load(fleet, settings, [*left.statuses, *(each.task for each in left.open)], handover)
+        loaded = load_again(fleet, settings, [*left.statuses, *(each.task for each in left.open)], handover)
         _sweep(fleet)
         course = Course(take_fleet(fleet, VERSION), loaded, settings, output, show_output, left)
         end = course.run()
@@ -69,7 +69,7 @@ def end_run(fleet: Fleet, settings: Settings, params: StopParams) -> None:
 
     Raise InputError, StateError.
     """
-    with _without_supervisor(fleet) as locked, Path(os.devnull).open("wb") as nowhere:
+    with hold_run(fleet) as locked, Path(os.devnull).open("wb") as nowhere:
         left = dataclasses.replace(_find_out(locked), stopping=params.reason, grace=params.grace)
         loaded = _load_or_warn(locked, settings)
         if loaded is not None:
@@ -84,8 +84,8 @@ def end_run(fleet: Fleet, settings: Settings, params: StopParams) -> None:
 
 
 @contextmanager
-def _without_supervisor(fleet: Fleet) -> Iterator[Fleet]:
-    """Hold the lock of a run that may be taken up. Raise InputError where it may not."""
+def hold_run(fleet: Fleet, *, ended: bool = False) -> Iterator[Fleet]:
+    """Hold the lock of a run that may be taken up, be it one that has ended. Raise InputError where it may not."""
     read_identity(fleet)
     if contains_us(fleet):
         raise InputError(f"run {fleet.name}: this process is part of it; go on with it from outside")
@@ -97,8 +97,11 @@ def _without_supervisor(fleet: Fleet) -> Iterator[Fleet]:
         identity = read_identity(found)
         if not found.is_original():
             raise InputError(f"run {found.name}: this folder is a copy; go on with the run where it was started")
-        if find_end(found) is not None:
+        over = find_end(found) is not None
+        if over and not ended:
             raise InputError(f"run {found.name}: it has ended; see: callboard report {found.name}")
+        if ended and not over:
+            raise InputError(f"run {found.name}: it has not ended; go on with it: callboard resume {found.name}")
         if identity.boot_id == boot_id() and identity.pid_namespace != pid_namespace():
             raise InputError(f"run {found.name}: it was started in another container; go on with it there")
         _check_keeper(found)
@@ -132,7 +135,9 @@ def _check_keeper(fleet: Fleet) -> None:
         time.sleep(_PAUSE)
 
 
-def _load(fleet: Fleet, settings: Settings, leave: Collection[TaskId], handover: Handover | None = None) -> LoadedPlan:
+def load_again(
+    fleet: Fleet, settings: Settings, leave: Collection[TaskId], handover: Handover | None = None
+) -> LoadedPlan:
     """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Raise PlanError."""
     identity = read_identity(fleet)
     loaded = load_plan(
@@ -150,7 +155,7 @@ def _load(fleet: Fleet, settings: Settings, leave: Collection[TaskId], handover:
 def _load_or_warn(fleet: Fleet, settings: Settings) -> LoadedPlan | None:
     """None where the plan cannot be read any more: its workers can be ended all the same."""
     try:
-        return _load(fleet, settings, leave=[*read_view(fleet.folder.journal).tasks])
+        return load_again(fleet, settings, leave=[*read_view(fleet.folder.journal).tasks])
     except PlanError as error:
         logger.warning("%s", error)
         return None

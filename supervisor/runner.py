@@ -26,6 +26,7 @@ from supervisor.plans import LoadedPlan, load_plan, make_durable
 from supervisor.report import Report, build_report
 from supervisor.report_files import keep_report
 from supervisor.run_log import Sayer, log_to, warn
+from supervisor.secrets import keep_fingerprints, named_values
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.summary import EXIT_CODES, tell_summary
@@ -92,7 +93,8 @@ class Course:
     """Where it is shown."""
 
     def run(self) -> End:
-        """To its end, whatever that is."""
+        """To its end, whatever that is. Raise StateError where nothing can be written down."""
+        keep_fingerprints(self.fleet.folder, named_values(self.loaded.plan.tasks, self.loaded.secrets))
         outbox, said = trio.open_memory_channel[Said](_SAID)
         text = make_text(
             self.output,

@@ -1,6 +1,7 @@
 """Which actors serve the tasks that are not the keeper's, imported only where there are such tasks."""
 
 import os
+from collections.abc import Mapping
 
 import trio
 
@@ -9,6 +10,7 @@ from actors.orders import KeeperAsk
 from protocols.instances import ROOT
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
+from protocols.secrets import SecretSource
 from supervisor.channels import Channels
 from supervisor.children import Child
 from supervisor.fleets import NewFleet
@@ -70,6 +72,7 @@ def session_child(
     asks: trio.MemoryReceiveChannel[KeeperAsk],
     keeper: trio.MemorySendChannel[KeeperAsk],
     outbox: trio.MemorySendChannel[Append],
+    secrets: Mapping[SecretSource, str],
 ) -> Child:
     """For the tasks with prompts. Its failure ends the run, as the keeper's does."""
     from actors.sources.session import SessionSource  # noqa: PLC0415 - as above
@@ -78,6 +81,7 @@ def session_child(
         fleet=fleet.identity.fleet,
         folder=fleet.folder,
         environ=os.environ,
+        secrets=secrets,
         asks=asks,
         keeper=keeper,
         outbox=outbox,

@@ -182,7 +182,7 @@ def _find_slowest(plan: Plan) -> Slowest | None:
 def _group_environments(tasks: Iterable[Task], base: Mapping[str, str]) -> tuple[Environment, ...]:
     groups: dict[tuple[frozenset[str], tuple[str, ...], Source], list[Task]] = {}
     for task in tasks:
-        groups.setdefault((frozenset(task.env), task.pass_env, task.source), []).append(task)
+        groups.setdefault((frozenset((*task.env, *task.secrets)), task.pass_env, task.source), []).append(task)
     return tuple(_describe_environment(group, base) for group in groups.values())
 
 
@@ -190,8 +190,8 @@ def _describe_environment(group: list[Task], base: Mapping[str, str]) -> Environ
     task = group[0]
     return Environment(
         tasks=tuple(task.id for task in group),
-        passed=_names(worker_environment(task, base).keys() - task.env.keys()),
-        set=_names(task.env),
+        passed=_names(worker_environment(task, base).keys() - task.env.keys() - task.secrets.keys()),
+        set=_names((*task.env, *task.secrets)),
         withheld=_names(withheld_environment(task, base)),
     )
 

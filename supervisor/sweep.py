@@ -76,9 +76,10 @@ def find_end(fleet: Fleet) -> RunEnded | None:
             raise JournalError(f"journal {journal}: is gone; put it back, or read what is left beside it")
         return None  # killed right after its start
     for after in (max(last_seq(journal) - _LAST, 0), 0):
-        for record in read_records(journal, after, types={"run.ended"}):
-            if isinstance(record.event, RunEnded):
-                return record.event
+        found = list(read_records(journal, after, types={"run.ended", "run.retried"}))
+        if found:
+            end = found[-1].event
+            return end if isinstance(end, RunEnded) else None
     return None
 
 

@@ -14,6 +14,8 @@ from protocols.layout import streams_of
 from protocols.lines import printable
 from protocols.wording import quote
 from supervisor.following import Log
+from supervisor.redacting import redact_screen
+from supervisor.secrets import open_redactor
 
 __all__ = ["INSTALL_TERM", "Picture", "read_picture"]
 
@@ -80,11 +82,13 @@ def _reader(log: Log) -> _Reader:
 
 def _picture(reader: _Reader, view: View) -> Picture:
     columns, rows = reader.window
+    lines = tuple(printable(row) for row in view.shown.text.split("\n")[:-1])
+    redactor = open_redactor(reader.log.fleet.folder)
     return Picture(
         columns=columns,
         rows=rows,
         attempt=reader.attempt.number,
         settled=view.settled,
         cursor=view.shown.cursor,
-        lines=tuple(printable(row) for row in view.shown.text.split("\n")[:-1]),
+        lines=redact_screen(redactor, lines, columns),
     )

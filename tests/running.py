@@ -21,7 +21,7 @@ from supervisor.fleets import Fleet, find_fleets
 from supervisor.report import AttemptReport, Report, TaskReport, read_report
 from tests.keeper_client import end_process
 
-__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "resumed", "running", "table", "task"]
+__all__ = ["CALLBOARD", "RunningPlan", "callboard", "python", "resumed", "running", "start", "table", "task"]
 
 CALLBOARD = Path(sys.executable).with_name("callboard")
 SHORT = '[stop]\nlinger = "100ms"\n'
@@ -254,7 +254,7 @@ def running(
     (cwd / "plan.toml").write_text("\n".join(plan))
     if settings:
         (cwd / "callboard.toml").write_text(settings)
-    run = RunningPlan(cwd, _start(cwd, ["run", "plan.toml", *options], env, before, prepare))
+    run = RunningPlan(cwd, start(cwd, ["run", "plan.toml", *options], env, before, prepare))
     try:
         yield run
     finally:
@@ -266,14 +266,14 @@ def resumed(
     cwd: Path, *options: str, env: Mapping[str, str] | None = None, before: tuple[str, ...] = ()
 ) -> Iterator[RunningPlan]:
     """Go on with the latest run of a folder. ``env`` adds to our environment, ``before`` is as in `running`."""
-    run = RunningPlan(cwd, _start(cwd, ["resume", *options], env, before))
+    run = RunningPlan(cwd, start(cwd, ["resume", *options], env, before))
     try:
         yield run
     finally:
         run.close()
 
 
-def _start(
+def start(
     cwd: Path,
     arguments: Sequence[str],
     env: Mapping[str, str] | None = None,

@@ -12,8 +12,8 @@ from protocols.accounts import Accounts
 from protocols.budget import Amounts, Budget, BudgetExceeded, BudgetOf, BudgetWarned
 from protocols.budget_lines import budget_lines, tell_budgets
 from protocols.errors import PlanError
-from protocols.events import Event, RunResumed
-from protocols.ids import TaskId, WorkerId
+from protocols.events import Event, InstanceLinked, InstanceRecord, RunResumed
+from protocols.ids import RunId, TaskId, WorkerId
 from protocols.plan import Plan
 from protocols.plan_budgets import budgets_of
 from protocols.plan_parser import parse_plan
@@ -60,6 +60,26 @@ def test_tokens_and_cost_of_all_attempts_are_added_up_and_totals_are_not_counted
     assert reasons(accounts) == []
 
 
+def _below(path: str, usage: SessionUsage, number: int = 1) -> InstanceRecord:
+    worker = WorkerId(path.partition("/")[0])
+    return InstanceRecord(at=AT, worker=worker, path=path, numbers=(number,), event=usage)
+
+
+def test_what_sessions_of_instances_use_counts_for_the_task_that_is_the_instance() -> None:
+    accounts = accounts_of(BudgetOf("task", "a", LIMITS), BudgetOf("run", "", LIMITS))
+    linked = InstanceLinked(at=AT, worker=WorkerId("a"), attempt=1, run=RunId("r1"))
+    anew = msgspec.structs.replace(linked, attempt=2, run=RunId("r2"))
+
+    for event in (
+        *(linked, _below("a", used(300, task="x")), _below("a", used(400, task="x"))),
+        _below("a/b", used(100, 0.25, task="x")),
+        *(anew, _below("a", used(50, 0.25, task="x"))),
+    ):
+        accounts.apply(event)
+
+    assert [(account.tokens, account.cost) for account in accounts.all] == [(550, 1.0)] * 2
+
+
 def test_the_time_of_a_task_is_that_of_its_attempts_together() -> None:
     accounts = accounts_of(BudgetOf("task", "a", LIMITS))
     for event in (starting("a"), started("a", at=AT), starting("a", 2)):
@@ -84,6 +104,7 @@ def test_what_is_reached_is_told_once_and_hard_before_soft() -> None:
     assert reasons(accounts) == []
 
     accounts.apply(used(1200))
+    assert reasons(accounts_of(BudgetOf("run", "", LIMITS), events=[used(1200)])) == reasons(accounts)
     assert reasons(accounts) == ["budget of the run: tokens 1200 of 1000"]
     accounts.apply(BudgetExceeded(at=AT, scope="run", name="", kind="tokens", spent=1200, limit=1000, reason=""))
     assert reasons(accounts) == []

@@ -278,3 +278,32 @@ def _few_descriptors() -> None:
     import resource  # noqa: PLC0415 - runs in the child
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+
+def test_who_follows_gets_every_record_behind_a_number_as_it_comes(tmp_path: Path) -> None:
+    with _up(tmp_path) as run, _client(run) as client, client.makefile("rb") as lines:
+        client.sendall(_request("follow", after=2) + b"\n")
+        assert json.loads(next(lines))["result"] == {"after": 2}
+        callboard(tmp_path, "stop", "--no-wait")
+        told = [json.loads(line) for line in lines]
+        run.finish(130)
+
+        assert {each["method"] for each in told} == {"record"}
+        lines_there = callboard(tmp_path, "events", "--json", "--after", "2").stdout.splitlines()
+        records = [json.loads(line) for line in lines_there]
+        assert [each["params"] for each in told] == records[: len(told)]
+        assert any(each["params"]["type"] == "run.stopping" for each in told)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "why"),
+    [
+        ("follow", {"after": -1}, "follow: Expected `int` >= 0 - at `$.after`"),
+        ("hello", {"token": "x"}, "hello: Object missing required field `run`"),
+        ("hello", {"token": "x", "run": "../../.."}, "hello: Expected `str` matching regex"),
+        ("hello", {"token": "x", "run": "a" * 8}, "this run has no instances"),
+    ],
+)
+def test_what_no_instance_says_is_refused(tmp_path: Path, method: str, params: dict[str, object], why: str) -> None:
+    with _up(tmp_path) as run, _client(run) as client:
+        assert _ask(client, _request(method, **params))["error"]["message"].startswith(why)

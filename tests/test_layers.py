@@ -15,6 +15,7 @@ KEEPER = "actors/keeper_process"
 # Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients;
 # who wants to know the version of a program, or asks git where there is no keeper.
 SPAWNERS = {
+    "actors/schema_check.py",  # a process that limits itself
     *("actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_process.py"),
     *("actors/git_program.py", "actors/program_version.py"),
 }

@@ -97,14 +97,14 @@ def test_else_it_is(tmp_path: Path) -> None:
 
 
 def test_what_was_excepted_holds_when_callboard_is_killed(tmp_path: Path) -> None:
-    keys = {"timeout": "8s", "counts_waiting": False, "stdin": "pipe", "durable": True}
+    keys = {"timeout": "14s", "counts_waiting": False, "stdin": "pipe", "durable": True}
     with running(tmp_path, python("a", ASKS, **keys), settings=SETTINGS) as run:
         run.wait_until(lambda: any(each.state == "waiting-permission" for each in run.events(WorkerVerdict, "a")))
-        wait_past(run, 5.0)
+        wait_past(run, 6.0)
         run.signal(signal.SIGKILL)
         run.process.wait()
         with resumed(tmp_path) as again:
-            wait_past(again, 10.0)
+            wait_past(again, 16.0)
             callboard(tmp_path, "send", again.fleet.name, "a", "yes")
             again.finish()
 

@@ -65,7 +65,7 @@ class Screen:
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
-        scene = _Scene(SpoolReader(self.folder), Painter(self.text.colour))
+        scene = _Scene(SpoolReader(self.folder, redactor=self.text.redactor), Painter(self.text.colour))
         async with open_terminal(self.fd, scene.wake) as terminal, trio.open_nursery() as nursery:
             nursery.start_soon(self._show, scene, terminal, nursery.cancel_scope)
             nursery.start_soon(self._listen, scene)

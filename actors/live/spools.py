@@ -17,6 +17,7 @@ from protocols.ids import TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.layout import FleetFolder
 from protocols.line_count import LineCount, total_lines
+from protocols.redaction import Redactor
 from protocols.tail import TAIL, last_lines
 
 __all__ = ["COUNT_EVERY", "SpoolReader", "Wanted"]
@@ -122,6 +123,7 @@ class SpoolReader:
     folder: FleetFolder
     clock: Callable[[], float] = time.monotonic
     patience: float = _PATIENCE
+    redactor: Redactor = field(default_factory=Redactor)
     _known: dict[TaskId, _Known] = field(default_factory=dict, init=False)
     """The current attempt of each task that was ever wanted; the one that was counted last comes last."""
     _count_at: float = field(default=float("-inf"), init=False)
@@ -192,7 +194,7 @@ class SpoolReader:
     def _work(self, tails: Sequence[_Tail], counts: deque[_Count]) -> None:
         """In the thread."""
         for known, wanted, _ in tails:
-            read = partial(_read_end, known.paths)
+            read = partial(_read_end, known.paths, self.redactor)
             lines = last_lines(wanted.ranges, read, most=wanted.lines, columns=wanted.columns)
             self._arrived.append(_Tail(known, wanted, lines))
         until = self.clock() + _BUDGET
@@ -227,10 +229,11 @@ def _count_on(rest: _Count) -> _Count:
     return rest._replace(done=rest.done.extended(chunk), stuck=not chunk)
 
 
-def _read_end(paths: Mapping[Stream, str], stream: Stream, end: int) -> bytes:
+def _read_end(paths: Mapping[Stream, str], redactor: Redactor, stream: Stream, end: int) -> bytes:
     length = min(max(end, 0), TAIL)
-    data = _read(paths[stream], end - length, length)
-    return data if len(data) == length else b""  # cut under us: these bytes would end elsewhere
+    start = max(end - length - redactor.longest, 0)  # a secret may begin before
+    data = redactor.mask(_read(paths[stream], start, end - start))
+    return data[-length:] if len(data) == end - start else b""  # cut under us: these bytes would end elsewhere
 
 
 def _read(path: str, start: int, length: int) -> bytes:

@@ -18,6 +18,7 @@ from protocols.agents import Prompting
 from protocols.errors import SpawnError
 from protocols.ids import FleetId, WorkerId
 from protocols.layout import FleetFolder
+from protocols.secrets import SecretSource
 
 __all__ = ["SessionSource"]
 
@@ -35,6 +36,7 @@ class SessionSource:
     fleet: FleetId
     folder: FleetFolder
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    secrets: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
     asks: trio.MemoryReceiveChannel[KeeperAsk]
     keeper: trio.MemorySendChannel[KeeperAsk]
     outbox: trio.MemorySendChannel[Append]
@@ -52,6 +54,7 @@ class SessionSource:
                 fleet=self.fleet,
                 folder=self.folder.servers,
                 environ=self.environ,
+                secrets=self.secrets,
                 keeper=self.keeper,
                 nursery=nursery,
                 outbox=self.outbox,

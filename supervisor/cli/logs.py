@@ -22,7 +22,7 @@ def logs(
     state: Path | None = None,
     config: Path | None = None,
 ) -> None:
-    """Print what a task wrote, byte for byte.
+    """Print what a task wrote, byte for byte but for the secrets that the plan names.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def logs(
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log, warn_detached  # noqa: PLC0415
     from supervisor.instance_tree import find_task  # noqa: PLC0415
+    from supervisor.redacting import Part  # noqa: PLC0415
     from supervisor.salvage import find_output, read_part  # noqa: PLC0415
+    from supervisor.secrets import open_redactor  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
     if stderr and log:
@@ -59,14 +61,15 @@ def logs(
     start, length = _parse_range(part)
     fleet, name = find_task(find_fleet(open_settings(state, config).state, run), task)
     wanted = Log(fleet, name, attempt, stderr, log)
+    part_of = Part(open_redactor(fleet.folder), start, length)
     try:
         wanted.check(follow=follow)
-        chunks = wanted.read(start, length, follow=follow)
+        chunks = wanted.read(*part_of.wider, follow=follow)
     except JournalError as error:
         path = find_output(fleet.folder, wanted.task, attempt, stderr=stderr, log=log)
         print(f"warning: {error}; what follows is all of {path}", file=sys.stderr)
-        chunks = read_part(path, start, length)
-    for chunk in chunks:
+        chunks = read_part(path, *part_of.wider)
+    for chunk in part_of.redact(chunks):
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     if follow:

@@ -23,6 +23,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _COMMANDS = {
     "run": "Run a plan in the foreground.",
     "resume": "Go on with a run whose callboard was killed.",
+    "retry": "Run some tasks of an ended run again.",
     "watch-run": "Show a run that somebody else started.",
     "watch": "Show what the sessions of an OpenCode server say and do, as it streams.",
     "check": "Say whether a plan can run here, in which order, and with which environment.",
