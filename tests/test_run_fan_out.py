@@ -286,26 +286,35 @@ def test_the_manifest_of_configs_runs(tmp_path: Path) -> None:
         assert run.report.totals.statuses == {"succeeded": 14}
 
 
+AGAIN = (
+    give(*codes(1, 2, 3)),
+    task("build", "echo {{ item.code }} >> done; [ {{ item.code }} != 2 ] || [ -e go ]", for_each=EACH),
+    task("sum", "echo sum >> done", needs=["build"]),
+)
+
+
 def test_one_item_of_an_ended_run_runs_again_with_what_depends_on_it_and_no_other_does(tmp_path: Path) -> None:
-    plan = (
-        give(*codes(1, 2, 3)),
-        task("build", "echo {{ item.code }} >> done; [ {{ item.code }} != 2 ] || [ -e go ]", for_each=EACH),
-        task("sum", "echo sum >> done", needs=["build"]),
-    )
-    with running(tmp_path, *plan) as run:
+    with running(tmp_path, *AGAIN) as run:
         run.finish(1)
         assert run.task("build").reason == "1 of 3 items failed: build[2]"
         (tmp_path / "go").touch()
 
-        refused = callboard(tmp_path, "retry", "--from", "give", code=2).stderr
         callboard(tmp_path, "retry", "--from", "build[2]")
 
-        assert (
-            'the tasks of "build" were made from what was there then; begin with "build" or with one of them' in refused
-        )
         assert sorted((tmp_path / "done").read_text().split()) == ["1", "2", "2", "3", "sum"]
         assert (run.task("build").status, run.task("build").reason) == ("succeeded", "3 items")
         assert [each.number for each in run.task("build[2]").attempts] == [1, 2]
 
+
+def test_all_items_of_an_ended_run_run_again_but_what_they_were_made_from_does_not(tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    with running(tmp_path, *AGAIN) as run:
+        run.finish()
+
+        refused = callboard(tmp_path, "retry", "--from", "give", code=2).stderr
         callboard(tmp_path, "retry", "--from", "build")
-        assert sorted((tmp_path / "done").read_text().split()) == [*"11", *"222", *"33", "sum", "sum"]
+
+        assert (
+            'the tasks of "build" were made from what was there then; begin with "build" or with one of them' in refused
+        )
+        assert sorted((tmp_path / "done").read_text().split()) == ["1", "1", "2", "2", "3", "3", "sum", "sum"]
