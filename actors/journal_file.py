@@ -79,10 +79,10 @@ class JournalFile:
         Raise ``OSError`` if the disk does not take them now (full, broken, locked: try again), `JournalError` if no
         second try can help.
         """
-        every = [*zip_longest(events, keys)]
+        every = {key or index: (event, key) for index, (event, key) in enumerate(zip_longest(events, keys))}
         with _explained(self.path, retry=True), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            fresh = [(event, key) for event, key in every if key is None or not self._is_taken(key)]
+            fresh = [(event, key) for event, key in every.values() if key is None or not self._is_taken(key)]
             records = [Record(seq, event) for seq, (event, _) in enumerate(fresh, self.last + 1)]
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", [_row(record) for record in records])
             taken = [key for _, key in fresh if key is not None]

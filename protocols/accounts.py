@@ -175,6 +175,8 @@ class Accounts:
 
     def _run(self, event: WorkerStarted | WorkerExited) -> None:
         for account in self.of_task(event.worker):
+            if isinstance(event, WorkerExited) and event.reason == "budget" and event.started_at is None:
+                account.attempts -= 1  # it was refused
             if account.of.scope != "run" and isinstance(event, WorkerStarted):
                 account.running[event.worker] = event.at
             elif account.of.scope != "run" and isinstance(event, WorkerExited):

@@ -33,8 +33,8 @@ class Allowance:
                 continue
             counted = [task.id] if of.scope == "task" else attempts
             mine = (attempts.get(each, 0) for each in counted if of.scope != "role" or tasks[each].role == of.name)
-            if (count := sum(mine) - begun) >= most:
-                return f"budget of {of.label}: {tell_spent('attempts', count, most)}"
+            if sum(mine) - begun >= most:  # it may be more: those that were refused count too
+                return f"budget of {of.label}: {tell_spent('attempts', most, most)}"
         return ""
 
     def _of(self, task: Task) -> Iterator[BudgetOf]:

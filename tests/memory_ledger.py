@@ -1,5 +1,6 @@
 """A ledger in memory: the rules over plain dictionaries, without a thread, so that a mock clock can run."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import TypeVar
@@ -9,7 +10,7 @@ import trio
 from actors.ledger import BaseLedger
 from protocols.events import Event
 from protocols.ids import TaskId
-from protocols.ledger import On, Told
+from protocols.ledger import On, State, Told
 from protocols.ledger_rules import Rules
 from protocols.ledger_store import Lane, Row
 
@@ -17,11 +18,15 @@ __all__ = ["MemoryLedger", "MemoryStore"]
 
 T = TypeVar("T")
 
+_HOLDING: tuple[State, ...] = ("running", "paused")
+
 
 class MemoryStore:
     def __init__(self) -> None:
         self.found: dict[TaskId, Row] = {}
         self.box: list[Told] = []
+        self._dependents: dict[TaskId, dict[tuple[TaskId, On], None]] = defaultdict(dict)
+        self._by_state: dict[State, dict[TaskId, Row]] = defaultdict(dict)
         self._numbers = count(1)
 
     def get(self, task: TaskId) -> Row | None:
@@ -29,38 +34,43 @@ class MemoryStore:
 
     def add(self, row: Row) -> None:
         assert row.id not in self.found
-        self.found[row.id] = row
+        self._keep(row)
 
     def put(self, new: Row, old: Row) -> None:
         assert self.found[old.id] == old
-        self.found[new.id] = new
+        del self._by_state[old.state][old.id]
+        self._keep(new)
 
     def clear(self) -> None:
         self.found.clear()
+        self._dependents.clear()
+        self._by_state.clear()
 
     def rows(self) -> Sequence[Row]:
         return sorted(self.found.values(), key=lambda row: row.number)
 
     def dependents(self, task: TaskId) -> Sequence[tuple[TaskId, On]]:
-        return [(row.id, need.on) for row in self.found.values() for need in row.needs if need.task == task]
+        return [*self._dependents[task]]
 
     def lanes(self) -> Iterable[Lane]:
-        lanes = {row.lane for row in self.found.values()}
-        return [Lane(lane, len([*self.ready(lane)]), self._held(lane)) for lane in lanes]
+        ready = Counter(row.lane for row in self._by_state["ready"].values())
+        active = [row for state in _HOLDING for row in self._by_state[state].values()]
+        held = Counter(row.lane for row in active if row.holds)
+        return [Lane(lane, ready[lane], held[lane]) for lane in ready.keys() | held.keys()]
 
     def ready(self, labels: tuple[str, ...] | None) -> Iterator[Row]:
-        ready = [row for row in self.found.values() if row.state == "ready" and row.lane == labels]
+        ready = [row for row in self._by_state["ready"].values() if row.lane == labels]
         return iter(sorted(ready, key=lambda row: row.rank))
 
     def running(self) -> Sequence[Row]:
-        return [row for row in self.rows() if row.state == "running"]
+        return sorted(self._by_state["running"].values(), key=lambda row: row.number)
 
     def paused(self, until: float) -> Sequence[Row]:
-        due = [row for row in self.rows() if row.state == "paused" and row.not_before <= until]
-        return sorted(due, key=lambda row: row.not_before)
+        due = [row for row in self._by_state["paused"].values() if row.not_before <= until]
+        return sorted(due, key=lambda row: (row.not_before, row.number))
 
     def pauses(self) -> tuple[int, float | None]:
-        moments = [row.not_before for row in self.found.values() if row.state == "paused"]
+        moments = [row.not_before for row in self._by_state["paused"].values()]
         return len(moments), min(moments, default=None)
 
     def count(self) -> int:
@@ -70,8 +80,11 @@ class MemoryStore:
         self.box.append(Told(next(self._numbers), event))
         return self.box[-1]
 
-    def _held(self, lane: tuple[str, ...] | None) -> int:
-        return sum(row.holds for row in self.found.values() if row.lane == lane)
+    def _keep(self, row: Row) -> None:
+        self.found[row.id] = row
+        self._by_state[row.state][row.id] = row
+        for need in row.needs:
+            self._dependents[need.task][row.id, need.on] = None
 
 
 class MemoryLedger(BaseLedger):

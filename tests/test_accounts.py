@@ -95,6 +95,15 @@ def test_the_time_of_a_task_is_that_of_its_attempts_together() -> None:
     assert reasons(accounts, AT + 150) == ['budget of task "a": time 1m20s so far']
 
 
+def test_an_attempt_that_was_refused_is_none() -> None:
+    accounts = accounts_of(BudgetOf("task", "a", Budget(hard=Amounts(attempts=1))))
+    refused = msgspec.structs.replace(exited("a", 2), reason="budget", started_at=None)
+    for event in (starting("a"), started("a"), exited("a"), starting("a", 2), refused):
+        accounts.apply(event)
+
+    assert accounts.all[0].attempts == 1
+
+
 def test_what_is_reached_is_told_once_and_hard_before_soft() -> None:
     accounts = accounts_of(BudgetOf("run", "", LIMITS))
     accounts.apply(used(900))

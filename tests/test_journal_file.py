@@ -296,6 +296,27 @@ def test_a_record_of_an_unknown_type_is_named(path: Path) -> None:
         assert list(read_records(path, types={"keeper.started"})) == [Record(1, keeper(1))]
 
 
+def test_what_came_out_of_an_outbox_is_written_once_and_leaves_no_hole(path: Path) -> None:
+    with opened(path) as file:
+        file.append([keeper(1), keeper(2)], [("a", 1), None])
+        again = file.append([keeper(1), keeper(3), keeper(4), keeper(4)], [("a", 1), ("b", 1), ("a", 2), ("a", 2)])
+    with opened(path) as file:
+        last = file.append([keeper(4), keeper(5)], [("a", 2), ("a", 3)])
+
+    assert again == [Record(3, keeper(3)), Record(4, keeper(4))]
+    assert last == [Record(5, keeper(5))]
+
+
+def test_a_journal_of_an_older_version_takes_what_comes_out_of_an_outbox(path: Path) -> None:
+    with opened(path) as file:
+        file.append([keeper(1)])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE taken")
+
+    with opened(path) as file:
+        assert file.append([keeper(2), keeper(2)], [("a", 1), ("a", 1)]) == [Record(2, keeper(2))]
+
+
 WRITER = """
 import sys
 from pathlib import Path

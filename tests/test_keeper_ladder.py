@@ -55,6 +55,18 @@ def test_a_stop_is_term_once_then_kill_again_and_again() -> None:
     assert ladder.reason == "stop"
 
 
+def test_a_timeout_can_be_moved_until_the_end_has_begun() -> None:
+    ladder = make(not_after=10.0, grace=5.0)
+    ladder.extend(9.0, 20.0)
+
+    assert ladder.due == 29.0
+    assert ladder.advance(10.0, left=True, open_streams=True) is None
+    assert ladder.advance(29.0, left=True, open_streams=True) is Order.TERM
+    ladder.extend(30.0, 100.0)
+    assert ladder.due == 34.0
+    assert ladder.reason == "timeout"
+
+
 def test_a_stop_without_grace_is_kill() -> None:
     ladder = make()
     ladder.stop(0.0, 0.0, "stop")

@@ -206,6 +206,17 @@ def test_a_timeout_needs_no_command(client: Client) -> None:
     assert (ended["reason"], ended["signal"]) == ("timeout", "SIGKILL")
 
 
+def test_a_timeout_can_be_moved_and_a_stop_tells_why(client: Client) -> None:
+    attempt = client.shell("while :; do sleep 0.01; done", timeout=1000.0, grace=0.05)
+    client.ask({"op": "extend", "attempt": attempt, "left": 0.05})
+
+    assert client.report("ended", attempt)["reason"] == "timeout"
+    other = client.shell("while :; do sleep 0.01; done")
+    client.ask({"op": "stop", "attempt": other, "grace": 0, "reason": "quiet", "detail": "not a word"})
+    ended = client.report("ended", other)
+    assert (ended["reason"], ended["detail"]) == ("quiet", "not a word")
+
+
 def test_a_timeout_after_the_end_is_none(client: Client) -> None:
     attempt = client.shell("sleep 0.1 & exit 0", timeout=0.05, linger=10.0)
 

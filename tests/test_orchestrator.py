@@ -1,6 +1,7 @@
 """The orchestrator against a roster that a test plays."""
 
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -38,7 +39,7 @@ from protocols.events import (
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import EndReason
-from protocols.ledger import Ledger
+from protocols.ledger import Claimed, Ledger
 from protocols.liveness_actions import Remedy
 from protocols.plan import Plan, Task
 from protocols.pressure import Limits, Machine
@@ -147,6 +148,8 @@ async def conducted(
         async for append in to_journal:
             await stage.disk.wait()
             stage.events.append(append.event)
+            if append.committed is not None:
+                append.committed.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(note)
@@ -468,6 +471,72 @@ async def test_a_stop_reaches_the_workers_while_the_journal_takes_nothing(autoju
     assert [stop.grace for stop in stops if isinstance(stop, StopWorker)] == [10.0, 10.0, 5.0, 5.0, 0.0, 0.0]
     assert [event.grace for event in stage.events if isinstance(event, RunStopping)] == [10.0, 5.0, 0.0]
     assert stage.outcome() == "interrupted"
+
+
+async def test_a_stop_reaches_the_workers_while_the_ledger_takes_nothing(autojump_clock: MockClock) -> None:
+    ledger = MemoryLedger()
+    async with conducted(task("a"), task("b"), task("c", "a"), ledger=ledger) as stage:
+        a, b = await stage.next_start(), await stage.next_start()
+        await trio.testing.wait_all_tasks_blocked()
+        ledger.disk = trio.Event()
+        await stage.end(a)
+        await trio.testing.wait_all_tasks_blocked()
+        await stage.decisions.send(StopRun("SIGINT", None))
+        stop = await stage.orders.receive()
+        await stage.end(b, None, "stop", "SIGTERM")
+        await trio.sleep(3600)
+        assert stage.statuses() == {"a": "running", "b": "running"}
+        ledger.disk.set()
+        await stage.empty_the_fleet()
+
+    assert stop == StopWorker(WorkerId("b"), 10.0, "stop")
+    assert stage.statuses() == {"a": "succeeded", "b": "stopped", "c": "stopped"}
+    assert stage.outcome() == "interrupted"
+
+
+class SlowLedger(MemoryLedger):
+    """It grants, and its answer takes until the gate opens."""
+
+    gate = trio.Event()
+
+    async def claim(
+        self, node: str, free: int, caps: Mapping[str, int] | None = None, most: float = math.inf
+    ) -> Claimed:
+        claimed = await super().claim(node, free, caps, most)
+        await self.gate.wait()
+        return claimed
+
+
+async def test_grants_that_a_stop_overtakes_are_given_back(autojump_clock: MockClock) -> None:
+    ledger = SlowLedger()
+    ledger.gate = trio.Event()
+    async with conducted(task("a"), task("b", "a"), ledger=ledger) as stage:
+        await trio.testing.wait_all_tasks_blocked()
+        await stage.decisions.send(StopRun("SIGINT", None))
+        await trio.testing.wait_all_tasks_blocked()
+        ledger.gate.set()
+        await stage.empty_the_fleet()
+
+    changes = [event for event in stage.events if isinstance(event, TaskStatusChanged)]
+    assert [(change.task, change.status, change.attempt) for change in changes] == [
+        ("a", "running", 1),
+        ("a", "stopped", 0),
+        ("b", "stopped", 0),
+    ]
+    assert stage.outcome() == "interrupted"
+
+
+async def test_what_was_told_to_the_journal_leaves_the_outbox(autojump_clock: MockClock) -> None:
+    ledger = MemoryLedger()
+    async with conducted(*(task(f"t{number}") for number in range(300)), ledger=ledger, concurrency=300) as stage:
+        starts = [await stage.next_start() for _ in range(300)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(ledger.store.box) == 44
+        for start in starts:
+            await stage.end(start)
+        await stage.empty_the_fleet()
+
+    assert [event.at for event in stage.events if isinstance(event, TaskStatusChanged)] == [0.0] * 600
 
 
 async def test_a_stop_before_the_first_worker_leaves_all_tasks_stopped(autojump_clock: MockClock) -> None:

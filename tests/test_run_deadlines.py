@@ -96,6 +96,7 @@ def test_else_it_is(tmp_path: Path) -> None:
         assert reason(run, "a").startswith("timed out after 2s")
 
 
+@pytest.mark.deadline(90)  # what is waited for is the clock
 def test_what_was_excepted_holds_when_callboard_is_killed(tmp_path: Path) -> None:
     keys = {"timeout": "14s", "counts_waiting": False, "stdin": "pipe", "durable": True}
     with running(tmp_path, python("a", ASKS, **keys), settings=SETTINGS) as run:
