@@ -49,6 +49,7 @@ def retry_run(
         view = read_view(fleet.folder.journal, samples=True)
         wanted = _find_tasks(view, origins)
         needs = load_again(fleet, settings, leave=view.tasks).plan.needs()
+        _check_needs(view, needs, wanted)
         again = _with_items(view, wanted)
         if not only:
             again = _with_dependents(_of_items(needs, view), again)
@@ -100,6 +101,18 @@ def _check_fan_outs(needs: Mapping[TaskId, Sequence[TaskId]], view: RunView, aga
             why = f"the tasks of {quote(task)} were made from what was there then"
             advice = f"begin with {quote(task)} or with one of them, add --only, or start a new run"
             raise InputError(f"--from: {quote(min(changed))} cannot run again in this run: {why}; {advice}")
+
+
+def _check_needs(view: RunView, needs: Mapping[TaskId, Sequence[TaskId]], wanted: Sequence[TaskId]) -> None:
+    """Raise InputError for who would wait for a task that was stopped, and so never came to an end of its own."""
+    problems = [
+        f"--from {quote(task)}: it needs {quote(need)}, which was stopped; begin with that"
+        for task in wanted
+        for need in needs.get(task, ())
+        if need not in wanted and view.tasks[need].status == "stopped"
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def _with_dependents(needs: Mapping[TaskId, Sequence[TaskId]], tasks: Collection[TaskId]) -> tuple[TaskId, ...]:
