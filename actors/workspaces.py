@@ -139,12 +139,14 @@ class Workspaces:
         space, run = task.workspace, self.folder.root.name
         commit = await self.git.converse(find_commit(space.repository, branch_name(space.base, run, task.id)))
         branch = branch_name(space.branch, run, task.id)
-        await self.git.converse(check_branch(space.repository, branch))
+        own = "{run}" in space.branch  # nobody else has it: the run was worked at before, and is again
+        found = await self.git.converse(check_branch(space.repository, branch, own=own))
         record = msgspec.structs.replace(
             record,
             repository=space.repository,
             branch=branch,
-            base=commit,
+            base=found or commit,
+            found=bool(found),
             uncommitted=await self.git.converse(count_changes(space.repository)),
         )
         await self._write(record)  # before anything is there: a later callboard has to find it

@@ -8,14 +8,7 @@ from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
 from protocols.budget import BudgetExceeded, BudgetOf, BudgetWarned
-from protocols.fleet_events import (
-    ActorFailed,
-    FleetSwept,
-    JournalResumed,
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
-)
+from protocols.fleet_events import FleetEvent
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
@@ -264,12 +257,7 @@ OwnEvent: TypeAlias = (
     | WorkerUnclaimed
     | SpoolBlocked
     | SpoolResumed
-    | JournalResumed
-    | KeeperStarted
-    | KeeperLost
-    | ProcessUnattributed
-    | ActorFailed
-    | FleetSwept
+    | FleetEvent
     | SessionEvent
     | ServerEvent
     | InstanceLinked

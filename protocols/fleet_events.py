@@ -1,9 +1,12 @@
 """What is recorded of a fleet as a whole: its journal, its keeper, its actors, what was left behind."""
 
+from typing import TypeAlias
+
 from protocols.bases import BaseEvent
 
 __all__ = [
     "ActorFailed",
+    "FleetEvent",
     "FleetSwept",
     "JournalResumed",
     "KeeperLost",
@@ -50,3 +53,6 @@ class FleetSwept(BaseEvent, frozen=True, kw_only=True, tag="fleet.swept"):
     """Processes of no known worker were ended: with the run, or, where that was killed, by a later callboard."""
 
     processes: tuple[str, ...]
+
+
+FleetEvent: TypeAlias = JournalResumed | KeeperStarted | KeeperLost | ProcessUnattributed | ActorFailed | FleetSwept

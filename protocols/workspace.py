@@ -57,6 +57,8 @@ class SpaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
     base: str = ""
     """The commit at which the branch began; empty where that was not found out yet."""
+    found: bool = False
+    """The branch was there already, of an earlier time at which the run was worked at: it is not ours to delete."""
     keep: Keep = "always"
     state: Literal["making", "made", "removing"] = "making"
     told: bool = False

@@ -119,17 +119,22 @@ def _find_branch(repository: str, branch: str) -> Talk[tuple[str, str]]:
     return commit, path
 
 
-def check_branch(repository: str, branch: str) -> Talk[None]:
-    """Raise WorkspaceError where there is such a branch already."""
+def check_branch(repository: str, branch: str, *, own: bool = False) -> Talk[str]:
+    """The commit of a branch of this name that is there already, if it is ``own``; empty where there is none.
+
+    Raise WorkspaceError where it is somebody else's.
+    """
     commit, _ = yield from _find_branch(repository, branch)
-    if commit:
+    if commit and not own:
         advice = "write {run} into its name, or remove that one"
         raise WorkspaceError(f"branch {quote(branch)} is there already; {advice}")
+    return commit
 
 
 def add_worktree(record: SpaceRecord) -> Talk[None]:
-    """Make the worktree and the branch of a record that has its ``base``."""
-    arguments = ("worktree", "add", "--quiet", "--no-track", "-b", record.branch, record.path, record.base)
+    """Make the worktree of a record that has its ``base``, and its branch where that was not found."""
+    new = ("--no-track", "-b", record.branch, record.path, record.base)
+    arguments = ("worktree", "add", "--quiet", *((record.path, record.branch) if record.found else new))
     done = yield GitCall(record.repository, arguments, _LONG)
     if done.code != 0:
         raise WorkspaceError(f"git cannot make it: {_tell_failure(done)}")
@@ -144,7 +149,7 @@ def forget_worktree(record: SpaceRecord) -> Talk[str]:
     commit, elsewhere = yield from _find_branch(record.repository, record.branch)
     if not commit:
         return ""
-    if commit != record.base or elsewhere:
+    if record.found or commit != record.base or elsewhere:
         return record.branch
     done = yield GitCall(record.repository, ("update-ref", "-d", f"refs/heads/{record.branch}", commit))
     return "" if done.code == 0 else record.branch

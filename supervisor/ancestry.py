@@ -22,9 +22,11 @@ _DYING = 0.4
 _PAUSE = 0.02
 
 
-async def end_if_orphaned(handover: Handover) -> None:
+async def end_if_orphaned(handover: Handover | None) -> None:
     """Where the callboard that started us is gone, end as if we were killed too: the run has no end, and whoever goes
     on with that one goes on with ours. Our keeper ends our workers. Return after a while where it lives."""
+    if handover is None:
+        return
     lock = FleetFolder(Path(handover.parent)).lock
     with trio.move_on_after(_DYING):
         while is_locked(lock):  # noqa: ASYNC110 - of another process

@@ -90,8 +90,7 @@ class Run:
         with trio.CancelScope() as everything:
 
             async def stop(order: StopRun) -> None:
-                if self.loaded.handover is not None:
-                    await end_if_orphaned(self.loaded.handover)
+                await end_if_orphaned(self.loaded.handover)
                 if self.sayer is not None:  # its record may have to wait for the disk
                     self.sayer.say(SIGNAL, tell_order(order.reason, order.grace))
                 try:

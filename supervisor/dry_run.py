@@ -6,11 +6,14 @@ from pathlib import Path
 import msgspec
 
 from actors.template_preview import preview
+from protocols.budget import Budget
 from protocols.environment import worker_environment
 from protocols.graph import waves
 from protocols.ids import TaskId
 from protocols.kinds import Source
+from protocols.needs import Condition
 from protocols.plan import Plan, Task
+from protocols.retry import Cause
 from protocols.templates import replace_texts, template_texts
 from supervisor.plans import LoadedPlan
 
@@ -39,6 +42,25 @@ class DrySession(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they are sent."""
 
 
+class DryRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a task starts and ends besides its needs. Durations are seconds; None and empty: nothing is said."""
+
+    on: dict[TaskId, Condition]
+    """What is to have become of those needs that need not succeed."""
+    for_each: str
+    """It stands for a task for each of these items, which only the run knows."""
+    priority: int
+    labels: tuple[str, ...]
+    timeout: float | None
+    """For each attempt."""
+    quiet_timeout: float | None
+    warn_before: float | None
+    retries: int
+    retry: dict[Cause, int]
+    """Causes of failure that have a number of their own."""
+    budget: Budget | None
+
+
 class DryTask(msgspec.Struct, frozen=True, kw_only=True):
     id: TaskId
     wave: int
@@ -56,9 +78,11 @@ class DryTask(msgspec.Struct, frozen=True, kw_only=True):
     session: DrySession | None
     stdin: str
     """``none``, ``pipe``, ``file PATH`` or ``text`` and what is read."""
-    timeout: float | None
-    """Seconds for each attempt."""
-    retries: int
+    workspace: str
+    """``shared``: none of its own."""
+    instance: str
+    """The plan of the callboard that it is, or ``the output of TASK``; empty: it is none."""
+    rules: DryRules
     durable: bool
     allow_failure: bool
     output: str
@@ -115,8 +139,9 @@ def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -
         shell=task.shell,
         session=_session(shown),
         stdin=_stdin(shown),
-        timeout=task.timeout,
-        retries=task.retries,
+        workspace=task.workspace.kind,
+        instance=_instance(task),
+        rules=_rules(task),
         durable=task.durable,
         allow_failure=task.allow_failure,
         output="" if task.output is None else task.output.label,
@@ -124,6 +149,28 @@ def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -
         waits=tuple(key for key, found in previews.items() if found.waits),
         problems=tuple(f"{key}: {found.problem}" for key, found in previews.items() if found.problem),
     )
+
+
+def _rules(task: Task) -> DryRules:
+    each = task.for_each
+    return DryRules(
+        on=task.on,
+        for_each="" if each is None else f"{each.path} of {each.source}, at most {each.limit}",
+        priority=task.priority,
+        labels=task.labels,
+        timeout=task.timeout,
+        quiet_timeout=task.terms.quiet_timeout,
+        warn_before=task.terms.warn_before,
+        retries=task.retries,
+        retry=task.retry.counts,
+        budget=task.budget,
+    )
+
+
+def _instance(task: Task) -> str:
+    if task.instance is None:
+        return ""
+    return task.instance.plan or f"the output of {task.instance.giver}"
 
 
 def _session(task: Task) -> DrySession | None:

@@ -11,7 +11,7 @@ import msgspec
 from protocols.durations import format_duration
 from protocols.event_codec import escape_json
 from protocols.wording import escaped
-from supervisor.dry_run import DryEnvironment, DryRun, DrySession, DryTask, rehearse
+from supervisor.dry_run import DryEnvironment, DryRules, DryRun, DrySession, DryTask, rehearse
 from supervisor.plans import load_plan, make_durable
 from supervisor.settings import Settings
 from supervisor.table import terminal_width
@@ -63,7 +63,8 @@ def _task(task: DryTask, width: int) -> Iterator[str]:
 
 def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
     if task.needs:
-        yield "needs", ", ".join(map(escaped, task.needs))
+        on = task.rules.on
+        yield "needs", ", ".join(escaped(need) + (f" (on {on[need]})" if need in on else "") for need in task.needs)
     if task.role:
         yield "role", escaped(task.role) + (f" ({escaped(task.role_reason)})" if task.role_reason else "")
     yield "cwd", escaped(task.cwd)
@@ -71,8 +72,11 @@ def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
         yield "agent", _agent(task.session)
     if task.executable:
         yield "program", escaped(task.executable) + ("" if task.source == "pipe" else f", source {task.source}")
-    limit = "none" if task.timeout is None else format_duration(task.timeout)
-    yield "timeout", f"{limit}, retries {task.retries}"
+    if task.instance:
+        yield "instance", f"a callboard of its own, which runs {escaped(task.instance)}"
+    if task.workspace != "shared":
+        yield "workspace", f"a {task.workspace} of its own"
+    yield from _rules(task.rules)
     if task.stdin not in {"none", "pipe"} and not task.stdin.startswith("text "):
         yield "stdin", escaped(task.stdin)
     if task.output:
@@ -80,6 +84,26 @@ def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
     notes = [note for note, said in (("durable", task.durable), ("may fail", task.allow_failure)) if said]
     if notes:
         yield "besides", ", ".join(notes)
+
+
+def _rules(rules: DryRules) -> Iterator[tuple[str, str]]:
+    if rules.for_each:
+        yield "for each", escaped(rules.for_each)
+    if rules.priority:
+        yield "priority", str(rules.priority)
+    if rules.labels:
+        yield "labels", ", ".join(map(escaped, rules.labels))
+    limits = ["none" if rules.timeout is None else format_duration(rules.timeout)]
+    if rules.quiet_timeout is not None:
+        limits.append(f"{format_duration(rules.quiet_timeout)} without a word")
+    if rules.warn_before is not None:
+        limits.append(f"warned {format_duration(rules.warn_before)} before")
+    limits.append(f"retries {rules.retries}")
+    limits += [f"{count} for {cause}" for cause, count in rules.retry.items()]
+    yield "timeout", ", ".join(limits)
+    if rules.budget is not None:
+        hard = msgspec.structs.asdict(rules.budget.hard)
+        yield "budget", ", ".join(f"{name} {value:g}" for name, value in hard.items() if value is not None) or "soft"
 
 
 def _agent(session: DrySession) -> str:

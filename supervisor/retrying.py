@@ -49,6 +49,7 @@ def retry_run(
         view = read_view(fleet.folder.journal, samples=True)
         wanted = _find_tasks(view, origins)
         needs = load_again(fleet, settings, leave=view.tasks).plan.needs()
+        _check_needs(view, needs, wanted)
         again = tuple(wanted) if only else _with_dependents(needs, wanted)
         loaded = load_again(fleet, settings, leave=view.tasks.keys() - set(again))
         _set_aside(fleet.folder)
@@ -76,6 +77,18 @@ def _find_tasks(view: RunView, names: Sequence[str]) -> list[TaskId]:
     if problems:
         raise InputError("\n".join(problems))
     return wanted
+
+
+def _check_needs(view: RunView, needs: Mapping[TaskId, Sequence[TaskId]], wanted: Sequence[TaskId]) -> None:
+    """Raise InputError for who would wait for a task that was stopped, and so never came to an end of its own."""
+    problems = [
+        f"--from {quote(task)}: it needs {quote(need)}, which was stopped; begin with that"
+        for task in wanted
+        for need in needs.get(task, ())
+        if need not in wanted and view.tasks[need].status == "stopped"
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def _with_dependents(needs: Mapping[TaskId, Sequence[TaskId]], tasks: Collection[TaskId]) -> tuple[TaskId, ...]:

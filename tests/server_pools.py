@@ -24,6 +24,7 @@ from protocols.ids import FleetId
 from protocols.keeper import Shutdown
 from protocols.layout import FleetFolder
 from protocols.resumption import find_resumption
+from protocols.secrets import SecretSource
 from protocols.states import RunView
 
 __all__ = ["FAKE", "Pools", "fake_agent", "open_pools"]
@@ -111,6 +112,7 @@ async def open_pools(
     agent: Agent,
     *,
     environ: dict[str, str] | None = None,
+    secrets: dict[SecretSource, str] | None = None,
     stuck_after: float = 120.0,
     idle_after: float = 60.0,
     fleet: str = "",
@@ -134,6 +136,7 @@ async def open_pools(
         agent=agent,
         fleet=keeper.fleet,
         environ={"PATH": "/usr/bin:/bin", **(environ or {})},
+        secrets=secrets or {},
         keeper=asks,
         open_client=OpenCodeClient,
         limiter=trio.CapacityLimiter(2),

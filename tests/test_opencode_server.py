@@ -21,6 +21,7 @@ from actors.session_messages import Endpoint
 from protocols.agents import Agent
 from protocols.errors import ServerError
 from protocols.ids import FleetId
+from protocols.secrets import SecretSource
 from tests.keeper_client import is_alive, wait_until_gone
 from tests.process_trees import wait_until
 from tests.server_pools import Pools, fake_agent, open_pools
@@ -56,11 +57,13 @@ async def test_nobody_else_can_read_its_configuration_and_its_password_is_in_no_
 
 
 async def test_it_gets_the_environment_of_the_agent_and_not_ours(tmp_path: Path) -> None:
-    agent = msgspec.structs.replace(fake_agent(), env={"SET": "x"}, pass_env=("PASSED",))
+    source = SecretSource(env="ELSEWHERE")
+    agent = msgspec.structs.replace(fake_agent(), env={"SET": "x"}, pass_env=("PASSED",), secrets={"KEY": source})
     environ = {"PASSED": "y", "WITHHELD": "z"}
-    async with open_pools(tmp_path, agent, environ=environ) as pools, pools.pool.lease("/work"):
+    async with open_pools(tmp_path, agent, environ=environ, secrets={source: "k"}) as pools, pools.pool.lease("/work"):
         ready = await pools.ready()
         got = _environ(ready.pid)
+        assert b"KEY=k" in got
 
     assert b"SET=x" in got and b"PASSED=y" in got
     assert not [each for each in got if each.startswith(b"WITHHELD")]

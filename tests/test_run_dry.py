@@ -87,7 +87,36 @@ def test_json_has_each_task_with_its_prompts_and_what_is_not_known_yet(tmp_path:
     first, second = talk["session"]["prompts"]
     assert (first.endswith("\n\nAs talk, do ‹outputs.plan.title›"), second) == (True, "go on")
     assert (talk["session"]["agent"], talk["session"]["model"]) == ("here", "local/small")
-    assert (talk["waits"], talk["problems"], talk["timeout"]) == (["prompt[0]"], [], 1200)
+    assert (talk["waits"], talk["problems"], talk["rules"]["timeout"]) == (["prompt[0]"], [], 1200)
+
+
+def test_what_else_is_said_of_a_task_is_told(tmp_path: Path) -> None:
+    plan = (
+        task("give", "true", output={"stdout_json": True}),
+        task(
+            "after",
+            "true",
+            needs=["give", {"task": "late", "on": "failure"}],
+            priority=3,
+            labels=["disk"],
+            timeout="10m",
+            quiet_timeout="1m",
+            retries=1,
+            retry={"timeout": 0},
+            workspace="folder",
+        ),
+        task("late", "true"),
+    )
+    lines = dry(tmp_path, *plan).splitlines()
+
+    for line in (
+        "   needs       give, late (on failure)",
+        "   priority    3",
+        "   labels      disk",
+        "   timeout     10m, 1m without a word, retries 1, 0 for timeout",
+        "   workspace   a folder of its own",
+    ):
+        assert line in lines
 
 
 def test_a_template_that_would_fail_its_task_is_told(tmp_path: Path) -> None:

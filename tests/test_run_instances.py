@@ -11,9 +11,10 @@ import pytest
 from actors.keeper_process.marks import find_marked
 from protocols.events import InstanceLinked, InstanceRecord, RunEnded, RunResumed, RunStopping, WorkerStarted
 from protocols.ids import TaskId
+from supervisor.locks import hold_lock
 from tests.instances import below, come_up, instance, told, write_plan
 from tests.keeper_client import is_alive
-from tests.running import SHORT, callboard, python, resumed, running, task
+from tests.running import CALLBOARD, SHORT, callboard, python, resumed, running, task
 
 WAIT = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
 
@@ -242,3 +243,84 @@ def test_what_an_instance_says_of_its_end_is_the_reason_above(tmp_path: Path) ->
 
         assert run.task("build").reason == "its run failed (1 succeeded, 1 failed); exit code 1"
         assert run.task("build/one").reason == "exit code 3"
+
+
+def test_a_dead_tree_is_concluded_from_its_root(tmp_path: Path) -> None:
+    write_plan(tmp_path / "sub.toml", instance("itp", "leaf.toml"))
+    write_plan(tmp_path / "leaf.toml", python("done", ""), python("leaf", "import time\ntime.sleep(600)"))
+    with running(tmp_path, instance("build", "sub.toml")) as run:
+        run.wait_until(lambda: any(isinstance(e, WorkerStarted) for _, e in come_up(run, "build/itp")))
+        assert run.fleet.identity is not None
+        run.signal(signal.SIGKILL)
+        _wait_until_nothing_is_left(run.fleet.identity.fleet)
+
+        # Whoever looks at a part of it changes nothing: it could still be taken up.
+        callboard(tmp_path, "logs", "", "build/itp/leaf")
+        assert not any(isinstance(each.event, RunEnded) for each in told(below(run, "build", "itp")))
+        status = json.loads(callboard(tmp_path, "status", "--json").stdout)
+
+        assert {each["task"]: each["status"] for each in status["tasks"]} == {
+            "build": "stopped",
+            "build/itp": "stopped",
+            "build/itp/done": "succeeded",
+            "build/itp/leaf": "stopped",
+        }
+        assert come_up(run, "build/itp") == [(each.seq, each.event) for each in told(below(run, "build", "itp"))]
+        assert isinstance(told(below(run, "build", "itp"))[-1].event, RunEnded)
+
+
+def test_an_instance_ends_at_its_timeout_with_all_that_it_runs(tmp_path: Path) -> None:
+    write_plan(tmp_path / "sub.toml", python("one", "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"))
+
+    with running(tmp_path, instance("build", "sub.toml", timeout="4s")) as run:
+        run.finish(1)
+
+        assert run.task("build").status == "timed-out"
+        assert run.task("build/one").status in {"stopped", "timed-out"}  # it has the same timeout, or what is left
+        assert not is_alive(int(callboard(tmp_path, "logs", "", "build/one").stdout))
+
+
+def test_a_run_that_another_callboard_holds_is_told(tmp_path: Path) -> None:
+    """An instance is killed; before the next attempt somebody has taken up its run."""
+    write_plan(tmp_path / "sub.toml", python("one", WAIT))
+    with running(tmp_path, instance("build", "sub.toml", retries=1, backoff="3s")) as run:
+        folder = below(run, "build")
+        run.wait_until(lambda: any(isinstance(event, WorkerStarted) for _, event in come_up(run, "build")))
+        os.kill(run.wait_for(WorkerStarted, "build").pid, signal.SIGKILL)
+        with hold_lock(folder.lock, patience=20) as held:
+            assert held
+            run.finish(1)
+
+        assert run.attempt("build", 2).error.startswith(f"run {folder.root.name}: its supervisor lives (pid ")
+
+
+def test_an_instance_may_not_stop_the_run_that_started_it(tmp_path: Path) -> None:
+    """Its workers neither: they are of its tree."""
+    script = f"{CALLBOARD} stop --state {tmp_path}/.callboard 2>&1; true"
+    write_plan(tmp_path / "sub.toml", task("one", script))
+
+    with running(tmp_path, instance("build", "sub.toml")) as run:
+        run.finish()
+
+        said = callboard(tmp_path, "logs", "", "build/one").stdout
+        assert "an instance may not stop the run that started it; that is for people" in said
+
+
+def test_an_instance_whose_callboard_is_stopped_for_long_loses_nothing(tmp_path: Path) -> None:
+    """A connection that is not read is given up: there is another one behind it."""
+    chatter = "import pathlib\nwhile not pathlib.Path('go').exists(): print('x' * 100, flush=True)\n"
+    write_plan(tmp_path / "sub.toml", *(python(f"w{number}", chatter) for number in range(3)))
+
+    with running(tmp_path, instance("build", "sub.toml"), settings="[stream]\nflush_interval = '10ms'\n") as run:
+        folder = below(run, "build")
+        run.wait_until(lambda: any(isinstance(event, WorkerStarted) for _, event in come_up(run, "build")))
+        run.signal(signal.SIGSTOP)
+        before = len(told(folder))
+        deadline = time.monotonic() + 25
+        while len(told(folder)) < before + 1000 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        run.signal(signal.SIGCONT)
+        (tmp_path / "go").touch()
+        run.finish()
+
+        assert come_up(run, "build") == [(each.seq, each.event) for each in told(folder)]

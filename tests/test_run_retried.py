@@ -172,6 +172,22 @@ def test_what_cannot_run_again_is_told_and_changes_nothing(
     assert "failed" in callboard(tmp_path, "runs").stdout
 
 
+def test_what_a_stop_has_ended_goes_on_from_where_it_was_stopped(tmp_path: Path) -> None:
+    plan = (task("a", "[ -e go ] || sleep 60"), task("b", "true", needs=["a"]), task("c", "true", needs=["b"]))
+    with running(tmp_path, *plan) as run:
+        run.wait_for(WorkerStarted, "a")
+        run.signal(signal.SIGTERM)
+        run.finish(130)
+    (tmp_path / "go").touch()
+
+    said = callboard(tmp_path, "retry", "--from", "b", code=2).stderr
+    assert '--from "b": it needs "a", which was stopped; begin with that' in said
+    with retried(tmp_path, "--from", "a") as again:
+        again.finish()
+
+        assert [each.status for each in again.report.tasks] == ["succeeded", "succeeded", "succeeded"]
+
+
 def test_a_run_that_has_not_ended_is_resumed_and_not_retried(tmp_path: Path) -> None:
     with running(tmp_path, task("a", "sleep 60"), options=DURABLE) as run:
         run.wait_for(WorkerStarted, "a")

@@ -76,7 +76,7 @@ def test_a_worktree_is_removed_where_nothing_is_lost_with_it_and_its_commits_sta
         task("commits", f"echo more > code.txt; {COMMIT}", **tree),
         task("changes", "echo more > code.txt", **tree),
         task("new", "echo more > new.txt", **tree),
-        task("lost", f"git checkout -q --detach; echo more > code.txt; {COMMIT}", **tree),
+        task("lost", f"git checkout -q --detach; echo lost > code.txt; {COMMIT}", **tree),
         task("fails", "exit 1", allow_failure=True, **tree),
         task("never", "exit 1", allow_failure=True, workspace={"kind": "worktree", "keep": "never"}),
         task("always", "true", workspace={"kind": "worktree", "keep": "always"}),
@@ -287,3 +287,17 @@ def test_check_makes_nothing(tmp_path: Path) -> None:
     callboard(tmp_path, "check", "plan.toml")
 
     assert (worktrees(tmp_path), branches(tmp_path)) == ([], ["main"])
+
+
+@pytest.mark.deadline(60)  # two runs
+def test_a_task_that_is_run_again_goes_on_on_its_branch(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    plan = task("a", f"cat code.txt; echo more >> code.txt; {COMMIT}", workspace="worktree")
+    with running(tmp_path, plan) as run:
+        run.finish()
+        callboard(tmp_path, "retry", run.fleet.name, "--from", "a")
+
+        assert run.spool("a", 2) == b"code\nmore\n"
+        branch = f"callboard/{run.fleet.name}/a"
+        assert git(tmp_path, "show", f"{branch}:code.txt") == "code\nmore\nmore\n"
+        assert (worktrees(tmp_path), branches(tmp_path)) == ([], [branch, "main"])

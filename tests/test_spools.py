@@ -15,6 +15,8 @@ from protocols.board import OutputRange
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.layout import FleetFolder
+from protocols.redaction import Redactor
+from protocols.tail import TAIL
 
 MB = 1024 * 1024
 NOTHING = WorkerText()
@@ -127,6 +129,19 @@ async def test_the_last_lines_of_both_streams_and_how_many_there_are(folder: Fle
     text = await read_one(reader, worker.wanted(lines=3))
 
     assert text == WorkerText(("oh", "three", "fo"), (5, True))
+
+
+async def test_secrets_are_masked_also_one_that_is_not_written_yet_and_one_in_front_of_what_is_read(
+    folder: FleetFolder, clock: Clock
+) -> None:
+    reader = SpoolReader(folder, clock=clock, patience=20, redactor=Redactor.of_values([("S", "token-of-mine")]))
+    worker = Worker(folder)
+    worker.print(b"token-of-mine" + b"x" * (TAIL - 7) + b"\ntoken-of-mine.\nnow token-o")
+
+    text = await read_one(reader, worker.wanted(lines=3))
+
+    assert text.lines[1:] == ("***S***" + 6 * "*" + ".", "now " + 7 * "*")
+    assert "mine" not in text.lines[0]
 
 
 async def test_nothing_beyond_the_records_is_read(folder: FleetFolder, reader: SpoolReader) -> None:

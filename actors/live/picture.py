@@ -10,6 +10,7 @@ from actors.live.columns import choose_columns
 from actors.live.figures import clock
 from actors.live.look import Look, shown
 from protocols.board import Board
+from protocols.budget_lines import budget_lines, find_fullest
 from protocols.ids import TaskId
 from protocols.sizes import format_bytes
 from protocols.states import RunView, TaskView
@@ -29,6 +30,7 @@ _COUNTED: dict[str, Style] = {
     "succeeded": "green",
 }
 _OUTCOMES: dict[str, Style] = {"succeeded": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
+_MUCH = 0.8  # of a budget
 _BAR = 16  # cells of the bar of the whole run
 _AMOUNTS_FROM = 70  # cells of the narrowest screen that tells more than the clock in its corner
 _NOTHING = WorkerText()
@@ -81,9 +83,21 @@ def _summary(board: Board, pen: Pen) -> Row:
     row = (Span(" "), *_mood(board.view, pen.look), Span(f"{done} of {total} done"))
     if counts:
         row = (*row, Span(": "), *_counted(counts))
-    if not total or row_width(row) + _BAR + 1 > pen.columns.total:
-        return row
-    return (Span(" "), Span(pen.look.bar(done / total, _BAR), "cyan"), *row)
+    if total and row_width(row) + _BAR + 1 <= pen.columns.total:
+        row = (Span(" "), Span(pen.look.bar(done / total, _BAR), "cyan"), *row)
+    budget = _budget(board.view, pen)
+    return row if row_width(row) + row_width(budget) > pen.columns.total else (*row, *budget)
+
+
+def _budget(view: RunView, pen: Pen) -> Row:
+    """The one of which the greatest part is used."""
+    now = pen.now if view.ended_at is None else view.ended_at
+    fullest = find_fullest(budget_lines(view.accounts.all, now))
+    if fullest is None:
+        return ()
+    share, text = fullest
+    style: Style = "bold yellow" if share >= _MUCH else ""
+    return (Span("  "), Span(f"budget of {shown(text, pen.look)}", style))
 
 
 def _mood(view: RunView, look: Look) -> Row:

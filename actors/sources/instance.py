@@ -92,7 +92,8 @@ class InstanceSource:
 
     async def _welcome(self, state: _State) -> None:
         async for greeting in self.greetings:
-            guest = next((each for each in state.guests.values() if each.token == greeting.token), None)
+            guests = state.guests.values()
+            guest = next((each for each in guests if each.token and each.token == greeting.token), None)
             with greeting.answer:
                 if guest is not None:
                     guest.run = greeting.run
