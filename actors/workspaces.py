@@ -17,6 +17,7 @@ from actors.space_files import free_locks, put_files, read_record, remove_tree, 
 from protocols.agent_md import write_agent_md
 from protocols.errors import WorkspaceError
 from protocols.events import Event, WorkerExited
+from protocols.fan_out import planned
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
 from protocols.outcomes import is_success
@@ -93,7 +94,7 @@ class Workspaces:
         if task.workspace.kind == "shared":
             return
         self.outcomes[task.id] = is_success(exited)
-        if self.outcomes[task.id] and task.restart.when == "never" and len(self._workers(task.id)) == 1:
+        if self.outcomes[task.id] and task.restart.when == "never" and self._workers(task.id).keys() <= {task.id}:
             await self._part(task.id)
 
     async def close(self) -> None:
@@ -197,7 +198,8 @@ class Workspaces:
             return ""  # nobody has worked there, or it was found before that nothing is lost
         if record.keep == "always":
             return 'keep is "always"'
-        if record.keep == "on-failure" and not all(self.outcomes.get(each) for each in self._workers(record.task)):
+        workers = {record.task, *self._workers(record.task)}  # one of for_each is not in the plan
+        if record.keep == "on-failure" and not all(self.outcomes.get(each) for each in workers):
             return "who worked there did not end well"
         if record.kind == "folder":
             return ""
@@ -226,6 +228,8 @@ class Workspaces:
 
     def _workers(self, owner: TaskId) -> dict[TaskId, Task]:
         """All that work in the workspace of this task, itself included."""
+        if owner not in self.tasks:  # it was made in mid-run, and has its workspace for itself
+            return {owner: self.tasks[planned(owner)]}
         return {name: task for name, task in self.tasks.items() if task.workspace.owner(name) == owner}
 
     async def _write(self, record: SpaceRecord) -> SpaceRecord:

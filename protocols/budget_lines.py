@@ -8,7 +8,7 @@ import msgspec
 from protocols.accounts import Account
 from protocols.budget import KINDS, BudgetOf, Kind, Scope, tell_amount, tell_spent
 
-__all__ = ["BudgetLine", "budget_lines", "tell_budgets"]
+__all__ = ["BudgetLine", "budget_lines", "find_fullest", "tell_budgets"]
 
 
 class BudgetLine(msgspec.Struct, frozen=True):
@@ -45,3 +45,13 @@ def tell_budgets(lines: Iterable[BudgetLine]) -> Iterator[str]:
             for line in group
         ]
         yield f"budget of {BudgetOf.label_of(scope, name)}: {', '.join(spent)}"
+
+
+def find_fullest(lines: Iterable[BudgetLine]) -> tuple[float, str] | None:
+    """Of those that are stopped the one that is nearest to it: how much of it is used, from 0, and in words, such as
+    ``the run: cost 1.2 of 5``. May hold control characters."""
+    shares = [(line.spent / line.hard, line, line.hard) for line in lines if line.hard]
+    if not shares:
+        return None
+    share, line, hard = max(shares, key=lambda found: found[0])
+    return share, f"{BudgetOf.label_of(line.scope, line.name)}: {tell_spent(line.kind, line.spent, hard)}"

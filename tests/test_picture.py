@@ -14,6 +14,7 @@ from actors.live.blocks import WorkerText
 from actors.live.look import Look
 from actors.live.picture import draw
 from protocols.board import Board, Notice
+from protocols.budget import Amounts, Budget, BudgetOf
 from protocols.events import Record, RunEnded, RunStopping
 from protocols.ids import TaskId
 from protocols.interrupts import tell_interrupt
@@ -50,6 +51,19 @@ def test_the_picture_is_as_it_was_when_somebody_looked_at_it(size: Size, look: L
         path.write_text(shown, "utf-8")
     assert shown == path.read_text("utf-8")
     assert shown.isascii() or not look.ascii_only
+
+
+@pytest.mark.parametrize(("columns", "told"), [(120, True), (50, False)])
+def test_the_budget_that_is_used_most_is_told_where_there_is_room(columns: int, told: bool) -> None:
+    budgets = (
+        BudgetOf("run", "", Budget(hard=Amounts(time=36_000.0))),
+        BudgetOf("task", "a", Budget(hard=Amounts(attempts=2))),
+    )
+    board = make_board([msgspec.structs.replace(run_started("a"), budgets=budgets), starting("a"), started("a")])
+
+    rows = "\n".join(plain(picture(board, Size(columns, 20), now=AT + 3600)))
+
+    assert ('budget of task "a": attempts 1 of 2' in rows) == told
 
 
 @st.composite

@@ -10,9 +10,11 @@ from actors.live.columns import choose_columns
 from actors.live.figures import clock
 from actors.live.look import Look, shown
 from protocols.board import Board
+from protocols.budget_lines import budget_lines, find_fullest
 from protocols.ids import TaskId
 from protocols.sizes import format_bytes
 from protocols.states import RunView, TaskView
+from protocols.task_tree import count_tree
 
 __all__ = ["draw"]
 
@@ -29,6 +31,7 @@ _COUNTED: dict[str, Style] = {
     "succeeded": "green",
 }
 _OUTCOMES: dict[str, Style] = {"succeeded": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
+_MUCH = 0.8  # of a budget
 _BAR = 16  # cells of the bar of the whole run
 _AMOUNTS_FROM = 70  # cells of the narrowest screen that tells more than the clock in its corner
 _NOTHING = WorkerText()
@@ -76,14 +79,26 @@ def _amounts(board: Board, pen: Pen) -> str:
 
 
 def _summary(board: Board, pen: Pen) -> Row:
-    counts = board.view.counts()
-    total, done = len(board.view.tasks), sum(counts.get(status, 0) for status in _DONE)
+    counts = count_tree(board.view)
+    total, done = len(board.tasks), sum(counts.get(status, 0) for status in _DONE)
     row = (Span(" "), *_mood(board.view, pen.look), Span(f"{done} of {total} done"))
     if counts:
         row = (*row, Span(": "), *_counted(counts))
-    if not total or row_width(row) + _BAR + 1 > pen.columns.total:
-        return row
-    return (Span(" "), Span(pen.look.bar(done / total, _BAR), "cyan"), *row)
+    if total and row_width(row) + _BAR + 1 <= pen.columns.total:
+        row = (Span(" "), Span(pen.look.bar(done / total, _BAR), "cyan"), *row)
+    budget = _budget(board.view, pen)
+    return row if row_width(row) + row_width(budget) > pen.columns.total else (*row, *budget)
+
+
+def _budget(view: RunView, pen: Pen) -> Row:
+    """The one of which the greatest part is used."""
+    now = pen.now if view.ended_at is None else view.ended_at
+    fullest = find_fullest(budget_lines(view.accounts.all, now))
+    if fullest is None:
+        return ()
+    share, text = fullest
+    style: Style = "bold yellow" if share >= _MUCH else ""
+    return (Span("  "), Span(f"budget of {shown(text, pen.look)}", style))
 
 
 def _mood(view: RunView, look: Look) -> Row:
@@ -114,7 +129,7 @@ def _workers(
 ) -> list[Row]:
     more = _more(board, arrangement.hidden, pen.look) if most > 1 else ()
     most -= bool(more)
-    tasks = board.view.tasks
+    tasks = board.tasks
     slots = [slot for slot in arrangement.slots if slot.task in tasks][:most]
     lines = [_lines(tasks[name], texts.get(name, _NOTHING), tail) for name, tail in slots]
     shares = share([len(each) for each in lines], most - len(slots))
@@ -131,7 +146,7 @@ def _lines(task: TaskView, text: WorkerText, most: int) -> tuple[str, ...]:
 
 def _more(board: Board, hidden: Sequence[TaskId], look: Look) -> Row:
     """How many are not shown, and how they stand."""
-    tasks = board.view.tasks
+    tasks = board.tasks
     counts: Counter[str] = Counter(tasks[name].status for name in hidden if name in tasks)
     return (Span(f"   {look.glyphs.more} and {len(hidden)} more: ", "dim"), *_counted(counts)) if counts else ()
 
