@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
 from protocols.errors import PlanError
 from protocols.events import WorkerExited
+from protocols.fan_out import group_of
 from protocols.ids import TaskId, WorkerId
 from protocols.json_text import parse_json, without_fence
 from protocols.outcomes import is_success
@@ -23,9 +25,10 @@ from protocols.session_changes import LONGEST_ANSWER
 from protocols.sizes import format_bytes
 from protocols.task_output import DEEPEST, Output, TaskOutput
 
-__all__ = ["AttemptOutput", "load_output"]
+__all__ = ["AttemptOutput", "load_outputs"]
 
 _COARSE = 0.1  # seconds; the clock of files lags behind by up to a tick of the kernel
+_MOST = 256 * 1024 * 1024  # bytes that the outputs for one attempt may take, as in a plan
 
 
 class _OutputError(Exception):
@@ -84,7 +87,22 @@ class AttemptOutput:
         return exited
 
 
-def load_output(root: Path, output: TaskOutput) -> object:
+def load_outputs(root: Path, outputs: Sequence[TaskOutput], groups: Collection[TaskId] = ()) -> dict[str, object]:
+    """What tasks gave, by their names; that of ``groups`` by the keys of their items. In a thread. Raise ValueError."""
+    if sum(output.bytes for output in outputs) > _MOST:
+        raise ValueError(f"outputs: together larger than {format_bytes(_MOST)}; name fewer of them, or give less")
+    items: dict[str, dict[str, object]] = {group: {} for group in groups}
+    found: dict[str, object] = {**items}
+    for output in outputs:
+        value, made = _load(root, output), group_of(output.task)
+        if made is None:
+            found[output.task] = value
+        else:
+            items[made[0]][made[1]] = value
+    return found
+
+
+def _load(root: Path, output: TaskOutput) -> object:
     """The value that was recorded. In a thread. Raise ValueError where the copy is not what it was."""
     try:
         data = (root / output.path).read_bytes()

@@ -1,7 +1,7 @@
 """Where a run stands: what the orchestrator knows of its tasks, and what follows from that alone."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from protocols.allowance import Allowance
 from protocols.events import TaskStatusChanged, WorkerExited
 from protocols.ids import AttemptId, TaskId
 from protocols.kinds import Outcome, TaskStatus
-from protocols.ledger import Changed, Grant
+from protocols.ledger import Changed, Done, Grant
 from protocols.liveness_actions import Remedy
 from protocols.outcomes import Verdict, cause_of
 from protocols.plan import OnFailure, Task
@@ -33,6 +33,7 @@ class Ended(NamedTuple):
     """The run was being stopped when it ended."""
 
 
+_SHOWN = 5  # names in a reason
 _BAD = frozenset(("failed", "timed-out", "parked"))
 
 
@@ -44,6 +45,7 @@ class Course:
     teller: Teller
     statuses: dict[TaskId, TaskStatus]
     """Of every task, as it was told last."""
+    backoff: Callable[..., float]
     grants: dict[TaskId, Grant] = field(default_factory=dict)
     """Of the tasks that run, until the ledger knows of their end."""
     attempts: dict[TaskId, int] = field(default_factory=dict)
@@ -73,6 +75,10 @@ class Course:
     """Of the tasks that gave one."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
     """Of the last attempts that failed."""
+    made: dict[TaskId, tuple[TaskId, ...]] = field(default_factory=dict)
+    """The tasks for the items of each task that stands for others, once they are known."""
+    refused: dict[TaskId, str] = field(default_factory=dict)
+    """What is wrong with the items of some of them."""
     allowance: Allowance = field(default_factory=Allowance)
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
@@ -109,6 +115,19 @@ class Course:
                 self.statuses[told.event.task] = told.event.status
             self.teller.tell_from_outbox(told)
 
+    def tell_why(self, task: TaskId, reason: str, at: float) -> None:
+        """Nothing but what it waits for has changed. ``at``: Unix time."""
+        self.teller.tell(
+            TaskStatusChanged(
+                at=at,
+                task=task,
+                status=self.statuses[task],
+                reason=reason,
+                attempt=self.attempts.get(task, 0),
+                allowed=self.tasks[task].allow_failure,
+            )
+        )
+
     def begin(self, grant: Grant, id: AttemptId) -> StartWorker:  # noqa: A002 - it is called so
         """An attempt, with what is known for it."""
         task = grant.task
@@ -116,12 +135,13 @@ class Course:
         self.kept.discard(task)
         self.running.add(task)
         self.attempts[task] = grant.attempt
-        given = tuple(self.outputs[used] for used in self.tasks[task].uses if used in self.outputs)
+        uses = self.tasks[task].uses
         return StartWorker(
             self.tasks[task],
             self.attempts[task],
             id,
-            outputs=given,
+            outputs=self.given(uses),
+            groups=tuple(used for used in uses if self.tasks[used].for_each is not None),
             failure=self.failures.get(task),
             over_budget=self.used_up(task, begun=1),
         )
@@ -129,6 +149,39 @@ class Course:
     def used_up(self, task: TaskId, *, begun: int = 0) -> str:
         """Why no attempt of a task may be started; empty where one may. ``begun``: see `Allowance.refuse`."""
         return self.allowance.refuse(self.tasks[task], self.tasks, self.attempts, begun)
+
+    def given(self, uses: Iterable[TaskId]) -> tuple[TaskOutput, ...]:
+        """What these gave, or the tasks that were made for them."""
+        sources = (each for used in uses for each in self.made.get(used, (used,)))
+        return tuple(self.outputs[source] for source in sources if source in self.outputs)
+
+    def add(self, group: TaskId, tasks: Collection[Task], refused: Mapping[TaskId, str]) -> None:
+        """This one stands for these from now on."""
+        self.made[group] = tuple(task.id for task in tasks)
+        self.refused |= refused
+        self.tasks |= {task.id: task for task in tasks}
+        self.statuses |= dict.fromkeys(self.made[group], "pending")
+        self.add_services(tasks)
+
+    def add_services(self, tasks: Iterable[Task]) -> None:
+        services = [task for task in tasks if task.restart.when != "never"]
+        self.restarts |= {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
+
+    def conclude(self, grant: Grant) -> Done:
+        """The end of a task for which nothing is run: there is something wrong with its item, or all for which it
+        stands are over."""
+        if why := self.refused.get(grant.task):
+            return Done(grant=grant, status="failed", reason=why)
+        items = self.made[grant.task]
+        bad = [item for item in items if self.statuses[item] != "succeeded"]
+        count = f"{len(items):,} item{'' if len(items) == 1 else 's'}"
+        if not bad:
+            return Done(grant=grant, status="succeeded", reason=count if items else "no items")
+        named = ", ".join(bad[:_SHOWN]) + (", …" if len(bad) > _SHOWN else "")
+        reason = f"{len(bad):,} of {count} failed: {named}"
+        return Done(
+            grant=grant, status="succeeded" if self.tasks[grant.task].allow_failure else "failed", reason=reason
+        )
 
     def judged(self, exited: WorkerExited, verdict: Verdict, output: TaskOutput | None) -> None:
         """Keep what the end of an attempt leaves to others, and to the next one."""

@@ -11,6 +11,7 @@ import trio
 from actors.keeper_process.procfs import read_process
 from actors.screens import Screens, can_read_screens
 from actors.vitals import Root, Sampler, Vitals
+from protocols.fan_out import planned
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder, streams_of
 from protocols.markers import Markers, find_mark
@@ -71,7 +72,7 @@ class Inspector:
         return {worker: glimpse for worker, glimpse in looks if glimpse is not None}
 
     def _glimpse(self, wanted: Wanted) -> Glimpse | None:
-        (stream,), markers = streams_of(wanted.source), self.markers.get(wanted.worker, _NONE)
+        (stream,), markers = streams_of(wanted.source), self.markers.get(WorkerId(planned(wanted.worker)), _NONE)
         if wanted.window is None:
             return None
         view = self._screens.look(wanted.worker, wanted.attempt, f"{self._folder(wanted)}/{stream}", wanted.window)
@@ -105,7 +106,7 @@ class Inspector:
         shown = fingerprint(text, cut=start > 0) if few else None
         attempt, before = self._shown.get(wanted.worker, (0, None))
         self._shown[wanted.worker] = (wanted.attempt, shown)
-        markers = self.markers.get(wanted.worker, _NONE)
+        markers = self.markers.get(WorkerId(planned(wanted.worker)), _NONE)
         return Sight(
             spooled=spooled,
             mark=find_mark(text, markers),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.attempt_output import load_output
+from actors.attempt_output import load_outputs
 from actors.files import replace_file
 from actors.orders import StartWorker
 from protocols.errors import SpawnError
@@ -62,7 +62,7 @@ def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds)
         place.root.mkdir(mode=0o700, exist_ok=True)
         for output in order.outputs:
             if output.task == task.instance.giver:
-                replace_file(place.plan, str(load_output(fleet.root, output)).encode(), sync=True)
+                replace_file(place.plan, str(load_outputs(fleet.root, [output])[output.task]).encode(), sync=True)
         replace_file(place.handover, msgspec.json.encode(handover), sync=True)
     except OSError as error:
         code = errno.errorcode.get(error.errno or 0, "")

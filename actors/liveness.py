@@ -13,6 +13,7 @@ from actors.messages import Append, Subscribe
 from actors.remedies import Remedies
 from actors.subscription import follow_records
 from protocols.events import WorkerAction, WorkerVerdict
+from protocols.fan_out import planned
 from protocols.ids import WorkerId
 from protocols.layout import FleetFolder
 from protocols.pulse import Pulse
@@ -75,6 +76,7 @@ class Liveness:
     outbox: trio.MemorySendChannel[Append]
     inspect: Callable[[], Inspection]
     policies: Mapping[WorkerId, Policy]
+    """By the tasks of the plan; those that are made in mid-run are judged as the ones for which they are made."""
     remedies: Remedies | None = None
     """Who does something about stalls."""
     deadlines: Deadlines | None = None
@@ -130,7 +132,7 @@ class Liveness:
                     await trio.lowlevel.checkpoint()
 
     async def _judge(self, pulse: Pulse, sight: Sight, outbox: trio.MemorySendChannel[Append]) -> None:
-        now, wall, policy = trio.current_time(), self.now(), self.policies[pulse.worker]
+        now, wall, policy = trio.current_time(), self.now(), self.policies[WorkerId(planned(pulse.worker))]
         if pulse.is_ending(now, policy):
             return
         verdict = pulse.judge(sight, now, wall, policy)

@@ -6,11 +6,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import trio
 
 from actors.course import Course, Ended
 from actors.door import Door
+from actors.fan_outs import FanOuts
 from actors.messages import Append
 from actors.orders import (
     Decision,
@@ -26,7 +28,7 @@ from actors.orders import (
 from actors.teller import Teller
 from protocols.allowance import Allowance
 from protocols.backoff import delay
-from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping, TaskStatusChanged
+from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping
 from protocols.fleet_events import FleetSwept
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome
@@ -37,7 +39,7 @@ from protocols.plan import Plan
 from protocols.plan_budgets import budgets_of
 from protocols.plan_entries import make_entries, make_standings
 from protocols.pressure import Limits
-from protocols.restarts import Again, Restarts
+from protocols.restarts import Again
 from protocols.resumption import Resumption
 
 __all__ = ["Orchestrator"]
@@ -59,6 +61,7 @@ class Orchestrator:
     version: str
     pid: int
     ledger: Ledger
+    fan_outs: FanOuts = field(default_factory=lambda: FanOuts(Path()))
     inbox: trio.MemoryReceiveChannel[Decision]
     resumption: Resumption | None = None
     """Where an earlier supervisor has left the run."""
@@ -77,6 +80,7 @@ class Orchestrator:
             nursery.start_soon(teller.run)
             task_status.started()
             if self.resumption is not None:
+                await self.fan_outs.make_again(course, self.resumption)
                 await self._restore(course, self.resumption)
             async with trio.open_nursery() as listening:
                 for listen in (self._hear, self._watch, self._trim):
@@ -96,10 +100,10 @@ class Orchestrator:
         if self.resumption is not None:
             resumed = RunResumed(at=self.now(), epoch=self.resumption.epoch, pid=self.pid, version=self.version)
             teller.tell(resumed)
-        services = [task for task in self.plan.tasks if task.restart.when != "never"]
-        restarts = {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}
         allowance = Allowance(budgets_of(self.plan))
-        return Course(tasks, teller, dict.fromkeys(tasks, "pending"), restarts=restarts, allowance=allowance)
+        course = Course(tasks, teller, dict.fromkeys(tasks, "pending"), self.backoff, allowance=allowance)
+        course.add_services(self.plan.tasks)
+        return course
 
     def _started(self, roles: Mapping[TaskId, str | None]) -> RunStarted:
         return RunStarted(
@@ -161,11 +165,12 @@ class Orchestrator:
 
     async def _take_in(self, course: Course) -> None:
         """Tell the ledger of the plan, and of all that is known of the run."""
-        entries = make_entries(self.plan)
+        tasks = list(course.tasks.values())
+        entries = make_entries(tasks, course.made, course.refused)
         if self.resumption is None:
             course.tell(await self.ledger.submit(entries))
             return
-        standings = make_standings(self.plan, self.resumption, self.now())
+        standings = make_standings(tasks, self.resumption, self.now())
         synced = await self.ledger.resync(_NODE, entries, standings)
         course.statuses |= synced.statuses
         course.grants |= {grant.task: grant for grant in synced.grants}
@@ -182,9 +187,7 @@ class Orchestrator:
 
     async def _finish(self, course: Course, ended: Sequence[Ended]) -> None:
         ends = [self._judge(course, each.worker, stopping=each.stopping) for each in ended]
-        course.tell(await self.ledger.finish(ends))
-        course.due = -math.inf
-        await self._give_up(course)
+        await self._tell_end(course, *ends)
 
     async def _give_up(self, course: Course) -> None:
         """Stop the run where something has failed, and the plan says so."""
@@ -201,7 +204,7 @@ class Orchestrator:
         waits = self.door.admitted([grant.task for grant in claimed.grants], claimed.held)
         course.due = min(trio.current_time() + claimed.wait, self.door.wake_at)
         for task, reason in waits.items():
-            course.teller.tell(self._told_why(course, task, reason))
+            course.tell_why(task, reason, self.now())
         await self._start(course, claimed.grants)
 
     async def _start(self, course: Course, grants: Sequence[Grant]) -> None:
@@ -210,10 +213,25 @@ class Orchestrator:
         for grant in grants:
             if course.stop is None:
                 begun += 1
-                await self.roster.send(course.begin(grant, AttemptId(self.new_id())))
+                if grant.attempt:
+                    await self.roster.send(course.begin(grant, AttemptId(self.new_id())))
+                else:
+                    await self._stand_in(course, grant)
         back = [Done(grant=each, status="stopped", reason=_NOT_STARTED, begun=False) for each in grants[begun:]]
         if back:
             course.tell(await self.ledger.finish(back))
+
+    async def _stand_in(self, course: Course, grant: Grant) -> None:
+        """Nothing is run for it."""
+        end = await self.fan_outs.advance(course, grant, self.ledger, self.now())
+        course.due = -math.inf
+        if end is not None:
+            await self._tell_end(course, end)
+
+    async def _tell_end(self, course: Course, *ends: End) -> None:
+        course.tell(await self.ledger.finish(ends))
+        course.due = -math.inf
+        await self._give_up(course)
 
     async def _cure(self, course: Course, remedy: Remedy) -> None:
         """End a worker that stands still; what follows is decided at its end."""
@@ -274,14 +292,3 @@ class Orchestrator:
             course.teller.tell(FleetSwept(at=self.now(), processes=course.empty.ended))
         counts: dict[str, int] = {**Counter(course.statuses.values())}
         course.teller.tell(RunEnded(at=self.now(), outcome=course.outcome(self.plan.on_failure), counts=counts))
-
-    def _told_why(self, course: Course, task: TaskId, reason: str) -> TaskStatusChanged:
-        """Nothing but what it waits for has changed."""
-        return TaskStatusChanged(
-            at=self.now(),
-            task=task,
-            status=course.statuses[task],
-            reason=reason,
-            attempt=course.attempts.get(task, 0),
-            allowed=course.tasks[task].allow_failure,
-        )

@@ -8,7 +8,7 @@ import trio
 from protocols.budget import Scope
 from protocols.errors import KeeperError
 from protocols.events import WorkerExited
-from protocols.ids import AttemptId, WorkerId
+from protocols.ids import AttemptId, TaskId, WorkerId
 from protocols.keeper import Report, Request, Spawn
 from protocols.kinds import EndReason
 from protocols.liveness_actions import Remedy
@@ -47,6 +47,8 @@ class StartWorker:
     """What an earlier supervisor left of it. Nothing is started then: it is taken up, or its end is found out."""
     outputs: tuple[TaskOutput, ...] = ()
     """Of those tasks that its templates name, as far as there are some."""
+    groups: tuple[TaskId, ...] = ()
+    """Those of them that stand for others, whose outputs are among these."""
     failure: Failure | None = None
     """How the attempt before failed."""
     over_budget: str = ""

@@ -7,14 +7,14 @@ from functools import partial
 import msgspec
 import trio
 
-from actors.attempt_output import load_output
+from actors.attempt_output import load_outputs
 from actors.orders import StartWorker
 from actors.spawn_request import Surroundings
 from actors.template import TemplateError, find_names, render_text
 from actors.workspaces import place_task, workspace_of
 from protocols.layout import FleetFolder
 from protocols.plan import Task
-from protocols.templates import replace_texts, template_texts
+from protocols.templates import ITEM, names_of, replace_texts, template_texts
 
 __all__ = ["Prepared", "prepare"]
 
@@ -69,7 +69,11 @@ def _tell_failure(task: Task, order: StartWorker) -> Task:
     failure, prompting = order.failure, task.prompting
     if failure is None or not failure.of_output or prompting is None:
         return task
-    if any(find_names(text).last_failure for key, text in template_texts(order.task) if key.startswith("prompt")):
+    if any(
+        find_names(text, names_of(order.task)).last_failure
+        for key, text in template_texts(order.task)
+        if key.startswith("prompt")
+    ):
         return task
     first, *others = prompting.prompts
     told = f"{first}\n\n{_TOLD}{failure.reason.removeprefix('output: ')}"
@@ -79,12 +83,14 @@ def _tell_failure(task: Task, order: StartWorker) -> Task:
 def _render(order: StartWorker, folder: FleetFolder) -> Task:
     """In a thread. Raise ValueError with the key in front."""
     names = {
-        "outputs": {output.task: load_output(folder.root, output) for output in order.outputs},
+        "outputs": load_outputs(folder.root, order.outputs, order.groups),
         "attempt": order.attempt,
         "last_failure": "" if order.failure is None else order.failure.reason,
         "task": order.task.id,
         "workspace": workspace_of(order.task, folder),
     }
+    if order.task.item is not None:
+        names[ITEM] = order.task.item
     return replace_texts(order.task, partial(_render_key, names))
 
 

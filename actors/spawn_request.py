@@ -15,6 +15,7 @@ from actors.source import Sources
 from actors.workspaces import Workspaces
 from protocols import keeper as wire
 from protocols.environment import MARK, chained_mark, worker_environment
+from protocols.fan_out import planned
 from protocols.ids import FleetId, TaskId, WorkerId
 from protocols.keeper_codec import os_text, to_os
 from protocols.kinds import Stream
@@ -89,7 +90,7 @@ def spawn_request(order: StartWorker, around: Surroundings) -> wire.Spawn:
 
 def _executable(task: Task, around: Surroundings) -> str:
     """Of a command in the workspace nobody knew before whether it would be there."""
-    found = around.executables.get(task.id, "")
+    found = around.executables.get(planned(task.id), "")
     return found if found or not task.command else str(Path(task.cwd, task.command[0]))
 
 

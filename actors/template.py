@@ -6,12 +6,12 @@ Fields of JSON objects come before methods, so that ``outputs.plan.items`` is a 
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from protocols.templates import NAMES
+from protocols.templates import ITEM, NAMES
 from protocols.wording import did_you_mean, escaped, quote
 
 __all__ = ["Names", "TemplateError", "find_names", "open_environment", "render_text"]
@@ -27,13 +27,15 @@ class Names:
 
     outputs: tuple[tuple[str, ...], ...]
     """Each ``outputs.TASK.field…`` as far as it is fixed, the task first."""
+    items: tuple[tuple[str, ...], ...]
+    """Each ``item.field…`` as far as it is fixed."""
     last_failure: bool
     unquoted: bool
     """Something that others have said is written as it is, without ``shell_quote``."""
 
 
-def find_names(text: str) -> Names:
-    """What the template names. Raise TemplateError where it cannot be one, or names what there is not."""
+def find_names(text: str, known: Sequence[str] = NAMES) -> Names:
+    """What the template names. Raise TemplateError where it cannot be one, or names what is not ``known``."""
     from jinja2 import TemplateSyntaxError, meta, nodes  # noqa: PLC0415
 
     try:
@@ -47,12 +49,15 @@ def find_names(text: str) -> Names:
         raise TemplateError("nested too deep; make it simpler") from error
     for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         raise TemplateError("a template has no other files; write all of it here")
-    for name in sorted(named - {*NAMES, *open_environment().globals}):
-        hint = did_you_mean(name, NAMES) or f"; there is {', '.join(NAMES[:-1])} and {NAMES[-1]}"
+    for name in sorted(named - {*known, *open_environment().globals}):
+        hint = did_you_mean(name, known) or f"; there is {', '.join(known[:-1])} and {known[-1]}"
+        if name == ITEM:
+            hint = "; only a task with for_each has one"
         dashed = f'; a task with "-" or "." in its name is outputs["…-{escaped(name)}"]' if "outputs." in text else ""
         raise TemplateError(f"{quote(name)} is nothing here{hint}{dashed}")
     return Names(
         outputs=tuple(dict.fromkeys(_outputs(tree))),
+        items=tuple(dict.fromkeys(path for path, _ in _chains(tree, ITEM) if path)),
         last_failure="last_failure" in named,
         unquoted=any(_is_unquoted(child) for output in tree.find_all(nodes.Output) for child in output.nodes),
     )
@@ -111,16 +116,26 @@ def _outputs(tree: Any) -> Iterator[tuple[str, ...]]:
     from jinja2 import nodes  # noqa: PLC0415
 
     inner: set[int] = set()
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        if id(node) in inner:
-            continue
-        path, root = _path(node, inner)
-        if isinstance(root, nodes.Name) and root.name == "outputs" and path:
+    for path, root in _chains(tree, "outputs"):
+        if path:
             inner.add(id(root))
             yield path
     for name in tree.find_all(nodes.Name):
         if name.name == "outputs" and name.ctx == "load" and id(name) not in inner:
             raise TemplateError('outputs needs the name of a task; write outputs.TASK, or outputs["TASK"]')
+
+
+def _chains(tree: Any, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The fields that are named of a variable, and the variable itself."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    inner: set[int] = set()
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        if id(node) in inner:
+            continue
+        path, root = _path(node, inner)
+        if isinstance(root, nodes.Name) and root.name == name:
+            yield path, root
 
 
 def _path(node: Any, inner: set[int]) -> tuple[tuple[str, ...], Any]:
@@ -153,7 +168,7 @@ def _is_unquoted(node: Any) -> bool:
     quoted = isinstance(node, nodes.Filter) and node.name == "shell_quote"
     names = [node] if isinstance(node, nodes.Name) else []
     names += node.find_all(nodes.Name)
-    return not quoted and any(name.name in {"outputs", "last_failure"} for name in names)
+    return not quoted and any(name.name in {"outputs", "last_failure", ITEM} for name in names)
 
 
 def _line(text: str, error: BaseException) -> str:
@@ -167,23 +182,26 @@ def _line(text: str, error: BaseException) -> str:
 
 
 def _missing(text: str, names: Mapping[str, object]) -> str:
-    """The first ``outputs.TASK.field`` without a value, and what there is in its place; empty where all have one."""
-    for path in find_names(text).outputs:
-        value: Any = names["outputs"]
-        for depth, name in enumerate(path):
+    """The first ``outputs.TASK.field`` or ``item.field`` without a value, and what there is in its place; empty where
+    all have one."""
+    found = find_names(text, tuple(names))
+    paths = [("outputs", *path) for path in found.outputs] + [(ITEM, *path) for path in found.items]
+    for path in paths:
+        value: Any = names[path[0]]
+        for depth, name in enumerate(path[1:], 1):
             if not isinstance(value, dict) or name not in value:
-                return f"{{{{ {_spell(path)} }}}}: {_what_is(('outputs', *path[:depth]), value, name)}"
+                return f"{{{{ {_spell(path)} }}}}: {_what_is(path[:depth], value, name)}"
             value = value[name]
     return ""
 
 
 def _spell(path: tuple[str, ...]) -> str:
-    return "outputs" + "".join(f".{name}" if name.isidentifier() else f"[{quote(name)}]" for name in path)
+    return path[0] + "".join(f".{name}" if name.isidentifier() else f"[{quote(name)}]" for name in path[1:])
 
 
 def _what_is(path: tuple[str, ...], value: object, name: str) -> str:
-    where = _spell(path[1:])
-    if len(path) == 1:
+    where = _spell(path)
+    if path == ("outputs",):
         return f"task {quote(name)} has not succeeded, so there is no output of it"
     if not isinstance(value, dict):
         kind = {str: "a text", list: "a list", bool: "true or false", type(None): "null"}.get(type(value), "a number")

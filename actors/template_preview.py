@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from actors.template import TemplateError, open_environment, render_text
-from protocols.templates import NAMES
+from protocols.templates import ITEM, NAMES
 
 __all__ = ["Preview", "preview"]
 
@@ -38,7 +38,7 @@ def preview(text: str, known: Mapping[str, object]) -> Preview:
     An expression that names anything else of them becomes ``‹expression›``. Where a statement does (a loop, a
     condition), nobody knows what becomes of the text around it: all of it stays as it was written.
     """
-    unknown = frozenset(NAMES).difference(known)
+    unknown = frozenset((*NAMES, ITEM)).difference(known)
     pieces = list(_pieces(text))
     if any(piece.kind == "block_begin" and piece.names & unknown for piece in pieces):
         return Preview(text, waits=True)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
 import sys
@@ -267,7 +268,7 @@ def spawn_error(group: BaseExceptionGroup[TmuxError | KeeperError]) -> KeeperErr
 def _name(ask: AskSpawn) -> str:
     """Of its session: for people, and no other one's."""
     order = ask.order
-    return f"{order.task.id}-{order.attempt}-{order.id[:8]}".replace(".", "_")
+    return re.sub(r"[^\w-]", "_", f"{order.task.id}-{order.attempt}-{order.id[:8]}", flags=re.ASCII)
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

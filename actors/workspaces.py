@@ -17,6 +17,7 @@ from actors.space_files import free_locks, put_files, read_record, remove_tree, 
 from protocols.agent_md import write_agent_md
 from protocols.errors import WorkspaceError
 from protocols.events import Event, WorkerExited
+from protocols.fan_out import planned
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
 from protocols.outcomes import is_success
@@ -226,6 +227,8 @@ class Workspaces:
 
     def _workers(self, owner: TaskId) -> dict[TaskId, Task]:
         """All that work in the workspace of this task, itself included."""
+        if owner not in self.tasks:  # it was made in mid-run, and has its workspace for itself
+            return {owner: self.tasks[planned(owner)]}
         return {name: task for name, task in self.tasks.items() if task.workspace.owner(name) == owner}
 
     async def _write(self, record: SpaceRecord) -> SpaceRecord:

@@ -1,13 +1,16 @@
 """What a live display knows of a run: its records, and what the workers do right now."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from protocols.attempt_view import AttemptView
 from protocols.events import (
     AttemptStarting,
     Event,
+    InstanceRecord,
+    OwnEvent,
     Record,
     RunStopping,
     WorkerExited,
@@ -21,6 +24,7 @@ from protocols.kinds import Stream
 from protocols.plain import fleet_text, worker_text
 from protocols.rate import Rate
 from protocols.states import RunView, TaskView
+from protocols.task_tree import walk
 
 __all__ = ["JOURNAL", "QUIET_AFTER", "SIGNAL", "Activity", "Board", "Notice", "OutputRange", "is_stalled", "silence"]
 
@@ -105,17 +109,38 @@ class Board:
     """Of all workers, in bytes per second."""
     size: int = 0
     """Bytes that all attempts of all workers wrote."""
+    _tree: tuple[int, dict[TaskId, TaskView]] = field(default=(0, {}))
+    """What `tasks` was, and at which record."""
+
+    @property
+    def tasks(self) -> Mapping[TaskId, TaskView]:
+        """All of the run; those of instances stand behind these, by names such as ``build/itp-7``."""
+        if not self.view.instances:
+            return self.view.tasks
+        if self._tree[0] != self.view.last_seq:
+            leaves = walk(self.view)
+            named = (leaf.task if not leaf.way else replace(leaf.task, id=TaskId(leaf.name)) for leaf in leaves)
+            self._tree = self.view.last_seq, {task.id: task for task in named}
+        return self._tree[1]
 
     def apply(self, record: Record) -> None:
         self.view.apply(record)
-        event = record.event
+        if isinstance(record.event, InstanceRecord):
+            self._apply(record.event.event, f"{record.event.path}/")
+        else:
+            self._apply(record.event, "")
+
+    def _apply(self, event: OwnEvent, path: str) -> None:
+        """``path``: what stands in front of the names of tasks."""
         match event:
             case WorkerOutput():
                 self.size += event.length
                 self.rate.add(event.at, event.length)
-                self._activity(TaskId(event.worker)).add(event)
+                self._activity(TaskId(path + event.worker)).add(event)
             case AttemptStarting():
-                self.activities[TaskId(event.worker)] = Activity()
+                self.activities[TaskId(path + event.worker)] = Activity()
+            case _ if path:
+                pass  # the instance itself tells it
             case RunStopping():
                 self.say(SIGNAL, "")  # the record tells it now
             case JournalResumed():
@@ -147,7 +172,7 @@ class Board:
         The classes: in trouble, stalled or being stopped, failed, quiet, running, retrying, pending, stopped,
         failed but allowed to, skipped, succeeded.
         """
-        tasks = self.view.tasks
+        tasks = self.tasks
         ranks = {name: self._rank(task, now) for name, task in tasks.items()}
         return sorted(tasks, key=ranks.__getitem__)
 

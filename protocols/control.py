@@ -184,7 +184,7 @@ def _matters(server: ServerStarted | ServerEnded, *, ended: bool) -> bool:
 
 
 def _task_line(name: str, task: TaskView, now: float) -> TaskLine:
-    line = TaskLine(task=TaskId(name), status=task.status, reason=task.reason, retry_at=task.retry_at)
+    line = TaskLine(task=TaskId(name), status=task.status, reason=task.reason or task.how_far, retry_at=task.retry_at)
     if not task.attempts:
         return line
     line = msgspec.structs.replace(line, **_attempt_fields(task.attempts[-1], now))

@@ -14,7 +14,7 @@ from protocols.json_path import parse_path, select
 from protocols.section import Section
 from protocols.wording import escaped, quote
 
-__all__ = ["FanOut", "ForEach", "Item", "expand", "group_of", "read_for_each"]
+__all__ = ["FanOut", "ForEach", "Item", "expand", "group_of", "planned", "read_for_each"]
 
 _USUAL = 1000
 _MOST = 10_000
@@ -80,9 +80,14 @@ def read_for_each(section: Section) -> ForEach | None:
 
 
 def group_of(task: str) -> tuple[TaskId, str] | None:
-    """The task of the plan for which this one was made, and its key as the id has it; None for others."""
+    """The task of the plan for which this one was made, and the key of its item; None for others."""
     group, bracket, key = task.partition("[")
-    return (TaskId(group), key.removesuffix("]")) if bracket else None
+    return (TaskId(group), _from_name(key.removesuffix("]"))) if bracket else None
+
+
+def planned(task: str) -> TaskId:
+    """The task of the plan that says what is so for this one."""
+    return TaskId(task.partition("[")[0])
 
 
 def expand(group: TaskId, each: ForEach, value: object) -> FanOut:
@@ -122,6 +127,11 @@ def _name(group: TaskId, each: ForEach, found: list[object]) -> Iterator[Item]:
 def _as_name(key: str) -> str:
     """As in a URL, so that no two keys are alike. Raise UnicodeEncodeError."""
     return "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in key.encode())
+
+
+def _from_name(name: str) -> str:
+    first, *rest = name.split("%")
+    return (first.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in rest)).decode()
 
 
 def _key(path: tuple[str | int | None, ...], written: str, value: object) -> tuple[str, str]:

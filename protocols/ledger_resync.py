@@ -62,7 +62,7 @@ def _as_before(row: Row, before: Row) -> Row:
 def _stand(row: Row, standing: Standing, clock: float) -> Row:
     row = msgspec.structs.replace(
         row,
-        status="pending" if standing.status == "running" and not standing.open else standing.status,
+        status="pending" if standing.status == "running" and not standing.open and row.entry.slots else standing.status,
         reason=standing.reason,
         attempts=standing.attempts,
         extended=row.extended or standing.extended,

@@ -66,7 +66,7 @@ def read_drafts(root: Section, problems: Problems, manifest: bytes | None) -> li
 
 def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = None, source: str = "") -> Draft:
     """``needs`` and ``source``: what follows from the entities of a manifest."""
-    keys = ("id", "role", "needs", "instance", "budget", *COMMON_KEYS)
+    keys = ("id", "role", "needs", "for_each", "instance", "budget", *COMMON_KEYS)
     section.check_keys(keys if needs is None else (*keys, *ENTITY_KEYS), _HINTS)
     name = section.text("id")
     if name:

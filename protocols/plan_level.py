@@ -61,7 +61,7 @@ COMMON_KEYS = (
 )
 LATER_KEYS = {
     **dict.fromkeys(
-        ("for_each", "session", "when"),
+        ("session", "when"),
         "this key is not supported by this version; remove it",
     ),
 }

@@ -15,7 +15,9 @@ from protocols.wording import escaped, quote
 __all__ = ["ONLY_TASKS", "Role", "check_name", "choose_role", "find_role", "read_role", "read_roles"]
 
 ONLY_TASKS = {
-    **dict.fromkeys(("id", "role", "needs", "instance"), "this key belongs to one task; move it to [[tasks]]"),
+    **dict.fromkeys(
+        ("id", "role", "needs", "for_each", "instance"), "this key belongs to one task; move it to [[tasks]]"
+    ),
     "on_failure": "this key is for the whole run; move it to [defaults]",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

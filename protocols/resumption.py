@@ -70,6 +70,8 @@ class Resumption:
     """Last attempts that ended, of which nobody has said yet what that means for the task."""
     retries: dict[TaskId, float] = field(default_factory=dict)
     """When the next attempt was to begin, in Unix time."""
+    made: dict[TaskId, tuple[TaskId, ...]] = field(default_factory=dict)
+    """The tasks for the items of each fan-out, where it is known which these are."""
     outputs: dict[TaskId, TaskOutput] = field(default_factory=dict)
     """What the last attempt of each task gave to others."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
@@ -122,6 +124,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
             for task, attempt in last
             if task.status in {"retrying", "restarting"} and attempt.number == task.current
         },
+        made={task.id: task.made for task in tasks if task.made is not None},
         outputs={task.id: output for task in tasks if (output := _output(task)) is not None},
         failures={task.id: Failure(task.failure, _is_of_output(task)) for task in tasks if task.failure},
         links=dict(view.links),

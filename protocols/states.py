@@ -21,6 +21,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerProgress,
 )
+from protocols.fan_out import group_of
 from protocols.fleet_events import (
     ActorFailed,
     FleetSwept,
@@ -31,9 +32,10 @@ from protocols.fleet_events import (
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
+from protocols.ledger import OVER
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
-from protocols.task_events import RunRetried, TaskUnblocked
+from protocols.task_events import RunRetried, TasksAdded, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import SpaceEvent
 
@@ -66,9 +68,18 @@ class TaskView:
     failure: str = ""
     """Why the last attempt failed behind which there was to be another one."""
     output: TaskOutput | None = None
+    made: tuple[TaskId, ...] | None = None
+    """The tasks for the items of a fan-out, once they are known; None for others."""
+    over: int = 0
+    """How many of them are."""
     attempts: list[AttemptView] = field(default_factory=list)
     passed: int = 0
     """How many of them were begun before the run was retried: nothing follows from these any more."""
+
+    @property
+    def how_far(self) -> str:
+        """Of a fan-out at work; empty for all others."""
+        return "" if self.made is None or self.status in OVER else f"{self.over:,} of {len(self.made):,} items done"
 
     def attempt(self, number: int) -> AttemptView | None:
         """Attempts count from 1 without holes; records of unknown ones are left aside."""
@@ -156,14 +167,8 @@ class RunView:
                 self.stopping = event
             case RunEnded() | RunRetried():
                 self._turn(event)
-            case TaskStatusChanged():
-                task = self._task(event.task)
-                task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
-                task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
-                task.changed_seq = self.last_seq
-                task.failure = task.failure if event.retry_at is None else event.reason
-            case TaskOutput():
-                self._task(event.task).output = event
+            case TaskStatusChanged() | TaskOutput() | TasksAdded():
+                self._apply_to_task(event)
             case AttemptStarting():
                 view = AttemptView(event.attempt, event.id, event.argv, event.cwd, event.at, epoch=self.epoch)
                 view.timeout, view.source, view.window = event.timeout, event.source, event.window
@@ -187,13 +192,44 @@ class RunView:
             case _:
                 self._apply_to_attempt(event)
 
+    def _apply_to_task(self, event: TaskStatusChanged | TaskOutput | TasksAdded) -> None:
+        task = self._task(event.task)
+        match event:
+            case TaskStatusChanged():
+                if group := group_of(event.task):
+                    self._task(group[0]).over += (event.status in OVER) - (task.status in OVER)
+                task.status, task.reason, task.allowed = event.status, event.reason, event.allowed
+                task.retry_at, task.changed_at, task.current = event.retry_at, event.at, event.attempt
+                task.changed_seq = self.last_seq
+                task.failure = task.failure if event.retry_at is None else event.reason
+            case TaskOutput():
+                task.output = event
+            case TasksAdded():
+                self._add(event)
+
+    def _add(self, added: TasksAdded) -> None:
+        """They stand behind the one for which they are, and have its role and limits."""
+        one = self._task(added.task)
+        one.made = added.tasks
+        news = {
+            task: self._task(task) for task in added.tasks if task != added.task
+        }  # the record of an attempt may come before this one
+        for view in news.values():
+            view.role, view.timeout, view.gives = one.role, one.timeout, one.gives
+        tasks = [(task, view) for task, view in self.tasks.items() if task not in news]
+        behind = [task for task, _ in tasks].index(added.task) + 1
+        self.tasks = dict([*tasks[:behind], *news.items(), *tasks[behind:]])
+
     def _turn(self, event: RunEnded | RunRetried) -> None:
         if isinstance(event, RunEnded):
             self.ended_at, self.outcome = event.at, event.outcome
             return
         self.ended_at = self.outcome = self.stopping = None
         for name in event.tasks:
-            self._task(name).reopen(event.at, self.last_seq)
+            task = self._task(name)
+            if group := group_of(name):
+                self._task(group[0]).over -= task.status in OVER
+            task.reopen(event.at, self.last_seq)
 
     def _link(self, event: InstanceLinked) -> None:
         """Another run than before begins anew."""

@@ -5,7 +5,7 @@ from typing import TypeAlias
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["RunRetried", "TaskEvent", "TaskUnblocked"]
+__all__ = ["RunRetried", "TaskEvent", "TaskUnblocked", "TasksAdded"]
 
 
 class RunRetried(BaseEvent, frozen=True, kw_only=True, tag="run.retried"):
@@ -28,4 +28,13 @@ class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
     """How that ended, such as ``"a" succeeded``."""
 
 
-TaskEvent: TypeAlias = RunRetried | TaskUnblocked
+class TasksAdded(BaseEvent, frozen=True, kw_only=True, tag="tasks.added"):
+    """One task for each item of what ``source`` gave, be it none. Comes once, before anything else is told of them."""
+
+    task: TaskId
+    """For which they stand: what is said of it holds for all of them, and it ends when they have."""
+    source: TaskId
+    tasks: tuple[TaskId, ...]
+
+
+TaskEvent: TypeAlias = RunRetried | TasksAdded | TaskUnblocked

@@ -14,6 +14,7 @@ from actors.control_port import ControlPort
 from actors.deadlines import DeadlineCare, Deadlines
 from actors.display import JsonText, LiveText, PlainText
 from actors.door import Door
+from actors.fan_outs import FanOuts
 from actors.follower import Follower
 from actors.hub import Hub
 from actors.inspection import Inspector
@@ -32,6 +33,7 @@ from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
+from protocols.fan_out import planned
 from protocols.fleet_events import ActorFailed
 from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
@@ -39,7 +41,6 @@ from protocols.kinds import Outcome, Source
 from protocols.ledger import Ledger
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
-from protocols.silence import Policy
 from supervisor.ancestry import end_if_orphaned, greeter_child
 from supervisor.channels import Channels, open_channels
 from supervisor.children import Child, supervise
@@ -49,6 +50,7 @@ from supervisor.instance_plans import check_given
 from supervisor.layers import layer
 from supervisor.marker_tables import choose_markers
 from supervisor.plans import LoadedPlan, load_source
+from supervisor.policies import choose_policies
 from supervisor.run_log import Sayer, saying
 from supervisor.secrets import open_redactor
 from supervisor.settings import Settings
@@ -192,6 +194,7 @@ class Run:
             version=identity.version,
             pid=identity.pid,
             ledger=ledger,
+            fan_outs=FanOuts(self.fleet.folder.root),
             inbox=channels.to_orchestrator,
             resumption=self.resumption,
             roster=channels.orders,
@@ -245,19 +248,14 @@ class Run:
         folder, channels, tasks = self.fleet.folder, self._channels, self.loaded.plan.tasks
         heartbeat = self.settings.liveness.heartbeat
         cares = {WorkerId(task.id): care for task in tasks if (care := DeadlineCare.of(task)) is not None}
-        figures = {(task.quiet_after, task.stalled_after) for task in tasks}
-        policies = {
-            (quiet, stalled): Policy.of(quiet_after=quiet, stalled_after=stalled, heartbeat=heartbeat)
-            for quiet, stalled in figures
-        }
         return Liveness(
             folder=folder,
             subscribe=channels.requests,
             outbox=channels.events,
             inspect=partial(Inspector, folder, choose_markers(tasks)),
-            policies={WorkerId(task.id): policies[task.quiet_after, task.stalled_after] for task in tasks},
+            policies=choose_policies(tasks, heartbeat),
             remedies=Remedies(
-                care=lambda worker: Care.of(next(task for task in tasks if WorkerId(task.id) == worker)),
+                care=lambda worker: Care.of(next(task for task in tasks if task.id == planned(worker))),
                 orders=channels.orders,
                 decisions=channels.decisions,
             ),

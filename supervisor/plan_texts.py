@@ -13,7 +13,7 @@ from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
 from protocols.plan import Task
-from protocols.templates import template_texts
+from protocols.templates import PATH_NAMES, names_of, path_texts, template_texts
 from protocols.wording import did_you_mean, quote
 from supervisor.input_files import read_input
 
@@ -56,12 +56,27 @@ class _Reader:
         for key, text in template_texts(task):
             try:
                 self._check_key(task, key)
-                for path in find_names(text).outputs:
+                for path in find_names(text, names_of(task)).outputs:
                     self._check_output(task, path)
                     used[TaskId(path[0])] = None
             except TemplateError as error:
                 self.problems.append(f"{task.place(index)}.{key}: {error}")
+        self._read_items(index, task)
         return msgspec.structs.replace(task, uses=tuple(used)) if used else task
+
+    def _read_items(self, index: int, task: Task) -> None:
+        """What there is only where a task stands for others: a source, and paths that are templates."""
+        for key, text in path_texts(task):
+            try:
+                find_names(text, PATH_NAMES)
+            except TemplateError as error:
+                self.problems.append(f"{task.place(index)}.{key}: {error}")
+        source = None if task.for_each is None else self.tasks[task.for_each.source]
+        if source is not None and source.output is None:
+            self.problems.append(f"{task.place(index)}.for_each.from: {quote(source.id)} has no output; add it there")
+        elif source is not None and source.output is not None and source.output.form == "text":
+            what = f"the last message of {quote(source.id)} is text, without items; add schema to its output"
+            self.problems.append(f"{task.place(index)}.for_each.from: {what}")
 
     def _check_key(self, task: Task, key: str) -> None:
         if key == "command[0]":
@@ -83,7 +98,7 @@ class _Reader:
             raise TemplateError(f"{quote(name)} may not be done by then; add it to needs")
         if given.output is None:
             raise TemplateError(f"task {quote(name)} has no output; add output to it")
-        if given.output.form == "text" and len(path) > 1:
+        if given.output.form == "text" and len(path) > (1 if given.for_each is None else 2):
             raise TemplateError(f"the last message of {quote(name)} is text, without fields; add schema to its output")
 
     def _before(self, task: Task) -> set[TaskId]:
@@ -108,7 +123,7 @@ def shell_notes(tasks: Sequence[Task]) -> Iterator[str]:
     """Where what others have said becomes part of a shell command."""
     for task in tasks:
         texts = (text for key, text in template_texts(task) if task.shell and key == "command")
-        if any(find_names(text).unquoted for text in texts):
+        if any(find_names(text, names_of(task)).unquoted for text in texts):
             yield f"{task.id}: its shell runs what comes of its templates; write {{{{ … | shell_quote }}}} for one word"
 
 

@@ -16,6 +16,7 @@ from protocols.layout import FleetFolder
 from protocols.manifest import find_manifest
 from protocols.plan import Logfile, Plan, Stdin, Task
 from protocols.plan_parser import parse_plan
+from protocols.templates import path_texts
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
 from supervisor.instance_plans import bound, check_bounds, find_cuts, place_instance, use_given
@@ -168,8 +169,9 @@ def _look_up(
     missing: dict[tuple[str, str], list[str]] = {}
     find, tmux = cache(_find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
-        place, own = task.place(index), task.workspace.kind != "shared"
-        if not own and (problem := _logfile_problem(task.logfile)) != "":
+        place, later = task.place(index), dict(path_texts(task))
+        own = task.workspace.kind != "shared" or "cwd" in later
+        if not own and "logfile.path" not in later and (problem := _logfile_problem(task.logfile)) != "":
             missing.setdefault(("logfile.path", problem), []).append(place)
         if task.prompting is not None and not own and task.id not in leave and (folder := _folder_problem(task.cwd)):
             missing.setdefault(("cwd", folder), []).append(place)
@@ -189,7 +191,7 @@ def _look_up(
         if task.source == "tmux":
             source = tmux(base.get("PATH", os.defpath))
             command = command if task.tmux is None else ""  # it starts nothing
-        stdin = _stdin_problem(task.stdin)
+        stdin = "" if "stdin.file" in later else _stdin_problem(task.stdin)
         for key, problem in (("cwd", folder), ("source", source), ("command", command), ("stdin", stdin)):
             if problem:
                 missing.setdefault((key, problem), []).append(place)

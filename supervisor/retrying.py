@@ -50,7 +50,10 @@ def retry_run(
         wanted = _find_tasks(view, origins)
         needs = load_again(fleet, settings, leave=view.tasks).plan.needs()
         _check_needs(view, needs, wanted)
-        again = tuple(wanted) if only else _with_dependents(needs, wanted)
+        again = _with_items(view, wanted)
+        if not only:
+            again = _with_dependents(_of_items(needs, view), again)
+        _check_fan_outs(needs, view, again)
         loaded = load_again(fleet, settings, leave=view.tasks.keys() - set(again))
         _set_aside(fleet.folder)
         _forget_ledger(fleet.folder)
@@ -77,6 +80,27 @@ def _find_tasks(view: RunView, names: Sequence[str]) -> list[TaskId]:
     if problems:
         raise InputError("\n".join(problems))
     return wanted
+
+
+def _with_items(view: RunView, tasks: Sequence[TaskId]) -> tuple[TaskId, ...]:
+    """Who is wanted again is so with all for which it stands."""
+    return tuple(dict.fromkeys(each for task in tasks for each in (task, *(view.tasks[task].made or ()))))
+
+
+def _of_items(needs: Mapping[TaskId, Sequence[TaskId]], view: RunView) -> dict[TaskId, Sequence[TaskId]]:
+    """With the tasks that were made for items of outputs, which those need that stand for them."""
+    made = {task: each.made for task, each in view.tasks.items() if each.made is not None}
+    items: dict[TaskId, Sequence[TaskId]] = {item: () for each in made.values() for item in each}
+    return {task: (*wanted, *made.get(task, ())) for task, wanted in needs.items()} | items
+
+
+def _check_fan_outs(needs: Mapping[TaskId, Sequence[TaskId]], view: RunView, again: Collection[TaskId]) -> None:
+    """Raise InputError where what tasks were made from would change behind them."""
+    for task, wanted in needs.items():
+        if task in again and view.tasks[task].made is not None and (changed := set(again).intersection(wanted)):
+            why = f"the tasks of {quote(task)} were made from what was there then"
+            advice = f"begin with {quote(task)} or with one of them, add --only, or start a new run"
+            raise InputError(f"--from: {quote(min(changed))} cannot run again in this run: {why}; {advice}")
 
 
 def _check_needs(view: RunView, needs: Mapping[TaskId, Sequence[TaskId]], wanted: Sequence[TaskId]) -> None:

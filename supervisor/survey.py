@@ -79,6 +79,17 @@ class Order(msgspec.Struct, frozen=True):
     """What is to have become of its needs, where that is not success."""
 
 
+class FanOut(msgspec.Struct, frozen=True):
+    """A task that stands for one task for each item of an output."""
+
+    task: TaskId
+    source: TaskId
+    path: str
+    key: str
+    """Empty: the item itself."""
+    limit: int
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A plan at a glance. A JSON object of this shape is what ``check --json`` prints."""
 
@@ -102,6 +113,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...] = ()
     """Of the tasks of which there is something to tell."""
     on_failure: OnFailure = "continue"
+    fan_outs: tuple[FanOut, ...] = ()
 
 
 def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] = ()) -> Survey:
@@ -128,7 +140,11 @@ def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] 
                 task=task.id,
                 where=escaped(output.label),
                 schema=escaped(output.schema),
-                used_by=tuple(other.id for other in plan.tasks if task.id in other.uses),
+                used_by=tuple(
+                    other.id
+                    for other in plan.tasks
+                    if task.id in other.uses or (other.for_each is not None and task.id == other.for_each.source)
+                ),
             )
             for task in plan.tasks
             if (output := task.output) is not None
@@ -140,6 +156,11 @@ def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] 
             if task.priority or task.labels or task.on
         ),
         on_failure=plan.on_failure,
+        fan_outs=tuple(
+            FanOut(task.id, each.source, escaped(each.path), escaped(each.key), each.limit)
+            for task in plan.tasks
+            if (each := task.for_each) is not None
+        ),
         notes=(*_notes(plan), *map(escaped, notes)),
     )
 
@@ -189,6 +210,7 @@ def render(found: Survey, width: int = 100) -> str:
     lines.append(_wrap("critical path: ", " → ".join(found.critical_path), width))
     if found.on_failure == "stop":
         lines.append("on failure: the first one that is not allowed stops the run")
+    lines.extend(_wrap(f"{each.task} is: ", _render_fan_out(each), width) for each in found.fan_outs)
     lines.extend(_wrap(f"order of {each.task}: ", _render_order(each), width) for each in found.orders)
     if found.slowest:
         longest = format_duration(found.slowest.seconds)
@@ -209,6 +231,11 @@ def _render_order(order: Order) -> str:
     wanted = [f"when {need} has {'failed' if on == 'failure' else 'ended'}" for need, on in order.on.items()]
     priority = [f"priority {order.priority}"] if order.priority else []
     return ", ".join([*wanted, *priority, *(f"label {label}" for label in order.labels)])
+
+
+def _render_fan_out(each: FanOut) -> str:
+    key = f"named by {each.key}" if each.key else "which are their own names"
+    return f"one task for each of the items at {each.path} of {each.source}, {key}, at most {each.limit}"
 
 
 def _render_followed(log: Followed) -> str:

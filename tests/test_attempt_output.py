@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.attempt_output import AttemptOutput, load_output
+from actors.attempt_output import AttemptOutput, load_outputs
 from protocols.events import WorkerExited
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import EndReason
@@ -66,7 +66,7 @@ async def test_what_is_printed_is_copied_and_recorded_before_the_end(folder: Fle
     )
     assert found.sha256 == hashlib.sha256(text).hexdigest()
     assert stage.events == [found]
-    assert load_output(folder.root, found) == {"a": [1]}
+    assert load_outputs(folder.root, [found])[found.task] == {"a": [1]}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_the_last_message_is_text_or_what_its_schema_allows(
     _, found, _ = await take(folder, Output(kind="last-message", schema="s" if schema else ""))
 
     assert found is not None
-    assert load_output(folder.root, found) == value
+    assert load_outputs(folder.root, [found])[found.task] == value
 
 
 @pytest.mark.parametrize("reason", ["timeout", "stop", "lost", "stalled", "memory"])
@@ -206,4 +206,4 @@ async def test_a_copy_that_was_changed_is_not_used(folder: FleetFolder) -> None:
     folder.output(A, 1).write_text("2")
 
     with pytest.raises(ValueError, match="is not what was recorded; somebody has changed it"):
-        load_output(folder.root, found)
+        load_outputs(folder.root, [found])

@@ -9,6 +9,8 @@ from hypothesis import given
 from protocols.board import JOURNAL, QUIET_AFTER, SIGNAL, Board, OutputRange, silence
 from protocols.events import (
     Event,
+    InstanceRecord,
+    OwnEvent,
     Record,
     RunStopping,
     SpoolBlocked,
@@ -43,7 +45,20 @@ def test_no_sequence_of_records_raises_and_every_task_has_its_place(found: list[
     for record in found:
         made.apply(record)
 
-    assert sorted(made.ordered(AT)) == sorted(made.view.tasks)
+    assert sorted(made.ordered(AT)) == sorted(made.tasks)
+
+
+def test_tasks_of_an_instance_have_their_places_among_the_others() -> None:
+    told: list[OwnEvent] = [run_started("x", "y"), starting("x"), started("x"), status("x", "running")]
+    told.append(output("x", length=7))
+    below = [InstanceRecord(at=AT, worker=WorkerId("a"), path="a", numbers=(1,), event=event) for event in told]
+
+    made = board(run_started("a", "b"), *running("a"), *below)
+
+    assert made.ordered(AT) == ["a", "a/x", "a/y", "b"]
+    assert made.tasks[TaskId("a/x")].status == "running"
+    assert made.activities[TaskId("a/x")].latest[-1] == OutputRange("stdout", 0, 7)
+    assert made.size == 7
 
 
 @given(records)
@@ -52,7 +67,8 @@ def test_the_ranges_are_the_end_of_what_was_recorded_and_neighbours_differ(found
     for record in found:
         made.apply(record)
 
-    outputs = [record.event for record in found if isinstance(record.event, WorkerOutput)]
+    events = [each.event.event if isinstance(each.event, InstanceRecord) else each.event for each in found]
+    outputs = [event for event in events if isinstance(event, WorkerOutput)]
     assert made.size == sum(event.length for event in outputs)
     for activity in made.activities.values():
         ranges = list(activity.latest)

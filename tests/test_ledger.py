@@ -97,6 +97,15 @@ async def test_a_failure_skips_all_that_need_it_with_the_reason(ledger: Ledger) 
     assert (await ledger.claim("n", 9)).left == 0
 
 
+async def test_thousands_in_a_chain_are_skipped_at_once(ledger: Ledger) -> None:
+    await ledger.submit([entry("t0"), *(entry(f"t{number}", f"t{number - 1}") for number in range(1, 3000))])
+
+    said = await end(ledger, await claim_one(ledger), "failed")
+
+    assert len(said) == 3000
+    assert said[-1] == ("t2999", "skipped", 'needs "t2998", skipped because "t0" failed')
+
+
 async def test_an_allowed_failure_counts_as_success_and_as_failure(ledger: Ledger) -> None:
     await ledger.submit([entry("a", allow_failure=True), entry("b", "a"), entry("c", ("a", "failure"))])
 

@@ -1,10 +1,14 @@
 """What README.md and configs/ show to users is accepted by the program, and what they name is there."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from actors.json_schema import find_violations, read_schema
+from protocols.graph import waves
+from protocols.manifest import find_manifest
 from protocols.plan_parser import parse_plan
 from supervisor.settings import Settings, load_settings
 
@@ -35,7 +39,19 @@ def test_the_tests_that_prove_the_promises_are_there() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.name)
 def test_each_plan_of_configs_is_a_plan(path: Path) -> None:
-    assert parse_plan(path.read_text(), path.name).tasks
+    named = find_manifest(path.read_text())
+    manifest = (ROOT / named).read_bytes() if named else None
+
+    assert parse_plan(path.read_text(), path.name, manifest=manifest).tasks
+
+
+def test_the_manifest_of_configs_is_as_its_schema_says_and_has_eight_roots_one_dependent_and_a_fan_out() -> None:
+    manifest, schema = ((ROOT / "configs" / name).read_bytes() for name in ("manifest.json", "manifest.schema.json"))
+    plan = parse_plan((ROOT / "configs" / "manifest.toml").read_text(), "manifest.toml", manifest=manifest)
+
+    assert find_violations(json.loads(manifest), read_schema(schema)) == ()
+    assert [len(wave) for wave in waves(plan.needs())] == [8, 1, 1, 1]
+    assert [task.id for task in plan.tasks if task.for_each is not None] == ["itp"]
 
 
 def test_the_quickstart_has_six_tasks_in_three_waves_and_a_retry() -> None:

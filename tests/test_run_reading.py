@@ -139,7 +139,7 @@ KEYS = {
     ("report",): "format run fleet plan cwd version outcome started_at ended_at totals tasks budgets",
     ("check", "plan.toml"): (
         "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles "
-        "sessions roles outputs label_concurrency orders on_failure"
+        "sessions roles outputs label_concurrency orders on_failure fan_outs"
     ),
     ("prune", "--dry-run"): "removed kept bytes dry_run",
     ("doctor",): "subject level found advice",

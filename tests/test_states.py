@@ -24,7 +24,7 @@ from protocols.fleet_events import KeeperLost
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Stream
 from protocols.states import RunView
-from protocols.task_events import RunRetried
+from protocols.task_events import RunRetried, TasksAdded
 from tests.made_events import records
 
 A, W = TaskId("a"), WorkerId("a")
@@ -166,3 +166,23 @@ def test_a_gap_is_counted_and_a_cut_sets_the_output_back() -> None:
 
     assert (attempt.gaps, attempt.lost, attempt.cuts, attempt.gap) == (2, 9, {"stdout": 1}, cut)
     assert attempt.output["stdout"] == 2
+
+
+def test_tasks_that_are_made_for_another_stand_behind_it_and_have_what_is_said_of_it() -> None:
+    b, x, y = (TaskId(name) for name in ("b", "a[x]", "a[y]"))
+    begun = msgspec.structs.replace(_STARTED, roles={A: "role"}, timeouts={A: 5.0})
+    early = TaskStatusChanged(at=1.0, task=y, status="running")
+
+    view = _view(begun, early, TasksAdded(at=1.0, task=A, source=b, tasks=(x, y)))
+
+    assert (list(view.tasks), view.tasks[A].made) == ([A, x, y, b], (x, y))
+    assert view.tasks[A].how_far == "0 of 2 items done"
+    assert [(task.role, task.timeout, task.status) for task in view.tasks.values()] == [
+        ("role", 5.0, "pending"),
+        ("role", 5.0, "pending"),
+        ("role", 5.0, "running"),
+        ("", None, "pending"),
+    ]
+    for seq in (9, 10):
+        view.apply(Record(seq, TaskStatusChanged(at=2.0, task=y, status="failed")))
+    assert view.tasks[A].how_far == "1 of 2 items done"

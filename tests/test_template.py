@@ -46,7 +46,7 @@ def test_the_outputs_that_it_names_are_found(text: str, outputs: tuple[tuple[str
     ("text", "problem"),
     [
         ("{{ last_failur }}", '"last_failur" is nothing here; did you mean "last_failure"?'),
-        ("{{ item }}", '"item" is nothing here; there is outputs, attempt, last_failure, task and workspace'),
+        ("{{ item }}", '"item" is nothing here; only a task with for_each has one'),
         (
             "{{ outputs.my-plan }}",
             f'"plan" is nothing here; {LISTED}; a task with "-" or "." in its name is outputs["…-plan"]',

@@ -59,7 +59,7 @@ def arrange(board: Board, size: Size, now: float) -> Arrangement:
     Where not all fit, failed ones get a quarter of the rows, and those that are done or have not begun leave half of
     what is left to the last lines.
     """
-    order, tasks = board.ordered(now), board.view.tasks
+    order, tasks = board.ordered(now), board.tasks
     room = divide(board, size.rows, now).blocks
     names: Sequence[TaskId] = order
     if len(order) > room:

@@ -52,11 +52,12 @@ class Columns(NamedTuple):
 def choose_columns(board: Board, total: int, now: float, look: Look) -> Columns:
     """Columns for a screen ``total`` cells wide."""
     view = board.view
-    timeouts = frozenset(task.timeout for task in view.tasks.values())
+    tasks = board.tasks
+    timeouts = frozenset(task.timeout for task in tasks.values())
     return _choose(
         total,
-        _longest(tuple(view.tasks), look),
-        _longest(tuple({task.role for task in view.tasks.values()}), look),
+        _longest(tuple(tasks), look),
+        _longest(tuple({task.role for task in tasks.values()}), look),
         _LONG_CLOCK if now - (view.started_at or now) >= _HOUR else _CLOCK,
         max((len(_timeout(seconds)) for seconds in timeouts), default=0),
     )

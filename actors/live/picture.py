@@ -14,6 +14,7 @@ from protocols.budget_lines import budget_lines, find_fullest
 from protocols.ids import TaskId
 from protocols.sizes import format_bytes
 from protocols.states import RunView, TaskView
+from protocols.task_tree import count_tree
 
 __all__ = ["draw"]
 
@@ -78,8 +79,8 @@ def _amounts(board: Board, pen: Pen) -> str:
 
 
 def _summary(board: Board, pen: Pen) -> Row:
-    counts = board.view.counts()
-    total, done = len(board.view.tasks), sum(counts.get(status, 0) for status in _DONE)
+    counts = count_tree(board.view)
+    total, done = len(board.tasks), sum(counts.get(status, 0) for status in _DONE)
     row = (Span(" "), *_mood(board.view, pen.look), Span(f"{done} of {total} done"))
     if counts:
         row = (*row, Span(": "), *_counted(counts))
@@ -128,7 +129,7 @@ def _workers(
 ) -> list[Row]:
     more = _more(board, arrangement.hidden, pen.look) if most > 1 else ()
     most -= bool(more)
-    tasks = board.view.tasks
+    tasks = board.tasks
     slots = [slot for slot in arrangement.slots if slot.task in tasks][:most]
     lines = [_lines(tasks[name], texts.get(name, _NOTHING), tail) for name, tail in slots]
     shares = share([len(each) for each in lines], most - len(slots))
@@ -145,7 +146,7 @@ def _lines(task: TaskView, text: WorkerText, most: int) -> tuple[str, ...]:
 
 def _more(board: Board, hidden: Sequence[TaskId], look: Look) -> Row:
     """How many are not shown, and how they stand."""
-    tasks = board.view.tasks
+    tasks = board.tasks
     counts: Counter[str] = Counter(tasks[name].status for name in hidden if name in tasks)
     return (Span(f"   {look.glyphs.more} and {len(hidden)} more: ", "dim"), *_counted(counts)) if counts else ()
 

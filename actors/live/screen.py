@@ -130,6 +130,8 @@ def _wanted(board: Board, arrangement: Arrangement, size: Size) -> list[Wanted]:
     """What has to be read for those that are shown."""
     wanted: list[Wanted] = []
     for task, lines in arrangement.slots:
+        if task not in board.view.tasks:
+            continue  # of an instance, which keeps its own secrets out of its lines
         attempts, activity = board.view.tasks[task].attempts, board.activities.get(task)
         if attempts and activity is not None:
             last = attempts[-1]

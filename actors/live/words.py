@@ -76,7 +76,7 @@ def remark(task: TaskView, now: float) -> str:
         when = f"in {whole_seconds(left)}" if left > 0 else "now"
         return f"attempt {len(task.attempts) + 1} {when}: {task.reason}"
     if task.status == "running":
-        return ""
+        return task.how_far
     parts = [f"{task.reason} (allowed)" if task.allowed and is_failure(task) else task.reason]
     if len(task.attempts) > 1:
         parts.append(f"attempt {len(task.attempts)}")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import adoption, capture, commands, display, latency, routing, spawning, vitals
+from tests.benchmarks import adoption, capture, commands, display, graph, latency, routing, spawning, vitals
 from tests.benchmarks.figures import Figure, show
 
 __all__ = ["main"]
@@ -24,6 +24,7 @@ _SUBJECTS: dict[str, Callable[..., list[Figure]]] = {
     "display": display.measure,
     "vitals": vitals.measure,
     "routing": routing.measure,
+    "graph": graph.measure,
 }
 _LOOK = 1.0
 _BUSY = 0.1
