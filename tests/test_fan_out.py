@@ -144,5 +144,5 @@ def test_an_instance_runs_the_plan_of_one_task_and_not_of_several() -> None:
     several = 'for_each = { from = "pqp" }\noutput = { file = "p.toml", plan = true }\n'
     found = problems(f'{several}[[tasks]]\nid = "inner"\ninstance = {{ from = "build" }}\nneeds = ["build"]')
 
-    why = 'task "build" stands for several, each with a plan of its own; name another one'
+    why = '"build" is one task for each item, and gives many; name one that gives one'
     assert found == [f"x.toml: tasks[2].instance.from: {why}"]
