@@ -94,7 +94,7 @@ class Workspaces:
         if task.workspace.kind == "shared":
             return
         self.outcomes[task.id] = is_success(exited)
-        if self.outcomes[task.id] and task.restart.when == "never" and len(self._workers(task.id)) == 1:
+        if self.outcomes[task.id] and task.restart.when == "never" and self._workers(task.id).keys() <= {task.id}:
             await self._part(task.id)
 
     async def close(self) -> None:
@@ -198,7 +198,8 @@ class Workspaces:
             return ""  # nobody has worked there, or it was found before that nothing is lost
         if record.keep == "always":
             return 'keep is "always"'
-        if record.keep == "on-failure" and not all(self.outcomes.get(each) for each in self._workers(record.task)):
+        workers = {record.task, *self._workers(record.task)}  # one of for_each is not in the plan
+        if record.keep == "on-failure" and not all(self.outcomes.get(each) for each in workers):
             return "who worked there did not end well"
         if record.kind == "folder":
             return ""

@@ -70,5 +70,7 @@ def check_givers(tasks: Sequence[Task], sections: Mapping[TaskId, Section]) -> N
         if giver is None or table is None:
             continue
         other = by_id.get(giver)
-        if other is not None and (other.output is None or not other.output.plan):
+        if other is not None and other.for_each is not None:
+            table.reject("from", f"{quote(giver)} is one task for each item, and gives many; name one that gives one")
+        elif other is not None and (other.output is None or not other.output.plan):
             table.reject("from", f"task {quote(giver)} gives no plan; add plan = true to its output")

@@ -1,5 +1,6 @@
 """The key ``workspace`` of a plan, and whether the workspaces of its tasks go together."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -127,8 +128,11 @@ def _wrong_places(text: str) -> str:
 
 
 def branch_name(text: str, run: str, task: str) -> str:
-    """The branch or base with what its places stand for. What git takes in no name is written otherwise."""
+    """The branch or base with what its places stand for. What git takes in no name is written otherwise, and made
+    unlike all others by a few digits."""
     plain = re.sub(r"[^A-Za-z0-9._-]+|^\.+|\.\.+|\.lock$|\.$", "-", task)
+    if plain != task:
+        plain = f"{plain.strip('-.')}-{hashlib.sha256(task.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
     return _PLACES.sub(lambda match: run if match[1] == "run" else plain, text)
 
 
@@ -194,6 +198,8 @@ def check_workspaces(sections: Mapping[TaskId, Section], tasks: Sequence[Task]) 
     before = _Before({task.id: task.needs for task in tasks})
     for place in places.values():
         _check_shared(place, places, before)
+    for place in places.values():
+        _check_several(place, places)
     _check_together([place for place in places.values() if place.task.workspace.kind != "shared"], before)
     _check_branches([place for place in places.values() if place.task.workspace.kind == "worktree"])
     return tuple(_with_kind(task, places) for task in tasks)
@@ -232,12 +238,23 @@ def _check_shared(place: _Place, places: Mapping[TaskId, _Place], before: _Befor
     elif other.task.workspace.shared_with is not None:
         first = other.task.workspace.shared_with
         section.reject("workspace", f"shared_with: that of {quote(name)} is that of {quote(first)}; name this one")
-    elif other.task.for_each is not None:
-        section.reject("workspace", f"shared_with: {quote(name)} stands for several tasks; each has its own")
-    elif task.for_each is not None and not task.workspace.share:
-        section.reject("workspace", "its items may work there at the same time; write share = true if they may")
     elif name not in before.of(task.id):
         section.reject("workspace", f"shared_with: {quote(name)} may not have one by then; add it to needs")
+
+
+def _check_several(place: _Place, places: Mapping[TaskId, _Place]) -> None:
+    """Of ``for_each`` there are many tasks at once."""
+    section, space = place.section, place.task.workspace
+    other = None if space.shared_with is None else places.get(space.shared_with)
+    if other is not None and other.task.for_each is not None:
+        what = f"{quote(other.task.id)} has for_each, so there are as many workspaces as items"
+        section.reject("workspace", f"shared_with: {what}; name another task")
+    if place.task.for_each is None:
+        return
+    if space.shared_with is not None and not space.share:
+        section.reject("workspace", "the tasks of for_each may work there at the same time; write share = true")
+    elif space.kind == "worktree" and space.shared_with is None and "{task}" not in space.branch:
+        section.reject("workspace", "the tasks of for_each cannot have one branch; write {task} into its name")
 
 
 def _check_together(places: Sequence[_Place], before: _Before) -> None:
@@ -260,8 +277,6 @@ def _check_branches(places: Sequence[_Place]) -> None:
     for place in places:
         space = place.task.workspace
         name = branch_name(space.branch, "{run}", place.task.id)
-        if place.task.for_each is not None and space.kind == "worktree" and "{task}" not in space.branch:
-            place.section.reject("workspace", "branch: the same one for all items; write {task} in it")
         other = first.setdefault((space.repository, name), place)
         if other is not place and space.shared_with is None:
             advice = "write {task} into its name, or shared_with to work there together"

@@ -6,9 +6,11 @@ from typing import get_args
 from protocols.events import (
     AttemptStarting,
     Event,
+    InstanceRecord,
     RunResumed,
     SpoolBlocked,
     SpoolResumed,
+    TaskStatusChanged,
     WorkerExited,
     WorkerGap,
     WorkerOutput,
@@ -27,6 +29,7 @@ from protocols.session_pulse import SessionPulse
 __all__ = ["Pulses"]
 
 _OF_SESSIONS = get_args(SessionEvent)
+_OF_WORK = (WorkerOutput, TaskStatusChanged, *_OF_SESSIONS)
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class Pulses:
                     pulse.grown, pulse.last_byte = event.stream, moment
             case _ if isinstance(event, _OF_SESSIONS):
                 self._apply_to_session(event, moment)
+            case InstanceRecord():
+                self._apply_to_instance(event, moment)
             case AttemptStarting():
                 self.running[event.worker] = Pulse(event.worker, event.attempt, event.source, moment, event.window)
             case WorkerExited():
@@ -82,6 +87,13 @@ class Pulses:
         if pulse is not None:
             pulse.session = pulse.session or SessionPulse()
             pulse.session.apply(event, moment)
+
+    def _apply_to_instance(self, record: InstanceRecord, moment: float) -> None:
+        """What its workers do is what it does; how these are, it judges itself."""
+        pulse = self.running.get(record.worker)
+        if pulse is not None and isinstance(record.event, _OF_WORK):
+            pulse.session = pulse.session or SessionPulse()
+            pulse.session.last_event = moment
 
     def _pulse(
         self,

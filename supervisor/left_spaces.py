@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 
-from actors.git_program import find_git
 from actors.space_files import free_locks, read_record, remove_tree, unchanged_files, write_record
 from protocols.errors import WorkspaceError
 from protocols.ids import RunId, TaskId
@@ -43,6 +42,8 @@ def read_spaces(folder: FleetFolder) -> list[SpaceRecord]:
 
 def clean_space(folder: FleetFolder, record: SpaceRecord, *, dry_run: bool, force: bool) -> LeftSpace:
     """Remove it, unless something would be lost with it. ``force``: changes that are not committed may be."""
+    from actors.git_program import find_git  # noqa: PLC0415 - who lists runs need not have it in memory
+
     branch = record.branch
     try:
         git = find_git(os.environ) if record.branch else _no_git

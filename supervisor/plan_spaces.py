@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from actors.git_program import find_git
 from protocols.errors import PlanError, WorkspaceError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
@@ -94,6 +93,8 @@ def worktree_problems(tasks: Sequence[Task], base: Mapping[str, str]) -> list[st
             wanted.setdefault(key, []).append(task.place(index))
     if not wanted:
         return []
+    from actors.git_program import find_git  # noqa: PLC0415 - who has no worktrees need not have it in memory
+
     try:
         git = cache(find_git(base))
     except WorkspaceError as error:

@@ -71,14 +71,12 @@ _entries: msgspec.json.Decoder[_Entry] = msgspec.json.Decoder(_Entry)
 
 def write_task_logs(folder: FleetFolder, report: Report) -> None:
     """Those that are not there as they should be, each as a whole or not at all. Raise OSError, JournalError."""
-    rows = JournalRows.of(folder.journal)
-    for task in _own_tasks(report):
-        head = msgspec.json.encode(_head(report, task, rows))[:-1] + b',"events":['
-        path = folder.task_log(task.id)
-        if not _is_written(path, head):
-            for each in (path.parent.parent, path.parent):
-                each.mkdir(mode=0o700, exist_ok=True)
-            _write(path, head, heapq.merge(rows.read(task.id), *_entries_of(folder, task), key=lambda event: event[0]))
+    with JournalRows.of(folder.journal) as rows:
+        for task in _own_tasks(report):
+            head = msgspec.json.encode(_head(report, task, rows))[:-1] + b',"events":['
+            if not _is_written(folder.task_log(task.id), head):
+                events = (rows.read(task.id), *_entries_of(folder, task))
+                _write(folder.task_log(task.id), head, heapq.merge(*events, key=lambda event: event[0]))
 
 
 def have_task_logs(folder: FleetFolder, report: Report) -> bool:
@@ -128,6 +126,8 @@ def _is_written(path: Path, head: bytes) -> bool:
 
 
 def _write(path: Path, head: bytes, events: Iterable[_Event]) -> None:
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
     with replacing(path) as file:
         file.write(head)
         between = b"\n"

@@ -1,6 +1,8 @@
 """The output of one attempt: found, checked, copied and recorded, or a reason for its failure."""
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ import trio
 import trio.testing
 
 from actors.attempt_output import AttemptOutput, load_outputs
+from protocols.errors import PlanError
 from protocols.events import WorkerExited
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import EndReason
@@ -40,10 +43,12 @@ async def take(
     output: Output | None,
     end: WorkerExited | None = None,
     open: OpenAttempt | None = None,  # noqa: A002 - its name
+    check_plan: Callable[[TaskId, bytes], None] = lambda task, source: None,
 ) -> tuple[WorkerExited, TaskOutput | None, Stage]:
     async with surrounded(folder.root) as stage:
         order = start(output=output)
-        taken = AttemptOutput(order=type(order)(order.task, 1, order.id, open), around=stage.around)
+        around = replace(stage.around, check_plan=check_plan)
+        taken = AttemptOutput(order=type(order)(order.task, 1, order.id, open), around=around)
         ended = await taken.take(end or ending())
         await trio.testing.wait_all_tasks_blocked()
         return ended, taken.found, stage
@@ -207,3 +212,30 @@ async def test_a_copy_that_was_changed_is_not_used(folder: FleetFolder) -> None:
 
     with pytest.raises(ValueError, match="is not what was recorded; somebody has changed it"):
         load_outputs(folder.root, [found])
+
+
+async def test_a_plan_is_checked_and_taken_out_of_its_fence(folder: FleetFolder) -> None:
+    plan = '[[tasks]]\nid = "a"\ncommand = ["true"]'
+    folder.last_message(A, 1).write_text(f"```toml\n{plan}\n```\n")
+    checked: list[tuple[TaskId, bytes]] = []
+
+    def check(task: TaskId, source: bytes) -> None:
+        checked.append((task, source))
+
+    _, found, _ = await take(folder, Output(kind="last-message", plan=True), check_plan=check)
+
+    assert checked == [(TaskId("a"), plan.encode())]
+    assert found is not None and found.form == "text"
+    assert load_outputs(folder.root, [found]) == {"a": plan}
+
+
+async def test_an_attempt_that_gives_no_plan_has_failed_with_all_its_mistakes(folder: FleetFolder) -> None:
+    folder.last_message(A, 1).write_text("Sorry.")
+
+    def refuse(task: TaskId, source: bytes) -> None:
+        raise PlanError("plan: one", "plan: two")
+
+    ended, found, _ = await take(folder, Output(kind="last-message", plan=True), check_plan=refuse)
+
+    assert (ended.reason, found) == ("output", None)
+    assert ended.error == "its last message: no plan that can run: plan: one; plan: two"

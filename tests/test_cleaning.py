@@ -4,10 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from actors.space_files import read_record, write_record
 from protocols.events import WorkerStarted
 from protocols.ids import TaskId
+from protocols.layout import FleetFolder
 from tests.detached import DURABLE, UNTIL_GO, go, kill
 from tests.repository import COMMIT, branches, make_repository, worktrees
 from tests.running import callboard, resumed, running, task
@@ -107,3 +110,24 @@ def test_what_git_ignores_and_folders_that_nobody_may_write_go_with_it(tmp_path:
     leave(tmp_path, task("a", "mkdir -p build/x; touch build/x/y; chmod 500 build/x build", workspace=TREE))
 
     assert "1 workspace removed" in callboard(tmp_path, "clean", "--yes").stdout
+
+
+def test_a_removal_that_was_killed_is_brought_to_its_end(tmp_path: Path) -> None:
+    make_repository(tmp_path, a="", b="")
+    name = leave(tmp_path, task("t", "true", workspace=TREE))
+    folder = FleetFolder(tmp_path / ".callboard" / name)
+    record = read_record(folder.space_record(TaskId("t")))
+    assert record is not None
+    write_record(folder.space_record(TaskId("t")), msgspec.structs.replace(record, state="removing"))
+    (folder.workspace(TaskId("t")) / "a").unlink()
+
+    assert "1 workspace removed" in callboard(tmp_path, "clean", "--yes").stdout
+    assert (worktrees(tmp_path), branches(tmp_path)) == ([], ["main"])
+
+
+def test_a_worktree_whose_link_to_git_is_gone_stays_though_a_repository_is_around_it(tmp_path: Path) -> None:
+    make_repository(tmp_path, **{".gitignore": ".callboard\nplan.toml\nstd*\n"})
+    name = leave(tmp_path, task("t", "rm .git; touch work", workspace=TREE))
+
+    assert "kept worktree of t" in callboard(tmp_path, "clean", "--yes", "--force").stdout
+    assert (tmp_path / ".callboard" / name / "workspaces" / "t" / "work").exists()

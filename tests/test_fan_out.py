@@ -138,3 +138,11 @@ def test_a_task_with_for_each_needs_its_source() -> None:
 )
 def test_what_cannot_be_meant_is_told(keys: str, expected: str) -> None:
     assert problems(keys) == [f"x.toml: tasks[1].{expected}"]
+
+
+def test_an_instance_runs_the_plan_of_one_task_and_not_of_several() -> None:
+    several = 'for_each = { from = "pqp" }\noutput = { file = "p.toml", plan = true }\n'
+    found = problems(f'{several}[[tasks]]\nid = "inner"\ninstance = {{ from = "build" }}\nneeds = ["build"]')
+
+    why = '"build" is one task for each item, and gives many; name one that gives one'
+    assert found == [f"x.toml: tasks[2].instance.from: {why}"]

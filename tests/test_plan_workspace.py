@@ -124,6 +124,24 @@ def test_two_that_may_work_in_one_workspace_at_the_same_time_are_refused_unless_
     parse(*plan[:2], task("c", "x", needs=["a"], workspace={"shared_with": "a", "share": True}))
 
 
+def test_the_many_tasks_of_for_each_do_not_share_what_only_one_can_have() -> None:
+    source = task("s", "x", workspace="folder", output={"stdout_json": True})
+    each = {"from": "s"}
+    many = task("m", "x", needs=["s"], for_each=each, workspace={"shared_with": "s"})
+    branch = task("b", "x", needs=["s"], for_each=each, workspace={"kind": "worktree", "branch": "x-{run}"})
+    after = task("a", "x", needs=["w"], workspace={"shared_with": "w"})
+    fine = task("w", "x", needs=["s"], for_each=each, workspace="worktree")
+
+    lines = problems(source, many, branch, fine, after)
+    told = [line.partition(".workspace: ")[2] for line in lines if ".workspace: " in line]
+
+    assert told == [
+        "the tasks of for_each may work there at the same time; write share = true",
+        "the tasks of for_each cannot have one branch; write {task} into its name",
+        'shared_with: "w" has for_each, so there are as many workspaces as items; name another task',
+    ]
+
+
 def test_two_worktrees_cannot_have_one_branch() -> None:
     tree = {"kind": "worktree", "branch": "x"}
     (line,) = problems(task("a", "x", workspace=tree), task("b", "x", workspace=tree))
@@ -137,6 +155,13 @@ def test_a_branch_of_any_task_is_a_name_that_git_takes(name: str) -> None:
 
     assert re.fullmatch(r"callboard/abcdefgh/[A-Za-z0-9._-]+", made)
     assert ".." not in made and not made.endswith((".lock", "."))
+
+
+def test_no_two_tasks_have_one_branch() -> None:
+    names = [branch_name("{task}", "", name) for name in ("a[x]", "a[%2F]", "a[-2F]", "a-x-", "a..b", "a-b", "ab")]
+
+    assert len({*names}) == len(names)
+    assert names[-1] == "ab"
 
 
 @given(st.lists(st.sampled_from(["..", ".", "a", "", "b..c"]), min_size=1).map("/".join))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.events import Event, Record, SpoolBlocked, SpoolResumed, WorkerVerdict
+from protocols.events import Event, InstanceRecord, Record, SpoolBlocked, SpoolResumed, WorkerVerdict
 from protocols.evidence import Mark
 from protocols.fleet_events import KeeperLost, KeeperStarted
 from protocols.ids import WorkerId
@@ -113,6 +113,19 @@ def test_output_that_only_repeats_itself_does_not_keep_it_from_being_quiet_and_s
 
     assert course.states() == ["working", "quiet", "stalled"]
     assert "its output has only repeated itself since 6m35s ago" in course.verdicts[-1].reasons
+
+
+def test_what_the_workers_of_an_instance_do_is_a_sign_of_its_life() -> None:
+    course = Course()
+
+    for number in range(100):
+        told = output("x", offset=number, length=1)
+        course.happen(InstanceRecord(at=EPOCH, worker=A, path="a", numbers=(number,), event=told))
+        course.look()
+    assert "stalled" not in course.states() and "quiet" not in course.states()
+
+    course.look(times=100)
+    assert course.states()[-1] == "stalled"
 
 
 def test_something_new_among_the_repetitions_is_a_sign_of_life() -> None:

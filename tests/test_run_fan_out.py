@@ -10,7 +10,7 @@ from protocols.events import AttemptStarting, TaskStatusChanged, WorkerStarted
 from protocols.task_events import TasksAdded
 from tests.detached import DURABLE, kill
 from tests.process_trees import wait_until
-from tests.running import RunningPlan, callboard, resumed, running, task
+from tests.running import RunningPlan, callboard, resumed, running, table, task
 
 JSON = {"stdout_json": True}
 EACH = {"from": "give", "path": "$.itps[*]", "key": "code"}
@@ -318,3 +318,30 @@ def test_all_items_of_an_ended_run_run_again_but_what_they_were_made_from_does_n
             'the tasks of "build" were made from what was there then; begin with "build" or with one of them' in refused
         )
         assert sorted((tmp_path / "done").read_text().split()) == ["1", "1", "2", "2", "3", "3", "sum", "sum"]
+
+
+def test_each_item_has_a_workspace_of_its_own_that_is_kept_where_it_failed(tmp_path: Path) -> None:
+    space = {"kind": "folder", "keep": "on-failure", "files": {"x": {"text": "for {{ item.code }}"}}}
+    command = "cat x; [ {{ item.code }} != 2 ]"
+    plan = (give(*codes(1, 2)), task("build", command, for_each=EACH, workspace=space, allow_failure=True))
+    with running(tmp_path, *plan) as run:
+        run.finish()
+
+        assert [run.spool(f"build[{number}]") for number in (1, 2)] == [b"for 1", b"for 2"]
+        assert [path.name for path in run.folder.workspaces.glob("b*")] == ["build[2]"]
+
+
+def test_each_item_may_be_a_callboard_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "sub.toml").write_text(task("one", "echo $ITEM", pass_env=["ITEM"]))
+    plan = (
+        give(*codes("a", "b")),
+        table(
+            "[[tasks]]",
+            {"id": "build", "for_each": EACH, "instance": {"plan": "sub.toml"}, "env": {"ITEM": "{{ item.code }}"}},
+        ),
+    )
+    with running(tmp_path, *plan) as run:
+        run.finish()
+
+        assert run.task("build").reason == "2 items"
+        assert callboard(tmp_path, "logs", run.fleet.name, "build[b]/one").stdout == "b\n"

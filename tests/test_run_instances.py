@@ -16,6 +16,8 @@ from tests.instances import below, come_up, instance, told, write_plan
 from tests.keeper_client import is_alive
 from tests.running import CALLBOARD, SHORT, callboard, python, resumed, running, task
 
+pytestmark = pytest.mark.deadline(90)  # each is several callboards, one after the other
+
 WAIT = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
 
 
@@ -324,3 +326,35 @@ def test_an_instance_whose_callboard_is_stopped_for_long_loses_nothing(tmp_path:
         run.finish()
 
         assert come_up(run, "build") == [(each.seq, each.event) for each in told(folder)]
+
+
+def test_there_may_be_an_instance_for_each_item_of_an_output(tmp_path: Path) -> None:
+    write_plan(tmp_path / "sub.toml", task("one", "echo $ITEM", pass_env=["ITEM"]))
+    planner = python("planner", 'print(\'["A-1", "B 2"]\')', output={"stdout_json": True})
+    build = instance("build", "sub.toml", for_each={"from": "planner"}, env={"ITEM": "{{ item }}"})
+
+    with running(tmp_path, planner, build) as run:
+        run.finish()
+
+        assert callboard(tmp_path, "logs", "", "build[A-1]/one").stdout == "A-1\n"
+        assert callboard(tmp_path, "logs", "", "build[B%202]/one").stdout == "B 2\n"
+
+
+def test_no_more_items_become_instances_than_there_may_be(tmp_path: Path) -> None:
+    write_plan(tmp_path / "sub.toml", instance("itp", "leaf.toml", for_each={"from": "planner"}), _numbers(3))
+    write_plan(tmp_path / "leaf.toml", task("leaf", "true"))
+    build = '[[tasks]]\nid = "build"\ninstance = { plan = "sub.toml", fan_out = 2 }\n'
+
+    with running(tmp_path, build) as run:
+        run.finish(1)
+
+        items = [each for each in run.report.tasks if each.id.startswith("build/itp[") and each.id.count("/") == 1]
+        assert sorted(each.status for each in items) == ["failed", "succeeded", "succeeded"]
+        (failed,) = (each for each in items if each.status == "failed")
+        assert failed.reason == "not started: this run has started 2 instances, and may have 2 (fan_out)"
+
+
+def _numbers(count: int) -> str:
+    return python(
+        "planner", f"print(list(map(str, range({count}))))".replace("str", "int"), output={"stdout_json": True}
+    )
