@@ -52,7 +52,7 @@ def test_a_warning_that_does_not_arrive_is_told(tmp_path: Path) -> None:
     plan = python("a", script, stdin="pipe", timeout="1m", warn_before="59s")
     with running(tmp_path, plan, settings=SETTINGS) as run:
         failed = run.wait_for(WorkerWarned, "a", count=2).failed
-        callboard(tmp_path, "stop", "--force")
+        callboard(tmp_path, "stop", "--force", patience=80.0)
 
         assert "has closed its input" in failed
 
