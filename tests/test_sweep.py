@@ -270,7 +270,7 @@ def test_the_keeper_gets_time_to_finish(state: Path) -> None:
 
 
 def test_a_keeper_that_hangs_is_killed(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conclusion, "_KEEPER_PATIENCE", 0.05)
+    monkeypatch.setattr("supervisor.conclusion._KEEPER_PATIENCE", 0.05)
     fleet = make_fleet(state, [run_started("a")])
     with running(sys.executable, "-c", HOLD, str(fleet.folder.keeper_lock)) as keeper:
         assert keeper.stdout
