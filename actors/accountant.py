@@ -66,6 +66,7 @@ class Accountant:
     async def _watch(self, state: _State, outbox: trio.MemorySendChannel[Append], nursery: trio.Nursery) -> None:
         decided: set[tuple[str, str]] = set()
         while True:
+            state.news = trio.Event()  # what comes from now on is looked at again
             now = self.now()
             if state.begun:
                 for account in list(state.accounts.all):
@@ -75,8 +76,7 @@ class Accountant:
                         if not breach.hard:
                             nursery.start_soon(self._say, account, breach)
                     await self._decide(account, decided)
-            due = min((account.due(now) for account in state.accounts.all), default=inf)
-            state.news = trio.Event()
+            due = min((account.due(now) for account in state.accounts.all if state.begun), default=inf)
             with trio.move_on_after(inf if due == inf else max(due - self.now(), 0.0)):
                 await state.news.wait()
 

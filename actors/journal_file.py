@@ -14,12 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from actors.messages import OutboxKey
 from actors.sqlite_errors import hint_for, passing_error
 from protocols.errors import JournalError
 from protocols.event_codec import decode_event, encode_event
 from protocols.events import Event, Record
-from protocols.ids import WorkerId
+from protocols.ids import OutboxKey, WorkerId
 
 __all__ = ["JournalFile", "last_seq", "open_journal", "read_journal", "read_records"]
 

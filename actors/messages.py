@@ -6,7 +6,7 @@ import msgspec
 import trio
 
 from protocols.events import Event, Record
-from protocols.ids import RunId
+from protocols.ids import OutboxKey, RunId
 
 __all__ = [
     "Append",
@@ -15,15 +15,10 @@ __all__ = [
     "Greeting",
     "Grown",
     "Lagged",
-    "OutboxKey",
     "Said",
     "Subscribe",
     "Unfollow",
 ]
-
-
-OutboxKey: TypeAlias = tuple[str, int]
-"""Whose outbox, and which number in it: names an event for ever."""
 
 
 class Append(msgspec.Struct, frozen=True):

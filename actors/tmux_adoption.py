@@ -161,6 +161,8 @@ class TmuxAdoption:
             if how != "exit":
                 await self._begin_end(reason)
             ended = await pane.conclude(how, reason, own=self.tmux.own, kill_at=lambda: self._kill_at)
+            if self._stop is not None and reason == self._stop.reason:
+                ended = msgspec.structs.replace(ended, detail=ended.detail or self._stop.detail)
             await self._record(pane, ended)
             return ended
 

@@ -90,7 +90,7 @@ class Account:
 
     def due(self, now: float) -> float:
         """When the next limit of time is reached, if all goes on like this."""
-        if not self.running:
+        if not self.running or ("time", True) in self.told:
             return inf
         limits = [(True, self.of.budget.hard.time), (False, self.of.budget.soft.time)]
         left = [limit - self.spent("time", now) for hard, limit in limits if limit and ("time", hard) not in self.told]

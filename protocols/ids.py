@@ -1,8 +1,8 @@
 """The identifiers of everything that a supervisor names, as types that cannot be mixed up."""
 
-from typing import NewType
+from typing import NewType, TypeAlias
 
-__all__ = ["AttemptId", "FleetId", "RunId", "TaskId", "WorkerId"]
+__all__ = ["AttemptId", "FleetId", "OutboxKey", "RunId", "TaskId", "WorkerId"]
 
 FleetId = NewType("FleetId", str)
 """Names one fleet for ever: 32 hexadecimal digits. First half of the mark in a worker's environment."""
@@ -18,3 +18,6 @@ WorkerId = NewType("WorkerId", str)
 
 AttemptId = NewType("AttemptId", str)
 """One attempt of a worker: 32 hexadecimal digits. Makes a spawn idempotent."""
+
+OutboxKey: TypeAlias = tuple[str, int]
+"""Whose outbox, and which number in it: names an event for ever."""

@@ -74,7 +74,3 @@ def check_givers(tasks: Sequence[Task], sections: Mapping[TaskId, Section]) -> N
             table.reject("from", f"{quote(giver)} is one task for each item, and gives many; name one that gives one")
         elif other is not None and (other.output is None or not other.output.plan):
             table.reject("from", f"task {quote(giver)} gives no plan; add plan = true to its output")
-        elif other is not None and other.for_each is not None:
-            table.reject(
-                "from", f"task {quote(giver)} stands for several, each with a plan of its own; name another one"
-            )

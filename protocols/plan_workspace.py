@@ -238,10 +238,6 @@ def _check_shared(place: _Place, places: Mapping[TaskId, _Place], before: _Befor
     elif other.task.workspace.shared_with is not None:
         first = other.task.workspace.shared_with
         section.reject("workspace", f"shared_with: that of {quote(name)} is that of {quote(first)}; name this one")
-    elif other.task.for_each is not None:
-        section.reject("workspace", f"shared_with: {quote(name)} stands for several tasks; each has its own")
-    elif task.for_each is not None and not task.workspace.share:
-        section.reject("workspace", "its items may work there at the same time; write share = true if they may")
     elif name not in before.of(task.id):
         section.reject("workspace", f"shared_with: {quote(name)} may not have one by then; add it to needs")
 
@@ -281,8 +277,6 @@ def _check_branches(places: Sequence[_Place]) -> None:
     for place in places:
         space = place.task.workspace
         name = branch_name(space.branch, "{run}", place.task.id)
-        if place.task.for_each is not None and space.kind == "worktree" and "{task}" not in space.branch:
-            place.section.reject("workspace", "branch: the same one for all items; write {task} in it")
         other = first.setdefault((space.repository, name), place)
         if other is not place and space.shared_with is None:
             advice = "write {task} into its name, or shared_with to work there together"

@@ -27,6 +27,7 @@ __all__ = [
     "find_fleet",
     "find_fleets",
     "lock_fleet",
+    "parent_of",
     "take_fleet",
     "tell_detached",
 ]
@@ -224,3 +225,11 @@ def _read(root: Path) -> Fleet | None:
     if identity.run != root.name:
         return Fleet(folder, None, f"fleet.json is that of {identity.run}", changed_at)
     return Fleet(folder, identity, "", identity.started_at)
+
+
+def parent_of(folder: FleetFolder) -> FleetFolder | None:
+    """The run that has started this one as an instance; None for one that a person has started."""
+    runs: Path = folder.root.parent
+    parent = FleetFolder(runs.parent.parent.parent)
+    is_instance = runs.name == "runs" and runs.parent.parent.name == "instances" and parent.identity.exists()
+    return parent if is_instance else None

@@ -1,7 +1,5 @@
 """From names such as ``build/itp-7`` to the run in which that task is, down the folders of instances."""
 
-from pathlib import Path
-
 from actors.instance_place import find_run
 from protocols.errors import InputError
 from protocols.ids import RunId, TaskId
@@ -10,7 +8,7 @@ from protocols.layout import FleetFolder
 from protocols.wording import did_you_mean, quote
 from supervisor.fleets import Fleet, find_fleet
 
-__all__ = ["descend", "find_task", "parent_of", "place_of"]
+__all__ = ["descend", "find_task", "place_of"]
 
 
 def find_task(fleet: Fleet, name: str) -> tuple[Fleet, TaskId]:
@@ -42,11 +40,3 @@ def descend(folder: FleetFolder, way: tuple[tuple[TaskId, RunId], ...]) -> Fleet
     for task, run in way:
         folder = folder.instance(task).run(run)
     return folder
-
-
-def parent_of(folder: FleetFolder) -> FleetFolder | None:
-    """The run that has started this one as an instance; None for one that a person has started."""
-    runs: Path = folder.root.parent
-    parent = FleetFolder(runs.parent.parent.parent)
-    is_instance = runs.name == "runs" and runs.parent.parent.name == "instances" and parent.identity.exists()
-    return parent if is_instance else None

@@ -18,6 +18,7 @@ from protocols.ids import TaskId
 from protocols.instances import Handover
 from protocols.resumption import Resumption, find_resumption
 from supervisor.fleets import Fleet, find_fleet, lock_fleet, take_fleet
+from supervisor.leaders import find_leaders
 from supervisor.leftovers import end_leftovers
 from supervisor.locks import lock_owner
 from supervisor.machine import boot_id, pid_namespace
@@ -29,7 +30,7 @@ from supervisor.settings import Settings
 from supervisor.standing import tell_stopped
 from supervisor.state import open_state, state_error
 from supervisor.summary import read_identity
-from supervisor.sweep import conclude, contains_us, find_end, find_leaders
+from supervisor.sweep import conclude, contains_us, find_end
 from supervisor.version import VERSION
 from supervisor.views import read_view
 

@@ -16,7 +16,8 @@ from protocols.session_plain import server_text
 from protocols.sizes import format_bytes
 from supervisor.client import open_client
 from supervisor.fleets import Fleet, find_fleet, tell_detached
-from supervisor.sweep import conclude, find_end, find_leaders
+from supervisor.leaders import find_leaders
+from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
 from supervisor.views import read_view
 

@@ -95,6 +95,16 @@ def test_the_time_of_a_task_is_that_of_its_attempts_together() -> None:
     assert reasons(accounts, AT + 150) == ['budget of task "a": time 1m20s so far']
 
 
+def test_nothing_is_due_once_all_of_the_time_is_used_whatever_was_told_before() -> None:
+    accounts = accounts_of(BudgetOf("task", "a", LIMITS), events=[starting("a"), started("a", at=AT)])
+    (account,) = accounts.all
+    assert account.due(AT + 500) == AT + 500
+
+    reason = {"spent": 500.0, "limit": 100.0, "reason": ""}
+    accounts.apply(BudgetExceeded(at=AT, scope="task", name="a", kind="time", **reason))  # type: ignore[arg-type] # the test names the field
+    assert account.due(AT + 500) == inf
+
+
 def test_an_attempt_that_was_refused_is_none() -> None:
     accounts = accounts_of(BudgetOf("task", "a", Budget(hard=Amounts(attempts=1))))
     refused = msgspec.structs.replace(exited("a", 2), reason="budget", started_at=None)

@@ -140,41 +140,9 @@ def test_what_cannot_be_meant_is_told(keys: str, expected: str) -> None:
     assert problems(keys) == [f"x.toml: tasks[1].{expected}"]
 
 
-def test_what_is_for_one_task_alone_is_not_that_of_several() -> None:
-    several = 'for_each = { from = "pqp" }\nworkspace = "folder"\noutput = { file = "p.toml", plan = true }\n'
-    found = problems(
-        f"""{several}
-        [[tasks]]
-        id = "guest"
-        command = ["true"]
-        needs = ["build"]
-        workspace = {{ shared_with = "build" }}
-        [[tasks]]
-        id = "inner"
-        instance = {{ from = "build" }}
-        needs = ["build"]
-        [[tasks]]
-        id = "host"
-        command = ["true"]
-        workspace = "folder"
-        [[tasks]]
-        id = "guests"
-        command = ["true"]
-        needs = ["host"]
-        for_each = {{ from = "pqp" }}
-        workspace = {{ shared_with = "host" }}
-        [[tasks]]
-        id = "branches"
-        command = ["true"]
-        for_each = {{ from = "pqp" }}
-        workspace = {{ kind = "worktree", branch = "same" }}
-        """
-    )
+def test_an_instance_runs_the_plan_of_one_task_and_not_of_several() -> None:
+    several = 'for_each = { from = "pqp" }\noutput = { file = "p.toml", plan = true }\n'
+    found = problems(f'{several}[[tasks]]\nid = "inner"\ninstance = {{ from = "build" }}\nneeds = ["build"]')
 
-    several = 'task "build" stands for several, each with a plan of its own'
-    assert sorted(found) == [
-        'x.toml: tasks[2].workspace: shared_with: "build" stands for several tasks; each has its own',
-        f"x.toml: tasks[3].instance.from: {several}; name another one",
-        "x.toml: tasks[5].workspace: its items may work there at the same time; write share = true if they may",
-        "x.toml: tasks[6].workspace: branch: the same one for all items; write {task} in it",
-    ]
+    why = '"build" is one task for each item, and gives many; name one that gives one'
+    assert found == [f"x.toml: tasks[2].instance.from: {why}"]

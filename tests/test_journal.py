@@ -13,10 +13,11 @@ import trio
 
 from actors.journal import Journal
 from actors.journal_file import JournalFile, last_seq, open_journal, read_records
-from actors.messages import Append, OutboxKey
+from actors.messages import Append
 from protocols.errors import JournalError
 from protocols.events import Event, Record
 from protocols.fleet_events import JournalResumed, KeeperStarted
+from protocols.ids import OutboxKey
 from tests.small_disk import small_disk
 
 

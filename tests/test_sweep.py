@@ -17,7 +17,7 @@ from actors.keeper_process.procfs import read_process
 from protocols.errors import JournalError
 from protocols.events import RunEnded, WorkerExited, WorkerStarted
 from protocols.fleet_events import FleetSwept
-from supervisor import leftovers, sweep
+from supervisor import leftovers
 from supervisor.fleets import Fleet, create_fleet, find_fleets
 from supervisor.locks import hold_lock
 from supervisor.machine import boot_id
@@ -270,7 +270,7 @@ def test_the_keeper_gets_time_to_finish(state: Path) -> None:
 
 
 def test_a_keeper_that_hangs_is_killed(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_KEEPER_PATIENCE", 0.05)
+    monkeypatch.setattr("supervisor.conclusion._KEEPER_PATIENCE", 0.05)
     fleet = make_fleet(state, [run_started("a")])
     with running(sys.executable, "-c", HOLD, str(fleet.folder.keeper_lock)) as keeper:
         assert keeper.stdout

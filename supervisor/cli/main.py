@@ -91,6 +91,7 @@ def _run(arguments: list[str]) -> int:
         FleetError,
         InputError,
         JournalError,
+        LedgerError,
         StateError,
         UnreachableError,
     )
@@ -102,7 +103,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(explain_usage(error, _COMMANDS), BAD_INPUT)
-    except (InputError, StateError, JournalError) as error:
+    except (InputError, StateError, JournalError, LedgerError) as error:
         return _fail(str(error), BAD_INPUT)
     except UnreachableError as error:
         return _fail(str(error), UNREACHABLE)

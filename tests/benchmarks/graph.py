@@ -26,6 +26,8 @@ __all__ = ["measure"]
 
 _MB = 1e6
 _CHAIN = 300
+_BARE = 500
+"""Each costs what the disk takes to write, however many there are."""
 _NEAR = 100
 """A task needs some of so many before it."""
 
@@ -43,7 +45,7 @@ def measure(*, quick: bool) -> list[Figure]:
     rates, bare, chains, peaks, plain = [], [], [], [], []
     for _ in range(rounds):
         plain.append(_apart("random", 1).peak)
-        bare.append(_bare(tasks))
+        bare.append(_bare(_BARE))
         run = _apart("random", tasks)
         rates.append(tasks / run.seconds)
         peaks.append(run.peak)
