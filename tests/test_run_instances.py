@@ -355,6 +355,4 @@ def test_no_more_items_become_instances_than_there_may_be(tmp_path: Path) -> Non
 
 
 def _numbers(count: int) -> str:
-    return python(
-        "planner", f"print(list(map(str, range({count}))))".replace("str", "int"), output={"stdout_json": True}
-    )
+    return python("planner", f"print(list(range({count})))", output={"stdout_json": True})

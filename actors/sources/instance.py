@@ -73,6 +73,8 @@ class InstanceSource:
     links: Mapping[TaskId, InstanceLink] = field(default_factory=dict)
     """What an earlier supervisor has taken of each."""
     limiter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 4))
+    counter: trio.CapacityLimiter = field(default_factory=partial(trio.CapacityLimiter, 1))
+    """Of those that are counted before they begin: one after the other."""
     now: Callable[[], float] = time.time
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -134,7 +136,7 @@ class InstanceSource:
         if request.resume:
             return request
         write = partial(hand_over, order, self.folder, self.path, self.bounds)
-        guest.token = (await trio.to_thread.run_sync(write, limiter=self.limiter)).token
+        guest.token = (await trio.to_thread.run_sync(write, limiter=self.counter)).token
         place = self.folder.instance(order.task.id)
         argv = [*request.argv]
         if order.task.instance is not None and order.task.instance.giver is not None:
