@@ -18,7 +18,7 @@ class RunRetried(BaseEvent, frozen=True, kw_only=True, tag="run.retried"):
     """That, and what depends on it where that is wanted too."""
 
 
-class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="task.unblocked"):
+class TaskUnblocked(BaseEvent, frozen=True, kw_only=True, tag="subtask.unblocked"):
     """The last that the task needed has come to its end: it starts as soon as there is a slot for it."""
 
     task: TaskId

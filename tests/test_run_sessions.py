@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -184,15 +185,19 @@ def test_the_plan_that_is_shown_to_users_runs_on_one_server(model: ScriptedModel
     (settings / "opencode.json").write_text(json.dumps(opencode_config(model.url)))
     folder = Path(opencode_program()).parent
     env = {"HOME": str(tmp_path / "home"), "PATH": f"{folder}:{os.environ['PATH']}"}
-    with running(tmp_path, (ROOT / "configs" / "opencode.toml").read_text(), env=env) as run_of_it:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    plan, last = (ROOT / "configs" / "opencode.toml").read_text(), "and with nothing else."
+    questions = script(say('["Who stops it?", "Where is it?"]'), text=last)
+    with running(tmp_path, plan.replace(last, questions), env=env) as run_of_it:
         run_of_it.process.wait(_SLOW)
         run_of_it.finish()
 
         assert len({event.server for event in run_of_it.events(SessionStarted)}) == 1
         ends = run_of_it.events(SessionEnded)
-        assert [event.outcome for event in ends] == ["completed"] * 10
-        assert [event.worker for event in ends[-2:]] == ["summary"] * 2
-        assert b"9 sessions: tools 0" in run_of_it.stdout
+        assert [event.outcome for event in ends] == ["completed"] * 13
+        assert [event.worker for event in ends[8:11]] == ["summary", "summary", "questions"]
+        assert {event.worker for event in ends[11:]} == {"answer[Who%20stops%20it%3F]", "answer[Where%20is%20it%3F]"}
+        assert b"12 sessions: tools 0" in run_of_it.stdout
 
 
 def _is_server(pid: int) -> bool:
