@@ -126,8 +126,10 @@ def _check_spaces(folder: FleetFolder, plan: Plan, again: Collection[TaskId]) ->
         if task.id not in planned_again or owner is None or owner in planned_again:
             continue
         if not folder.space_record(owner).exists():
-            advice = f"begin with --from {owner}, and say keep = \"always\" there in plans to come"
-            raise InputError(f"--from: {quote(task.id)} works in the workspace of {quote(owner)}, which is gone; {advice}")
+            advice = f'begin with --from {owner}, and say keep = "always" there in plans to come'
+            raise InputError(
+                f"--from: {quote(task.id)} works in the workspace of {quote(owner)}, which is gone; {advice}"
+            )
 
 
 def _with_dependents(needs: Mapping[TaskId, Sequence[TaskId]], tasks: Collection[TaskId]) -> tuple[TaskId, ...]:
