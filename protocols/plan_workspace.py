@@ -137,7 +137,7 @@ def branch_name(text: str, run: str, task: str) -> str:
 
 
 def _read_files(table: Section) -> Iterator[GivenFile]:
-    files = table.table("files")
+    files = table.table("files", '{ "PATH" = { copy = "FILE" } }')
     for path in files or ():
         if files is None:
             continue
