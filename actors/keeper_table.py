@@ -64,5 +64,5 @@ def answer_to(ask: KeeperAsk, answer: Answer) -> None:
         return
     try:
         ask.answer.send_nowait(answer)
-    except trio.BrokenResourceError:
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
         logger.warning("nobody waits for the answer to %s", type(ask.request).__name__)

@@ -19,6 +19,7 @@ Manner: TypeAlias = Literal["pipe", "terminal", "session"]
 
 LONGEST_TEXT = 4000  # bytes: with its Enter it fits into what a pipe takes at once, and into a line of a terminal
 _ANSWER = 2.0  # seconds; a keeper answers at once, or is lost
+_NOTE = 25.0  # seconds; the server of a session may have much to do
 _BETWEEN = 0.2  # seconds between a text and Enter: what comes in one piece looks pasted, and Enter is then a line end
 
 
@@ -62,7 +63,7 @@ async def tell(
     if manner != "session":
         terminal = manner == "terminal"
         return await type_text(orders, worker, attempt, text.encode(), enter=True, terminal=terminal)
-    answer = await _ask(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True))
+    answer = await _ask(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True), _NOTE)
     return "" if answer.error is None else str(answer.error)
 
 
@@ -83,13 +84,15 @@ async def _send(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt
 
 
 async def _ask(
-    orders: trio.MemorySendChannel[Order], order: Callable[[trio.MemorySendChannel[Answer]], Order]
+    orders: trio.MemorySendChannel[Order],
+    order: Callable[[trio.MemorySendChannel[Answer]], Order],
+    patience: float = _ANSWER,
 ) -> Answer:
     send, receive = trio.open_memory_channel[Answer](1)
-    with send, receive, trio.move_on_after(_ANSWER):
+    with send, receive, trio.move_on_after(patience):
         try:
             await orders.send(order(send))
         except trio.BrokenResourceError:
             return Answer(error=KeeperError("the run is ending and takes no more orders"))
         return await receive.receive()
-    return Answer(error=KeeperError(f"no answer within {_ANSWER:g} s; nobody knows whether it arrived"))
+    return Answer(error=KeeperError(f"no answer within {patience:g} s; nobody knows whether it arrived"))

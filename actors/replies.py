@@ -25,7 +25,7 @@ W = TypeVar("W", bound=_Worker)
 def reply(to: trio.MemorySendChannel[Answer] | None, answer: Answer) -> Answer:
     """The only answer, to a channel of one slot: None where nobody cares. Return it."""
     if to is not None:
-        with suppress(trio.BrokenResourceError):  # who asked was cancelled
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # who asked waits no longer
             to.send_nowait(answer)
     return answer
 

@@ -140,7 +140,7 @@ class Workspaces:
         space, run = task.workspace, self.folder.root.name
         commit = await self.git.converse(find_commit(space.repository, branch_name(space.base, run, task.id)))
         branch = branch_name(space.branch, run, task.id)
-        own = "{run}" in space.branch  # nobody else has it: the run was worked at before, and is again
+        own = "{run}" in space.branch or await self._in_thread(_was_made, self.folder.journal, task.id, branch)
         found = await self.git.converse(check_branch(space.repository, branch, own=own))
         record = msgspec.structs.replace(
             record,
@@ -251,6 +251,12 @@ def _make_folder(path: Path) -> None:
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("[!.]*.json"))
+
+
+def _was_made(journal: Path, task: TaskId, branch: str) -> bool:
+    """Whether the run has worked on this branch before, so that nobody else has it."""
+    events = (record.event for record in read_records(journal))
+    return any(isinstance(event, WorkspaceMade) and (event.task, event.branch) == (task, branch) for event in events)
 
 
 def _is_told(journal: Path, wanted: WorkspaceMade | WorkspaceRemoved) -> bool:

@@ -101,17 +101,17 @@ def tell_spent(kind: Kind, spent: float, limit: float) -> str:
 
 def read_budget(section: Section, *, warns: bool) -> Budget | None:
     """The key ``budget``. ``warns``: there is a worker that can be told."""
-    table = section.table("budget")
+    table = section.table("budget", '{ time = "2h" }')
     if table is None:
         return None
     table.check_keys((*KINDS, "soft", *(("warning",) if warns else ())), {})
-    hard, below = _read_amounts(table), table.table("soft")
+    hard, below = _read_amounts(table), table.table("soft", '{ time = "1h" }')
     soft = _most_of(hard)
     if below is not None:
         below.check_keys(KINDS, {})
         soft = _read_amounts(below)
         _check_order(below, soft, hard)
-    if hard == soft == Amounts():
+    if not any(kind in each for each in (table, below) if each is not None for kind in KINDS):
         section.reject("budget", "limits nothing; write some of time, attempts, tokens and cost")
     warning = table.text("warning") if warns else None
     if warning is not None and len(warning.encode()) > _LONGEST_WARNING:

@@ -51,7 +51,7 @@ class FanOut(NamedTuple):
 
 def read_for_each(section: Section) -> ForEach | None:
     """The key ``for_each``. Whether there is such a task is not looked at."""
-    table = section.table("for_each")
+    table = section.table("for_each", '{ from = "TASK", path = "$[*]" }')
     if table is None:
         return None
     table.check_keys(("from", "path", "key", "limit"), {})
@@ -67,9 +67,7 @@ def read_for_each(section: Section) -> ForEach | None:
                 continue
             if name == "key" and None in path:
                 table.reject(name, "an item has one key; write the path of one field, without *")
-    limit = table.count("limit", 1)
-    if limit is not None and limit > _MOST:
-        table.reject("limit", f"out of range; write a number from 1 to {_MOST}")
+    limit = table.count("limit", 1, _MOST)
     usual = ForEach(source=TaskId(""))
     return ForEach(
         source=TaskId(source or ""),

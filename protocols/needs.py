@@ -78,7 +78,7 @@ def read_label_caps(section: Section | None) -> dict[str, int]:
     for label in section or ():
         if section is not None:
             _check_label(section, label, label)
-            table = section.table(label)
+            table = section.table(label, "{ concurrency = 1 }")
             if table is None:
                 continue
             table.check_keys(("concurrency",), {})

@@ -48,7 +48,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 def read_drafts(root: Section, problems: Problems, manifest: bytes | None) -> list[Draft]:
     """All tasks, those of the manifest last. ``problems`` are those of the plan, to which the manifest's are added."""
     drafts = [_read(section) for section in root.tables("tasks") if section]
-    table = root.table("generate")
+    table = root.table("generate", '{ manifest = "FILE" }')
     if table is None:
         return drafts
     table.check_keys(("manifest",), {})

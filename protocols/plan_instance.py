@@ -15,6 +15,7 @@ from protocols.wording import quote
 __all__ = ["check_givers", "check_instance", "instance_level", "read_instance"]
 
 _WRITE = 'write { plan = "PATH" } or { from = "TASK" }'
+_EXAMPLE = '{ plan = "sub.toml" }'
 _NO_COMMAND = "what an instance runs is its plan; remove this key"
 _NO_INPUT = "an instance reads no input; remove this key"
 _NOT_HERE: dict[str, str] = {
@@ -26,9 +27,9 @@ _NOT_HERE: dict[str, str] = {
 
 def read_instance(section: Section) -> Instance | None:
     """The key ``instance``."""
-    table = section.table("instance")
+    table = section.table("instance", _EXAMPLE)
     if table is None:
-        return None
+        return Instance(plan="?") if "instance" in section else None  # it is reported, and no command is missing
     table.check_keys(("plan", "from", "depth", "fan_out", "concurrency"), {})
     plan, giver = table.text("plan"), table.text("from")
     if ("plan" in table) == ("from" in table):
@@ -66,7 +67,7 @@ def check_givers(tasks: Sequence[Task], sections: Mapping[TaskId, Section]) -> N
     by_id = {task.id: task for task in tasks}
     for task in tasks:
         giver = None if task.instance is None else task.instance.giver
-        table = sections[task.id].table("instance")
+        table = sections[task.id].table("instance", _EXAMPLE)
         if giver is None or table is None:
             continue
         other = by_id.get(giver)

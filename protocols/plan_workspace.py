@@ -21,6 +21,8 @@ _OF_GIT = ("repository", "branch", "base", "allow_dirty")
 _WRITE = 'write "shared", "folder" or "worktree", or a table such as { kind = "worktree" }'
 _KINDS = ("shared", "folder", "worktree")
 _WRITE_FILE = 'write { copy = "FILE" }, { text = "TEXT" } or { template = "FILE" }'
+_NOBODY = 'the task starts nothing that could work there; write "shared"'
+_OF_ITS_TASKS = "an instance has none, the tasks in its plan have; say it there, and remove this key"
 _LONGEST_TEXT = 1024 * 1024
 _PLACES = re.compile(r"\{(run|task)\}")
 _NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[/.-]|[/.]$|^@$")
@@ -137,7 +139,7 @@ def branch_name(text: str, run: str, task: str) -> str:
 
 
 def _read_files(table: Section) -> Iterator[GivenFile]:
-    files = table.table("files")
+    files = table.table("files", '{ "PATH" = { copy = "FILE" } }')
     for path in files or ():
         if files is None:
             continue
@@ -179,7 +181,7 @@ def fit_workspace(section: Section, task: Task) -> Task:
         return task
     if task.tmux is not None or (not task.command and task.prompting is None and "command" not in section):
         if "workspace" in section:
-            section.reject("workspace", 'the task starts nothing that could work there; write "shared"')
+            section.reject("workspace", _OF_ITS_TASKS if task.instance is not None else _NOBODY)
         return msgspec.structs.replace(task, workspace=Workspace())
     if not is_inside(task.cwd):
         rule = 'outside of its workspace; write a path in it, or workspace = "shared"'

@@ -11,7 +11,7 @@ from protocols.durations import format_duration
 from protocols.outcomes import Verdict
 from protocols.section import Section
 
-__all__ = ["SHORTEST", "Again", "RestartPolicy", "Restarts", "read_restart"]
+__all__ = ["SHORTEST", "Again", "RestartPolicy", "Restarts", "When", "read_restart"]
 
 When: TypeAlias = Literal["never", "on-failure", "always"]
 

@@ -54,7 +54,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_retry(section: Section) -> tuple[RetryPolicy, float | None]:
     """The key ``retry`` of a level, and the ``backoff`` of it."""
-    table = section.table("retry")
+    table = section.table("retry", "{ exit = 2, timeout = 0 }, or retries = 2 for all causes")
     if table is None:
         return RetryPolicy(), None
     table.check_keys((*_CAUSES, "backoff", "backoff_limit", "jitter"), {})

@@ -28,7 +28,7 @@ class SecretSource(msgspec.Struct, frozen=True):
 
 def read_secrets(section: Section) -> dict[str, SecretSource]:
     """The key ``secrets``: by the name of the variable that a worker gets."""
-    table = section.table("secrets")
+    table = section.table("secrets", '{ NAME = { env = "VARIABLE" } }')
     found: dict[str, SecretSource] = {}
     if table is None:
         return found

@@ -83,15 +83,15 @@ class Section:
         self._mistyped(self.where(key), "true or false", value)
         return None
 
-    def count(self, key: str, least: int) -> int | None:
+    def count(self, key: str, least: int, most: int = _MOST) -> int | None:
         value = self._table.get(key)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
             self._mistyped(self.where(key), "a whole number", value)
             return None
-        if not least <= value <= _MOST:
-            self.reject(key, f"out of range; write a number from {least} to {_MOST}")
+        if not least <= value <= most:
+            self.reject(key, f"out of range; write a number from {least} to {most}")
             return None
         return value
 
@@ -173,9 +173,10 @@ class Section:
         said = tuple(item for item in found if item is not None)
         return said if len(said) == len(found) else None
 
-    def table(self, key: str) -> "Section | None":
+    def table(self, key: str, write: str = "") -> "Section | None":
+        """``write``: an example, for who has written something else."""
         value = self._table.get(key)
-        return None if value is None else self._section(self.where(key), value)
+        return None if value is None else self._section(self.where(key), value, f"; write {write}" if write else "")
 
     def tables(self, key: str) -> list["Section | None"]:
         """A list of tables, None for each entry that is none."""
@@ -197,10 +198,10 @@ class Section:
     def _entry(self, path: str, value: object) -> "str | Section | None":
         return self._section(path, value) if isinstance(value, dict) else self._text(path, value, True)
 
-    def _section(self, path: str, value: object) -> "Section | None":
+    def _section(self, path: str, value: object, hint: str = "") -> "Section | None":
         if isinstance(value, dict):
             return Section(value, path, self._problems)
-        self._mistyped(path, "a table", value)
+        self._mistyped(path, "a table", value, hint)
         return None
 
     def _text(self, path: str, value: object, empty: bool) -> str | None:

@@ -72,7 +72,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def read_output(section: Section) -> Output | None:
     """The key ``output``."""
-    table = section.table("output")
+    table = section.table("output", '{ file = "PATH" } or { stdout_json = true }')
     if table is None:
         return None
     table.check_keys(("file", "stdout_json", "last_message", "report", "plan", "schema", "max_output"), {})

@@ -279,7 +279,9 @@ class Run:
             heartbeat=self.settings.liveness.heartbeat,
             secrets=self.loaded.secrets,
             redactor=open_redactor(self.fleet.folder),
-            check_plan=check_given(self.loaded.plan, self.loaded.bounds, load_source),
+            check_plan=check_given(
+                self.loaded.plan, self.loaded.bounds, load_source, base=os.environ, secrets=self.loaded.secrets
+            ),
             workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
         )
 

@@ -8,11 +8,13 @@ import msgspec
 from actors.template_preview import preview
 from protocols.budget import Budget
 from protocols.environment import worker_environment
+from protocols.fan_out import ForEach
 from protocols.graph import waves
 from protocols.ids import TaskId
 from protocols.kinds import Source
 from protocols.needs import Condition
-from protocols.plan import Plan, Task
+from protocols.plan import OnFailure, Plan, Task
+from protocols.restarts import When
 from protocols.retry import Cause
 from protocols.templates import replace_texts, template_texts
 from supervisor.plans import LoadedPlan
@@ -48,7 +50,7 @@ class DryRules(msgspec.Struct, frozen=True, kw_only=True):
     on: dict[TaskId, Condition]
     """What is to have become of those needs that need not succeed."""
     for_each: str
-    """It stands for a task for each of these items, which only the run knows."""
+    """It stands for a task for each item of an output, which only the run knows; what they are called."""
     priority: int
     labels: tuple[str, ...]
     timeout: float | None
@@ -58,6 +60,9 @@ class DryRules(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
     retry: dict[Cause, int]
     """Causes of failure that have a number of their own."""
+    restart: When
+    """A service has no retries."""
+    counts_waiting: bool
     budget: Budget | None
 
 
@@ -100,6 +105,11 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     concurrency: int
     role_concurrency: dict[str, int]
+    label_concurrency: dict[str, int]
+    on_failure: OnFailure
+    budget: Budget | None
+    """Of the run."""
+    role_budgets: dict[str, Budget]
     tasks: tuple[DryTask, ...]
     """In the order in which they could start, if all took equally long."""
 
@@ -111,6 +121,10 @@ def rehearse(loaded: LoadedPlan, file: str, base: Mapping[str, str]) -> DryRun:
         plan=file,
         concurrency=plan.concurrency,
         role_concurrency=plan.role_concurrency,
+        label_concurrency=plan.label_concurrency,
+        on_failure=plan.on_failure,
+        budget=plan.budget,
+        role_budgets=plan.role_budgets,
         tasks=tuple(_rehearse(task, wave, loaded.executables.get(task.id, ""), base) for wave, task in _in_order(plan)),
     )
 
@@ -123,7 +137,9 @@ def _in_order(plan: Plan) -> Iterator[tuple[int, Task]]:
 
 def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -> DryTask:
     place = task.cwd if task.workspace.kind == "shared" else f"<its {task.workspace.kind}>"
-    known = {"attempt": 1, "last_failure": "", "task": task.id, "workspace": place}
+    known = {"attempt": 1, "last_failure": "", "workspace": place}
+    if task.for_each is None:
+        known["task"] = task.id
     previews = {key: preview(text, known) for key, text in template_texts(task)}
     shown = replace_texts(task, lambda key, _: previews[key].text)
     return DryTask(
@@ -155,7 +171,7 @@ def _rules(task: Task) -> DryRules:
     each = task.for_each
     return DryRules(
         on=task.on,
-        for_each="" if each is None else f"{each.path} of {each.source}, at most {each.limit}",
+        for_each="" if each is None else _tell_items(task.id, each),
         priority=task.priority,
         labels=task.labels,
         timeout=task.timeout,
@@ -163,8 +179,15 @@ def _rules(task: Task) -> DryRules:
         warn_before=task.terms.warn_before,
         retries=task.retries,
         retry=task.retry.counts,
+        restart=task.restart.when,
+        counts_waiting=task.terms.counts_waiting is not False,
         budget=task.budget,
     )
+
+
+def _tell_items(task: TaskId, each: ForEach) -> str:
+    name = f"{task}[{each.key or 'ITEM'}]"
+    return f"a task {name} for each item at {each.path} in the output of {each.source}, at most {each.limit}"
 
 
 def _instance(task: Task) -> str:

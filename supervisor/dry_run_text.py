@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from protocols.budget import KINDS, Budget, Kind, tell_amount
 from protocols.durations import format_duration
 from protocols.event_codec import escape_json
+from protocols.needs import Condition
 from protocols.wording import escaped
 from supervisor.dry_run import DryEnvironment, DryRules, DryRun, DrySession, DryTask, rehearse
 from supervisor.plans import load_plan, make_durable
@@ -19,6 +21,7 @@ from supervisor.table import terminal_width
 __all__ = ["describe_run", "render_dry_run"]
 
 _LABEL = 12  # columns
+_CONDITIONS: dict[Condition, str] = {"success": "", "failure": " (if it fails)", "end": " (however it ends)"}
 
 
 def describe_run(path: Path, settings: Settings, *, durable: bool, as_json: bool) -> str:
@@ -44,8 +47,13 @@ def render_dry_run(found: DryRun, width: int = 100) -> str:
 def _head(found: DryRun) -> Iterator[str]:
     count = len(found.tasks)
     caps = "".join(f", {limit} of role {escaped(role)}" for role, limit in found.role_concurrency.items())
+    caps += "".join(f", {limit} with label {escaped(label)}" for label, limit in found.label_concurrency.items())
     size = f"{count} task{'' if count == 1 else 's'}, at most {found.concurrency} at once{caps}"
     yield f"{escaped(found.plan)}: {size}; nothing was started"
+    if found.on_failure == "stop":
+        yield "The first failure that is not allowed stops the run."
+    budgets = [("the run", found.budget), *((f"role {name}", budget) for name, budget in found.role_budgets.items())]
+    yield from (f"Budget of {escaped(whose)}: {_tell_budget(budget)}." for whose, budget in budgets if budget)
     if any(task.waits for task in found.tasks):
         yield "What stands in ‹…› is known only when its task starts."
 
@@ -64,7 +72,7 @@ def _task(task: DryTask, width: int) -> Iterator[str]:
 def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
     if task.needs:
         on = task.rules.on
-        yield "needs", ", ".join(escaped(need) + (f" (on {on[need]})" if need in on else "") for need in task.needs)
+        yield "needs", ", ".join(escaped(need) + (_CONDITIONS[on[need]] if need in on else "") for need in task.needs)
     if task.role:
         yield "role", escaped(task.role) + (f" ({escaped(task.role_reason)})" if task.role_reason else "")
     yield "cwd", escaped(task.cwd)
@@ -98,12 +106,32 @@ def _rules(rules: DryRules) -> Iterator[tuple[str, str]]:
         limits.append(f"{format_duration(rules.quiet_timeout)} without a word")
     if rules.warn_before is not None:
         limits.append(f"warned {format_duration(rules.warn_before)} before")
-    limits.append(f"retries {rules.retries}")
-    limits += [f"{count} for {cause}" for cause, count in rules.retry.items()]
+    if not rules.counts_waiting:
+        limits.append("waiting does not count")
+    if rules.restart == "never":
+        limits.append(f"retries {rules.retries}")
+        limits += [f"{count} for {cause}" for cause, count in rules.retry.items()]
+    else:
+        limits.append(f"restarted {rules.restart}")
     yield "timeout", ", ".join(limits)
     if rules.budget is not None:
-        hard = msgspec.structs.asdict(rules.budget.hard)
-        yield "budget", ", ".join(f"{name} {value:g}" for name, value in hard.items() if value is not None) or "soft"
+        yield "budget", _tell_budget(rules.budget)
+
+
+def _tell_budget(budget: Budget) -> str:
+    """``time 2h, tokens 2000000 (told at 1600000)``."""
+    said = []
+    for kind in KINDS:
+        hard, soft = (_tell_amount(kind, getattr(amounts, kind)) for amounts in (budget.hard, budget.soft))
+        if hard or soft:
+            said.append(" ".join(part for part in (kind, hard, soft and f"(told at {soft})") if part))
+    return ", ".join(said)
+
+
+def _tell_amount(kind: Kind, amount: float | None) -> str:
+    if amount is None:
+        return ""
+    return format_duration(amount) if kind == "time" else tell_amount(kind, amount)
 
 
 def _agent(session: DrySession) -> str:

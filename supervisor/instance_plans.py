@@ -8,10 +8,12 @@ from typing import Protocol
 
 import msgspec
 
+from protocols.environment import worker_environment
 from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.instances import Bounds, Instance, find_excess, narrow
 from protocols.plan import Plan, Task
+from protocols.secrets import SecretSource
 from supervisor.input_files import read_input
 
 __all__ = [
@@ -30,9 +32,11 @@ _OUTLIVES = "nothing of an instance goes on without its callboard; remove this k
 
 
 class Check(Protocol):
-    """Read the plan of an instance as it would be read there. Raise `PlanError`."""
+    """Read the plan of an instance as it would be read there: ``base`` is its environment. Raise `PlanError`."""
 
-    def __call__(self, source: bytes, file: str, start: Path, *, bounds: Bounds) -> "Looked": ...
+    def __call__(
+        self, source: bytes, file: str, start: Path, *, base: Mapping[str, str], bounds: Bounds
+    ) -> "Looked": ...
 
 
 class Looked(Protocol):
@@ -109,8 +113,10 @@ class _Checker:
     plan: Plan
     bounds: Bounds | None
     check: Check
+    base: Mapping[str, str]
+    secrets: Mapping[SecretSource, str]
     cuts: list[str] = field(default_factory=list)
-    seen: dict[tuple[str, str, Bounds], list[str]] = field(default_factory=dict)
+    seen: dict[tuple[str, str, Bounds, frozenset[tuple[str, str]]], list[str]] = field(default_factory=dict)
 
     def problems(self, task: Task) -> Iterator[tuple[str, str]]:
         """Each with the key that it is about."""
@@ -124,11 +130,12 @@ class _Checker:
 
     def _of_plan(self, task: Task, wanted: Instance) -> list[str]:
         inner = bounds_of(task, wanted, self.plan, self.bounds)
-        key = (wanted.plan, task.cwd, inner)
+        base = worker_environment(task, self.base, self.secrets)
+        key = (wanted.plan, task.cwd, inner, frozenset(base.items()))
         if key not in self.seen:
             try:
                 source = read_input(Path(wanted.plan), wanted.plan, PlanError)
-                found = self.check(source, wanted.plan, Path(task.cwd), bounds=inner)
+                found = self.check(source, wanted.plan, Path(task.cwd), base=base, bounds=inner)
                 self.cuts += [f"{task.id}: {cut}" for cut in found.cuts]
                 self.seen[key] = []
             except PlanError as error:
@@ -137,11 +144,17 @@ class _Checker:
 
 
 def check_bounds(
-    plan: Plan, bounds: Bounds | None, check: Check, leave: Collection[TaskId]
+    plan: Plan,
+    bounds: Bounds | None,
+    check: Check,
+    leave: Collection[TaskId],
+    *,
+    base: Mapping[str, str],
+    secrets: Mapping[SecretSource, str],
 ) -> tuple[list[str], tuple[str, ...]]:
     """What is wrong with the instances of a plan, and with a plan that is to be one: ``bounds`` says what it may do.
-    And what is cut of the plans of these instances."""
-    checker = _Checker(plan, bounds, check)
+    And what is cut of the plans of these instances. ``base``: our environment; ``secrets``: what workers get too."""
+    checker = _Checker(plan, bounds, check, base, secrets)
     problems = []
     instances = [task.id for task in plan.tasks if task.instance is not None]
     most = (bounds or Bounds()).fan_out
@@ -155,7 +168,14 @@ def check_bounds(
     return problems, tuple(checker.cuts)
 
 
-def check_given(plan: Plan, bounds: Bounds | None, check: Check) -> Callable[[TaskId, bytes], None]:
+def check_given(
+    plan: Plan,
+    bounds: Bounds | None,
+    check: Check,
+    *,
+    base: Mapping[str, str],
+    secrets: Mapping[SecretSource, str],
+) -> Callable[[TaskId, bytes], None]:
     """What tells whether an output is a plan that the instances which are to run it can run. Raises `PlanError`."""
     users: Mapping[TaskId, Sequence[Task]] = {
         task.id: [other for other in plan.tasks if other.instance is not None and other.instance.giver == task.id]
@@ -166,6 +186,6 @@ def check_given(plan: Plan, bounds: Bounds | None, check: Check) -> Callable[[Ta
         for task in users.get(giver, ()):
             if task.instance is not None:
                 inner = bounds_of(task, task.instance, plan, bounds)
-                check(source, "plan", Path(task.cwd), bounds=inner)
+                check(source, "plan", Path(task.cwd), base=worker_environment(task, base, secrets), bounds=inner)
 
     return check_output

@@ -13,12 +13,13 @@ from protocols.errors import PlanError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
 from protocols.plan import Task
-from protocols.templates import PATH_NAMES, names_of, path_texts, template_texts
+from protocols.templates import PATH_NAMES, is_template, names_of, path_texts, template_texts
 from protocols.wording import did_you_mean, quote
 from supervisor.input_files import read_input
 
 __all__ = ["keep_schemas", "load_schemas", "resolve_templates", "shell_notes"]
 
+_PLAIN = "put that into the prompt or env, or write template = false where the braces are meant as they are"
 _MEANT = "braces that are meant as they are need template = false"
 
 
@@ -61,6 +62,9 @@ class _Reader:
                     used[TaskId(path[0])] = None
             except TemplateError as error:
                 self.problems.append(f"{task.place(index)}.{key}: {error}")
+        for key, text in _plain_texts(task):
+            if task.template is not False and is_template(text, None, names_of(task)):
+                self.problems.append(f"{task.place(index)}.{key}: this text is no template; {_PLAIN}")
         self._read_items(index, task)
         return msgspec.structs.replace(task, uses=tuple(used)) if used else task
 
@@ -111,6 +115,14 @@ class _Reader:
             found |= news
             rest += [self.tasks[need] for need in news]
         return found
+
+
+def _plain_texts(task: Task) -> Iterator[tuple[str, str]]:
+    """What somebody may take for templates, behind its key."""
+    if task.prompting is not None:
+        yield "system", task.prompting.system
+    yield "nudge", task.nudge
+    yield "warning", task.terms.warning or ""
 
 
 def resolve_templates(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], list[str]]:

@@ -87,7 +87,7 @@ def load_source(
     cuts = find_cuts(plan, bounds)
     plan = bound(plan, bounds)
     tasks = tuple(place_secrets(_place(task, start), start, base) for task in plan.tasks)
-    secrets, unread = read_all(tasks, base, leave)
+    secrets, unread = read_all(tasks, base, leave, inner=bounds is not None)
     plan = msgspec.structs.replace(plan, tasks=tasks)
     executables, problems = _look_up(tasks, start, base, leave)
     problems += _agent_problems(tasks, start, base, leave)
@@ -95,8 +95,8 @@ def load_source(
     tasks, texts, absent = load_files(tasks, kept, leave)
     tasks, unknown = resolve_templates(tasks)
     tasks = tuple(use_given(task) for task in tasks)
-    check = partial(load_source, base=base, grace=grace)
-    excess, below = check_bounds(plan, bounds, check, leave)
+    check = partial(load_source, grace=grace)
+    excess, below = check_bounds(plan, bounds, check, leave, base=base, secrets=secrets)
     problems += [*unread, *wrong, *absent, *unknown, *(worktree_problems(tasks, base) if kept is None else ()), *excess]
     if problems:
         raise PlanError(*(f"{escaped(file)}: {problem}" for problem in problems))

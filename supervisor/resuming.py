@@ -100,7 +100,10 @@ def hold_run(fleet: Fleet, *, ended: bool = False) -> Iterator[Fleet]:
             raise InputError(f"run {found.name}: this folder is a copy; go on with the run where it was started")
         over = find_end(found) is not None
         if over and not ended:
-            raise InputError(f"run {found.name}: it has ended; see: callboard report {found.name}")
+            raise InputError(
+                f"run {found.name}: it has ended; see: callboard report {found.name}; "
+                f"its tasks run again with: callboard retry {found.name} --from TASK"
+            )
         if ended and not over:
             raise InputError(f"run {found.name}: it has not ended; go on with it: callboard resume {found.name}")
         if identity.boot_id == boot_id() and identity.pid_namespace != pid_namespace():

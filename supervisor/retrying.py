@@ -8,8 +8,10 @@ from contextlib import closing
 from actors.journal_file import open_journal
 from protocols.errors import InputError
 from protocols.events import Record
+from protocols.fan_out import planned
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
+from protocols.plan import Plan
 from protocols.resumption import find_resumption
 from protocols.states import RunView
 from protocols.task_events import RunRetried
@@ -55,6 +57,7 @@ def retry_run(
             again = _with_dependents(_of_items(needs, view), again)
         _check_fan_outs(needs, view, again)
         loaded = load_again(fleet, settings, leave=view.tasks.keys() - set(again))
+        _check_spaces(fleet.folder, loaded.plan, again)
         _set_aside(fleet.folder)
         _forget_ledger(fleet.folder)
         taken = take_fleet(fleet, VERSION)
@@ -113,6 +116,20 @@ def _check_needs(view: RunView, needs: Mapping[TaskId, Sequence[TaskId]], wanted
     ]
     if problems:
         raise InputError("\n".join(problems))
+
+
+def _check_spaces(folder: FleetFolder, plan: Plan, again: Collection[TaskId]) -> None:
+    """Raise InputError for who would work in a place of another task that is gone with the end of the run."""
+    planned_again = {planned(task) for task in again}
+    for task in plan.tasks:
+        owner = task.workspace.shared_with
+        if task.id not in planned_again or owner is None or owner in planned_again:
+            continue
+        if not folder.space_record(owner).exists():
+            advice = f'begin with --from {owner}, and say keep = "always" there in plans to come'
+            raise InputError(
+                f"--from: {quote(task.id)} works in the workspace of {quote(owner)}, which is gone; {advice}"
+            )
 
 
 def _with_dependents(needs: Mapping[TaskId, Sequence[TaskId]], tasks: Collection[TaskId]) -> tuple[TaskId, ...]:

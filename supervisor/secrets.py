@@ -22,6 +22,8 @@ __all__ = ["Secrets", "keep_fingerprints", "named_values", "open_redactor", "pla
 
 _LONGEST = 64 * 1024  # together with its name less than Linux takes as a variable
 _SALT = 16
+_SET_IT = "; set it, or name another source"
+_ASK_ABOVE = " in this instance; give it by secrets of the task that is the instance"
 _decoder = msgspec.json.Decoder(tuple[Fingerprint, ...])
 
 
@@ -54,16 +56,19 @@ def _expand(path: str, base: Mapping[str, str]) -> str:
     return home + path[1:] if home and (path == "~" or path.startswith("~/")) else path
 
 
-def read_all(tasks: Sequence[Task], base: Mapping[str, str], leave: Collection[TaskId]) -> tuple[Secrets, list[str]]:
+def read_all(
+    tasks: Sequence[Task], base: Mapping[str, str], leave: Collection[TaskId], *, inner: bool = False
+) -> tuple[Secrets, list[str]]:
     """The values of all that these tasks and their agents name, and what is wrong with them, each thing once.
 
-    ``base``: our environment. Those that only tasks to ``leave`` name may be missing.
+    ``base``: our environment; ``inner``: it is that of an instance. Those that only tasks to ``leave`` name may be
+    missing.
     """
     values, problems = Secrets(), dict[str, str]()
     for place, source, needed in _wanted(tasks, leave):
         if source in values:
             continue
-        value, problem = _read(source, base)
+        value, problem = _read(source, base, _ASK_ABOVE if inner else _SET_IT)
         if not problem:
             values[source] = value
         elif needed:
@@ -81,12 +86,12 @@ def _wanted(tasks: Sequence[Task], leave: Collection[TaskId]) -> Iterator[tuple[
                 yield f"agents.{agent.name}.secrets.{name}", source, task.id not in leave
 
 
-def _read(source: SecretSource, base: Mapping[str, str]) -> tuple[str, str]:
-    """The value, or what is wrong. Messages never hold anything of it."""
+def _read(source: SecretSource, base: Mapping[str, str], advice: str) -> tuple[str, str]:
+    """The value, or what is wrong. Messages never hold anything of it. ``advice``: for who lacks a variable."""
     if source.env:
         value, who = base.get(source.env, ""), f"the variable {quote(source.env)}"
         if not value:
-            return "", f"{who} is not set; set it, or name another source"
+            return "", f"{who} is not set{advice}"
     else:
         value, problem = _read_file(source.file)
         who = quote(source.file)

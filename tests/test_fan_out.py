@@ -122,10 +122,10 @@ def test_a_task_with_for_each_needs_its_source() -> None:
             'for_each = { from = "pqp", key = "a.*" }',
             "for_each.key: an item has one key; write the path of one field, without *",
         ),
-        ('for_each = { from = "pqp", limit = 0 }', "for_each.limit: out of range; write a number from 1 to 1000000"),
+        ('for_each = { from = "pqp", limit = 0 }', "for_each.limit: out of range; write a number from 1 to 10000"),
         ('for_each = { from = "pqp", limit = 10001 }', "for_each.limit: out of range; write a number from 1 to 10000"),
         ('for_each = { from = "pqp", in = 5 }', "for_each.in: no such key; remove it"),
-        ('for_each = "pqp"', "for_each: expected a table, got a string"),
+        ('for_each = "pqp"', 'for_each: expected a table, got a string; write { from = "TASK", path = "$[*]" }'),
         (
             'for_each = { from = "pqp" }\nneeds = [{ task = "pqp", on = "end" }]',
             'needs: "pqp": for_each is from it, so it has to succeed; remove this need',

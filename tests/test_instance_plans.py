@@ -100,3 +100,41 @@ def test_mistakes_are_told_with_their_key(tmp_path: Path, text: str, problem: st
     found = problems(tmp_path, f'[[tasks]]\nid = "a"\n{text}\n', task("b", ["true"]))
 
     assert any(line.startswith(problem) for line in found), found
+
+
+NEEDY = task("x", ["true"], secrets={"TOKEN": {"env": "INNER"}})
+
+
+@pytest.mark.parametrize(
+    "gets", ['secrets = { INNER = { env = "OUTER" } }', 'pass_env = ["INNER"]', 'env = { INNER = "no secret at all" }']
+)
+def test_what_an_instance_gets_is_there_for_the_secrets_of_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gets: str
+) -> None:
+    monkeypatch.setenv("OUTER", "a long secret")
+    if "pass_env" in gets:
+        monkeypatch.setenv("INNER", "a long secret")
+    write_plan(tmp_path / "sub.toml", NEEDY)
+
+    assert load(tmp_path, f"{instance('build', 'sub.toml')}\n{gets}\n").plan.tasks
+
+
+def test_a_variable_that_an_instance_does_not_get_is_missing_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INNER", "a long secret")
+    write_plan(tmp_path / "sub.toml", NEEDY)
+
+    told = 'the variable "INNER" is not set in this instance; give it by secrets of the task that is the instance'
+    (problem,) = problems(tmp_path, instance("build", "sub.toml"))
+    assert problem.startswith("tasks[0].instance.plan: ")
+    assert problem.endswith(told)
+
+
+def test_an_instance_works_in_no_workspace(tmp_path: Path) -> None:
+    write_plan(tmp_path / "sub.toml", task("a", ["true"]))
+
+    told = "an instance has none, the tasks in its plan have; say it there, and remove this key"
+    assert problems(tmp_path, f'{instance("build", "sub.toml")}\nworkspace = "folder"\n') == [
+        f"tasks[0].workspace: {told}"
+    ]

@@ -283,3 +283,32 @@ def test_a_limit_of_output_that_nobody_could_keep_is_refused() -> None:
 
     rule = "who writes its spool itself cannot be held up; remove this limit, or choose another source"
     assert caught.value.problems == (f"x.toml: tasks[0].limits: spool_limit: {rule}",)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('for_each = "a"', 'for_each: expected a table, got a string; write { from = "TASK", path = "$[*]" }'),
+        ('output = "x"', 'output: expected a table, got a string; write { file = "PATH" } or { stdout_json = true }'),
+        (
+            "retry = 3",
+            "retry: expected a table, got a number; write { exit = 2, timeout = 0 }, or retries = 2 for all causes",
+        ),
+        ('budget = "2h"', 'budget: expected a table, got a string; write { time = "2h" }'),
+        (
+            'budget = { time = "soon" }',
+            'budget.time: "soon": not a duration; write it like "90s", "10m", "1h30m" or "500ms"',
+        ),
+        ("budget = { soft = {} }", "budget: limits nothing; write some of time, attempts, tokens and cost"),
+        ('secrets = "x"', 'secrets: expected a table, got a string; write { NAME = { env = "VARIABLE" } }'),
+        ('for_each = { from = "b", limit = 10001 }', "for_each.limit: out of range; write a number from 1 to 10000"),
+    ],
+)
+def test_who_wrote_something_else_than_a_table_reads_what_to_write(said: str, told: str) -> None:
+    assert problems(f"{tasks(b='', a='')}\n{said}") == [f"tasks[1].{told}"]
+
+
+def test_an_instance_that_is_written_wrongly_misses_no_command() -> None:
+    told = 'tasks[0].instance: expected a table, got a string; write { plan = "sub.toml" }'
+
+    assert problems('[[tasks]]\nid = "a"\ninstance = "sub.toml"') == [told]

@@ -115,3 +115,17 @@ def test_a_run_has_its_schemas_whatever_becomes_of_the_files(tmp_path: Path) -> 
 
     assert load(tmp_path, giver, kept=run).schemas == before.schemas
     assert load(tmp_path, giver, leave=[TaskId("a")]).schemas == {}
+
+
+@pytest.mark.parametrize("key", ["nudge", "warning", "system"])
+def test_a_text_that_is_no_template_and_looks_like_one_is_told(tmp_path: Path, key: str) -> None:
+    text = {key: "on {{ task }}, please"}
+    keys = {"stdin": "pipe", "timeout": "1m", "warn_before": "9s"} if key != "system" else {}
+    words = {"prompt": "Go.", "agent": "coder"} if key == "system" else {}
+    said = task("a", "true", **keys, **words, **text)
+    plan = said.replace('command = "true"\nshell = true\n', "") if words else said
+
+    (problem,) = problems(tmp_path, AGENT, plan)
+
+    assert problem.startswith(f"tasks[0].{key}: this text is no template; put that into the prompt")
+    assert load(tmp_path, AGENT, f"{plan}\ntemplate = false\n")

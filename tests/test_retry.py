@@ -61,7 +61,9 @@ def test_mistakes_in_a_retry_policy_are_told_all_at_once() -> None:
         "x.toml: tasks[0].retry.timeout: out of range; write a number from 0 to 1000000",
         'x.toml: tasks[0].retry.backoff_limit: expected a duration, got a number; write "5s"',
     )
-    assert mistakes("retry = 3") == ("x.toml: tasks[0].retry: expected a table, got a number",)
+    (told,) = mistakes("retry = 3")
+    advice = "write { exit = 2, timeout = 0 }, or retries = 2 for all causes"
+    assert told == f"x.toml: tasks[0].retry: expected a table, got a number; {advice}"
     rule = "retries are for a task that is to finish; write retries = 0, or leave restart out"
     assert mistakes('retry = { exit = 1 }\nrestart = "always"') == (
         f"x.toml: tasks[0].restart: there are retries here; {rule}",

@@ -110,13 +110,45 @@ def test_what_else_is_said_of_a_task_is_told(tmp_path: Path) -> None:
     lines = dry(tmp_path, *plan).splitlines()
 
     for line in (
-        "   needs       give, late (on failure)",
+        "   needs       give, late (if it fails)",
         "   priority    3",
         "   labels      disk",
         "   timeout     10m, 1m without a word, retries 1, 0 for timeout",
         "   workspace   a folder of its own",
     ):
         assert line in lines
+
+
+def test_a_task_for_each_item_and_what_holds_for_the_run_are_told(tmp_path: Path) -> None:
+    plan = (
+        table("[defaults]", {"on_failure": "stop", "budget": {"time": "2h"}}),
+        table("[labels.gpu]", {"concurrency": 1}),
+        task("give", "true", output={"stdout_json": True}),
+        task(
+            "build",
+            ["echo", "{{ task }}", "{{ item.code }}"],
+            for_each={"from": "give", "key": "code"},
+            counts_waiting=False,
+            budget={"time": "5m", "attempts": 3},
+        ),
+        task("after", "true", needs=[{"task": "build", "on": "end"}]),
+        task("service", "true", restart="on-failure"),
+    )
+    said = dry(tmp_path, *plan)
+
+    for line in (
+        "plan.toml: 4 tasks, at most 16 at once, 1 with label gpu; nothing was started",
+        "The first failure that is not allowed stops the run.",
+        "Budget of the run: time 2h (told at 1h36m).",
+        "   timeout     none, waiting does not count, retries 0",
+        "   budget      time 5m (told at 4m), attempts 3",
+        "   command     echo '‹task›' '‹item.code›'",
+        "   needs       build (however it ends)",
+        "   timeout     none, restarted on-failure",
+    ):
+        assert line in said.splitlines()
+    each = "for each a task build[code] for each item at $[*] in the output of give, at most 1000"
+    assert each in " ".join(said.split())
 
 
 def test_a_template_that_would_fail_its_task_is_told(tmp_path: Path) -> None:

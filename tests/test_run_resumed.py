@@ -83,7 +83,8 @@ def test_output_is_read_on_from_the_byte_where_the_journal_stopped(tmp_path: Pat
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Path) -> None:
-    plan = [writer(name, pause=0.002, size=600 * WRITE) for name in "abc"]
+    wait = "while not os.path.exists('go'): time.sleep(0.01)"  # it lives for as long as it is to be killed
+    plan = [writer(name, pause=0.002, size=600 * WRITE, epilogue=wait) for name in "abc"]
     with ExitStack() as runs:
         run = runs.enter_context(running(tmp_path, *plan, options=DURABLE))
         for target in (50, 100, 150, 200):
@@ -92,6 +93,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Path) -
             run = runs.enter_context(resumed(tmp_path))
             if target == 50:  # the others are killed wherever they are
                 run.wait_for(WorkerAdopted, "c")
+        go(run)
         run.finish()
 
         epochs = [event.epoch for event in run.events(RunResumed)]

@@ -170,6 +170,7 @@ def test_what_cannot_run_again_is_told_and_changes_nothing(
     assert problem in callboard(tmp_path, "retry", *arguments, code=2).stderr
     assert sorted(path.name for path in tmp_path.glob(".callboard/*/report*")) == before
     assert "failed" in callboard(tmp_path, "runs").stdout
+    assert "its tasks run again with: callboard retry" in callboard(tmp_path, "resume", code=2).stderr
 
 
 def test_what_a_stop_has_ended_goes_on_from_where_it_was_stopped(tmp_path: Path) -> None:

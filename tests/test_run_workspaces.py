@@ -289,15 +289,28 @@ def test_check_makes_nothing(tmp_path: Path) -> None:
     assert (worktrees(tmp_path), branches(tmp_path)) == ([], ["main"])
 
 
+@pytest.mark.parametrize("branch", ["callboard/{run}/{task}", "feature/x"])
 @pytest.mark.deadline(60)  # two runs
-def test_a_task_that_is_run_again_goes_on_on_its_branch(tmp_path: Path) -> None:
+def test_a_task_that_is_run_again_goes_on_on_its_branch(tmp_path: Path, branch: str) -> None:
     make_repository(tmp_path)
-    plan = task("a", f"cat code.txt; echo more >> code.txt; {COMMIT}", workspace="worktree")
+    space = {"kind": "worktree", "branch": branch}
+    plan = task("a", f"cat code.txt; echo more >> code.txt; {COMMIT}", workspace=space)
     with running(tmp_path, plan) as run:
         run.finish()
         callboard(tmp_path, "retry", run.fleet.name, "--from", "a")
 
         assert run.spool("a", 2) == b"code\nmore\n"
-        branch = f"callboard/{run.fleet.name}/a"
+        branch = branch.replace("{run}", run.fleet.name).replace("{task}", "a")
         assert git(tmp_path, "show", f"{branch}:code.txt") == "code\nmore\nmore\n"
-        assert (worktrees(tmp_path), branches(tmp_path)) == ([], [branch, "main"])
+        assert (worktrees(tmp_path), branches(tmp_path)) == ([], sorted([branch, "main"]))
+
+
+def test_who_works_in_a_workspace_that_is_gone_is_not_run_again_without_it(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    user = task("b", "true", needs=["a"], workspace={"shared_with": "a"})
+    with running(tmp_path, task("a", "true", workspace="worktree"), user) as run:
+        run.finish()
+
+        said = callboard(tmp_path, "retry", "--from", "b", code=2).stderr
+        assert '"b" works in the workspace of "a", which is gone; begin with --from a' in said
+        callboard(tmp_path, "retry", "--from", "a")
