@@ -100,11 +100,15 @@ def _steady() -> Callable[[], float]:
 
 
 def _create(path: Path) -> None:
-    """Build the file beside its place, so that what stands there is always complete."""
+    """Build the file beside its place, so that what stands there is always complete.
+
+    A WAL that was left there is that of another ledger: SQLite would take it for its own.
+    """
     new = path.with_name(f"{path.name}.new")
     try:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            new.with_name(new.name + suffix).unlink(missing_ok=True)
+        for base in (new, path):
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                base.with_name(base.name + suffix).unlink(missing_ok=True)
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with _explained(path), closing(_connect(new)) as db:
             db.executescript(_SCHEMA)

@@ -116,6 +116,18 @@ def test_a_ledger_is_for_its_owner_alone_and_keeps_its_name(tmp_path: Path) -> N
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_ledger_takes_nothing_over_from_one_whose_file_is_gone_but_not_its_wal(tmp_path: Path) -> None:
+    path, wal = tmp_path / "ledger", tmp_path / "ledger-wal"
+    with closing(open_ledger(path)) as file:
+        file.do(lambda rules: (rules.submit([entry("a")]), rules.claim("n", 1)))
+        killed = wal.read_bytes()
+    path.unlink()
+    wal.write_bytes(killed)
+
+    with closing(open_ledger(path)) as file:
+        assert (file.do(lambda rules: rules.store.count()), file.store.outbox()) == (0, [])
+
+
 def _make_newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
