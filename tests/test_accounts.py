@@ -196,6 +196,13 @@ def test_what_is_used_is_told_in_a_line_for_each_budget() -> None:
     ]
 
 
+def test_the_budget_of_each_item_is_told_and_not_that_of_all_for_which_nothing_counts() -> None:
+    budget = Budget(hard=Amounts(attempts=4))
+    accounts = accounts_of(BudgetOf("task", "b", budget), events=[starting("b[x]")])
+
+    assert list(tell_budgets(budget_lines(accounts.all, AT))) == ['budget of task "b[x]": attempts 1 of 4']
+
+
 def test_a_plan_says_budgets_of_the_run_of_roles_and_of_tasks() -> None:
     plan = plan_of(
         """
