@@ -8,7 +8,8 @@ import msgspec
 from protocols.errors import WorkspaceError
 from protocols.ids import TaskId
 from supervisor.fleets import Fleet, find_fleet, find_fleets
-from supervisor.left_spaces import LeftSpace, clean_space, list_spaces, read_spaces
+from supervisor.instance_tree import place_of
+from supervisor.left_spaces import LeftSpace, clean_space, list_spaces, read_spaces, with_instances
 from supervisor.locks import hold_lock
 from supervisor.retention import why_it_stays
 
@@ -46,15 +47,18 @@ def _clean(fleet: Fleet, *, dry_run: bool, force: bool) -> Iterator[LeftSpace]:
         if not held:
             yield from (_kept(fleet, task, "another callboard is at it") for task in names)
             return
-        try:
-            for record in read_spaces(fleet.folder):
-                yield clean_space(fleet.folder, record, dry_run=dry_run, force=force)
-        except WorkspaceError as error:
-            yield _kept(fleet, names[0], str(error))
+        for name, folder in with_instances(fleet.folder):
+            try:
+                for record in read_spaces(folder):
+                    space = clean_space(folder, record, dry_run=dry_run, force=force)
+                    yield msgspec.structs.replace(space, run=fleet.name, task=TaskId(f"{name}{space.task}"))
+            except WorkspaceError as error:
+                yield _kept(fleet, next(task for task in names if task.startswith(name)), str(error))
 
 
 def _kept(fleet: Fleet, task: TaskId, reason: str) -> LeftSpace:
-    path = str(fleet.folder.workspace(task))
+    folder, own = place_of(fleet.folder, task)
+    path = str(folder.workspace(own))
     return LeftSpace(run=fleet.name, task=task, kind="workspace", path=path, branch="", kept=reason)
 
 

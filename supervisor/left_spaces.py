@@ -1,7 +1,7 @@
 """The workspaces that runs have left: which there are, and removing them where nothing is lost."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from protocols.layout import FleetFolder
 from protocols.workspace import SpaceRecord
 from protocols.worktree import GitCall, GitDone, converse, find_commits, find_losses, forget_worktree
 
-__all__ = ["LeftSpace", "clean_space", "list_spaces", "read_spaces"]
+__all__ = ["LeftSpace", "clean_space", "list_spaces", "read_spaces", "with_instances"]
 
 
 class LeftSpace(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +29,26 @@ class LeftSpace(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not removed; empty where it is, or may be."""
 
 
+def with_instances(folder: FleetFolder, name: str = "") -> Iterator[tuple[str, FleetFolder]]:
+    """A run and those of its instances, each behind what stands in front of the names of its tasks: ``build/``."""
+    yield name, folder
+    for run in sorted(folder.root.glob("instances/*/runs/[!.]*")):
+        yield from with_instances(FleetFolder(run), f"{name}{run.parent.parent.name}/")
+
+
 def list_spaces(folder: FleetFolder) -> tuple[TaskId, ...]:
-    """The tasks whose workspaces are there."""
-    return tuple(sorted(TaskId(path.stem) for path in folder.space_records.glob("[!.]*.json")))
+    """The tasks whose workspaces are there, those of instances too: ``build/itp-7``."""
+    found = (TaskId(f"{name}{task}") for name, run in with_instances(folder) for task in _own_spaces(run))
+    return tuple(sorted(found))
+
+
+def _own_spaces(folder: FleetFolder) -> list[TaskId]:
+    return sorted(TaskId(path.stem) for path in folder.space_records.glob("[!.]*.json"))
 
 
 def read_spaces(folder: FleetFolder) -> list[SpaceRecord]:
-    """Raise WorkspaceError where one is not understood."""
-    records = (read_record(folder.space_record(task)) for task in list_spaces(folder))
+    """Of a run without its instances. Raise WorkspaceError where one is not understood."""
+    records = (read_record(folder.space_record(task)) for task in _own_spaces(folder))
     return [record for record in records if record is not None]
 
 

@@ -12,6 +12,7 @@ from protocols.events import WorkerStarted
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
 from tests.detached import DURABLE, UNTIL_GO, go, kill
+from tests.instances import instance, write_plan
 from tests.repository import COMMIT, branches, make_repository, worktrees
 from tests.running import callboard, resumed, running, task
 
@@ -131,3 +132,19 @@ def test_a_worktree_whose_link_to_git_is_gone_stays_though_a_repository_is_aroun
 
     assert "kept worktree of t" in callboard(tmp_path, "clean", "--yes", "--force").stdout
     assert (tmp_path / ".callboard" / name / "workspaces" / "t" / "work").exists()
+
+
+@pytest.mark.deadline(60)  # six commands, one after the other
+def test_what_an_instance_has_left_is_not_lost_with_the_run_that_started_it(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    write_plan(tmp_path / "sub.toml", task("wt", "echo x > code.txt", workspace=TREE))
+    (tmp_path / ".git/info/exclude").write_text("sub.toml\n")
+    name = leave(tmp_path, instance("i", "sub.toml"))
+
+    assert f"workspaces of {name}: i/wt; see: callboard clean {name}" in callboard(tmp_path, "doctor").stdout
+    assert f"kept {name}: workspaces are left in it (i/wt)" in callboard(tmp_path, "prune", "--keep-runs", "0").stdout
+    said = callboard(tmp_path, "clean", "--yes").stdout
+    assert f"kept worktree of i/wt in {name}: changes that are not committed: code.txt: " in said
+
+    assert f"removed worktree of i/wt in {name}" in callboard(tmp_path, "clean", "--force", "--yes").stdout
+    assert worktrees(tmp_path) == []
