@@ -1,9 +1,10 @@
 """The output of an attempt that ended well: found, checked against what the plan wants, copied, recorded."""
 
+import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ import trio
 from actors.files import replace_file
 from actors.messages import Append
 from actors.orders import StartWorker
-from actors.spawn_request import Surroundings
+from actors.spawn_request import Surroundings, streams_of_task
 from protocols.errors import PlanError
-from protocols.events import WorkerExited
+from protocols.events import SpoolBlocked, SpoolResumed, WorkerExited
 from protocols.fan_out import group_of
 from protocols.ids import TaskId, WorkerId
 from protocols.json_text import parse_json, without_fence
@@ -27,6 +28,7 @@ from protocols.task_output import DEEPEST, Output, TaskOutput
 
 __all__ = ["AttemptOutput", "load_outputs"]
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _COARSE = 0.1  # seconds; the clock of files lags behind by up to a tick of the kernel
 _MOST = 256 * 1024 * 1024  # bytes that the outputs for one attempt may take, as in a plan
 
@@ -56,6 +58,8 @@ class AttemptOutput:
 
     order: StartWorker
     around: Surroundings
+    stopped: Callable[[], bool] = lambda: False
+    """Somebody wants its end: a full disk is not waited for then."""
     found: TaskOutput | None = None
     _before: tuple[int, ...] | None = None
     """By what the file that is there before the attempt would be known again."""
@@ -79,12 +83,34 @@ class AttemptOutput:
         started_at = exited.started_at if left is not None else None
         read = partial(_take, self.order, self.around, wanted, _Age(self._before, started_at), self.around.now())
         try:
-            found = await trio.to_thread.run_sync(read, limiter=self.around.limiter, abandon_on_cancel=True)
+            found = await self._copy(read)
         except _OutputError as error:
             return msgspec.structs.replace(exited, reason="output", error=f"{wanted.label}: {error}")
         await self.around.outbox.send(Append(found))
         self.found = found
         return exited
+
+    async def _copy(self, read: Callable[[], TaskOutput]) -> TaskOutput:
+        """As soon as the disk has room for it. Raise _OutputError."""
+        around, worker, attempt = self.around, WorkerId(self.order.task.id), self.order.attempt
+        stream, full = streams_of_task(self.order.task)[0], ""
+        while True:
+            try:
+                found = await trio.to_thread.run_sync(read, limiter=around.limiter, abandon_on_cancel=True)
+                break
+            except OSError as error:
+                why = f"cannot be copied to {around.folder.output(worker, attempt)}: {error.strerror}"
+                if error.errno not in _FULL or self.stopped():
+                    raise _OutputError(why) from error
+            if not full:
+                full = f"its output {why}"
+                blocked = SpoolBlocked(at=around.now(), worker=worker, attempt=attempt, stream=stream, error=full)
+                await around.outbox.send(Append(blocked))
+            await trio.sleep(around.retry)
+        if full:
+            resumed = SpoolResumed(at=around.now(), worker=worker, attempt=attempt, stream=stream)
+            await around.outbox.send(Append(resumed))
+        return found
 
 
 def load_outputs(root: Path, outputs: Sequence[TaskOutput], groups: Collection[TaskId] = ()) -> dict[str, object]:
@@ -125,7 +151,7 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
 
 
 def _take(order: StartWorker, around: Surroundings, wanted: Output, age: _Age, at: float) -> TaskOutput:
-    """In a thread. Raise _OutputError."""
+    """In a thread. Raise _OutputError, OSError where it cannot be copied."""
     worker, folder = WorkerId(order.task.id), around.folder
     places = {
         "file": Path(wanted.path),
@@ -143,10 +169,7 @@ def _take(order: StartWorker, around: Surroundings, wanted: Output, age: _Age, a
     elif wanted.form == "json":
         _check(data, wanted, around)
     copy = folder.output(worker, order.attempt)
-    try:
-        replace_file(copy, data, sync=True)
-    except OSError as error:
-        raise _OutputError(f"cannot be copied to {copy}: {error.strerror}") from error
+    replace_file(copy, data, sync=True)
     return TaskOutput(
         at=at,
         task=order.task.id,

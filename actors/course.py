@@ -192,9 +192,7 @@ class Course:
         elif verdict.status != "succeeded":
             self.failures[task] = Failure(verdict.reason, exited.reason == "output")
 
-    def pause_before_retry(
-        self, exited: WorkerExited, verdict: Verdict, now: float, pause_of: Callable[..., float]
-    ) -> float | None:
+    def pause_before_retry(self, exited: WorkerExited, verdict: Verdict, now: float) -> float | None:
         """Count how this attempt ended. Seconds until the next one; None where there is none. ``now``: Unix time."""
         task, cause = self.tasks[TaskId(exited.worker)], cause_of(exited)
         failures = self.failures_by_cause.setdefault(task.id, {})
@@ -204,7 +202,7 @@ class Course:
             return None
         if self.used_up(task.id):
             return None
-        pause = task.retry.pause(self.attempts[task.id], task.backoff, pause_of)
+        pause = task.retry.pause(self.attempts[task.id], task.backoff, self.backoff)
         return pause if exited.quota_until is None else max(pause, exited.quota_until - now)
 
     def explain(self, verdict: Verdict, task: TaskId) -> Verdict:

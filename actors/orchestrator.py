@@ -266,7 +266,7 @@ class Orchestrator:
                 reason = verdict.reason or "exit code 0"
                 return Retry(grant=grant, status="restarting", reason=reason, pause=follows.pause, keeps_slot=True)
             verdict = follows
-        pause = course.pause_before_retry(exited, verdict, self.now(), self.backoff)
+        pause = course.pause_before_retry(exited, verdict, self.now())
         if pause is not None and not stopping:
             return Retry(grant=grant, reason=verdict.reason, pause=pause)
         if not stopping:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import trio
@@ -95,7 +96,7 @@ class Roster:
     async def _host(self, slot: _Slot, slots: dict[WorkerId, _Slot], outbox: trio.MemorySendChannel[Decision]) -> None:
         with slot.commands, slot.inbox:
             prepared = await self._prepare(slot)
-            output = AttemptOutput(order=prepared.order, around=self.around)
+            output = AttemptOutput(order=prepared.order, around=self.around, stopped=partial(_is_stopped, slot))
             await output.prepare()
             worker = Worker(
                 order=prepared.order,
@@ -145,6 +146,11 @@ async def _give_way(slot: _Slot, scope: trio.CancelScope) -> None:
     with suppress(trio.WouldBlock):  # there is a more urgent one already
         slot.commands.send_nowait(stop)
     scope.cancel(reason="it is to be stopped before its start")
+
+
+def _is_stopped(slot: _Slot) -> bool:
+    """Nobody has taken the last stop: the worker has ended, or begun to."""
+    return slot.inbox.statistics().current_buffer_used > 0
 
 
 def _stop(slot: _Slot | None, order: StopWorker) -> None:

@@ -44,10 +44,10 @@ class Teller:
         self._unconfirmed += 1
         committed = None
         if self._unconfirmed >= _BETWEEN:
-            committed = trio.Event()
+            receipt = Receipt(told.number, trio.Event())
             with suppress(trio.WouldBlock):
-                self._receipts.send_nowait(Receipt(told.number, committed))
-                self._unconfirmed = 0
+                self._receipts.send_nowait(receipt)
+                committed, self._unconfirmed = receipt.committed, 0
         self._tell(Append(told.event, committed, (self._source, told.number)))
 
     def close(self) -> None:

@@ -1,8 +1,11 @@
 """The output of one attempt: found, checked, copied and recorded, or a reason for its failure."""
 
+import errno
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -10,9 +13,11 @@ import pytest
 import trio
 import trio.testing
 
+from actors import attempt_output
 from actors.attempt_output import AttemptOutput, load_outputs
+from actors.files import replace_file
 from protocols.errors import PlanError
-from protocols.events import WorkerExited
+from protocols.events import SpoolBlocked, SpoolResumed, WorkerExited
 from protocols.ids import TaskId, WorkerId
 from protocols.kinds import EndReason
 from protocols.layout import FleetFolder
@@ -44,11 +49,14 @@ async def take(
     end: WorkerExited | None = None,
     open: OpenAttempt | None = None,  # noqa: A002 - its name
     check_plan: Callable[[TaskId, bytes], None] = lambda task, source: None,
+    *,
+    stopped: bool = False,
 ) -> tuple[WorkerExited, TaskOutput | None, Stage]:
     async with surrounded(folder.root) as stage:
         order = start(output=output)
-        around = replace(stage.around, check_plan=check_plan)
-        taken = AttemptOutput(order=type(order)(order.task, 1, order.id, open), around=around)
+        around = replace(stage.around, check_plan=check_plan, retry=0.01)
+        order = type(order)(order.task, 1, order.id, open)
+        taken = AttemptOutput(order=order, around=around, stopped=lambda: stopped)
         ended = await taken.take(end or ending())
         await trio.testing.wait_all_tasks_blocked()
         return ended, taken.found, stage
@@ -72,6 +80,43 @@ async def test_what_is_printed_is_copied_and_recorded_before_the_end(folder: Fle
     assert found.sha256 == hashlib.sha256(text).hexdigest()
     assert stage.events == [found]
     assert load_outputs(folder.root, [found])[found.task] == {"a": [1]}
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
+    """It takes no copy so often."""
+    tries = count()
+
+    def copy(path: Path, data: bytes, *, sync: bool) -> None:
+        if next(tries) < times:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace_file(path, data, sync=sync)
+
+    monkeypatch.setattr(attempt_output, "replace_file", copy)
+
+
+async def test_a_full_disk_is_waited_for_and_is_no_failure_of_the_attempt(
+    folder: FleetFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch, 3)
+    folder.spool(A, 1, "stdout").write_bytes(b"{}")
+
+    ended, found, stage = await take(folder, Output(kind="stdout-json"))
+
+    assert ended == ending() and found is not None
+    blocked, resumed, recorded = stage.events
+    assert isinstance(blocked, SpoolBlocked) and isinstance(resumed, SpoolResumed) and recorded == found
+    assert blocked.error == f"its output cannot be copied to {folder.output(A, 1)}: No space left on device"
+
+
+async def test_a_stop_does_not_wait_for_a_full_disk(folder: FleetFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_disk(monkeypatch, inf)
+    folder.spool(A, 1, "stdout").write_bytes(b"{}")
+
+    ended, found, _ = await take(folder, Output(kind="stdout-json"), stopped=True)
+
+    assert found is None
+    assert ended.reason == "output"
+    assert ended.error == f"its stdout: cannot be copied to {folder.output(A, 1)}: No space left on device"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from protocols.events import (
     WorkerStarted,
 )
 from protocols.fleet_events import JournalResumed
+from protocols.task_output import TaskOutput
 from supervisor.fleets import find_fleets
+from tests.detached import UNTIL_GO, go
 from tests.keeper_client import is_alive
 from tests.running import RunningPlan, callboard, running, task
 from tests.small_disk import small_disk
@@ -118,6 +120,21 @@ def test_tasks_for_which_the_disk_has_no_room_start_when_it_has(tmp_path: Path, 
 
         assert {run.spool(f"t{number}") for number in range(8)} == {b"out\n"}
         assert {each.status for each in run.report.tasks} == {"succeeded"}
+
+
+def test_an_output_for_whose_copy_the_disk_has_no_room_is_taken_when_it_has(tmp_path: Path, state: Path) -> None:
+    size = 1024 * 1024
+    command = f"{UNTIL_GO}; (printf '\"'; head -c {size} /dev/zero | tr '\\0' x; printf '\"') > big.json"
+    with running(tmp_path, task("a", command, output={"file": "big.json"})) as run:
+        run.wait_for(WorkerStarted, "a")
+        ballast = _fill(state, leave=size // 2)
+        go(run)
+        assert "cannot be copied" in run.wait_for(SpoolBlocked, "a").error
+
+        ballast.unlink()
+        run.finish()
+
+        assert [event.bytes for event in run.events(TaskOutput)] == [size + 2]
 
 
 def test_a_stop_ends_all_workers_while_the_disk_is_full(tmp_path: Path, state: Path) -> None:
