@@ -7,6 +7,7 @@ import msgspec
 
 from protocols.accounts import Account
 from protocols.budget import KINDS, BudgetOf, Kind, Scope, tell_amount, tell_spent
+from protocols.fan_out import group_of
 
 __all__ = ["BudgetLine", "budget_lines", "find_fullest", "tell_budgets"]
 
@@ -25,10 +26,13 @@ class BudgetLine(msgspec.Struct, frozen=True):
 
 
 def budget_lines(accounts: Iterable[Account], now: float) -> tuple[BudgetLine, ...]:
-    """``now`` in Unix time."""
+    """``now`` in Unix time. Of a task with ``for_each`` nothing is used where its items have budgets of their own."""
+    accounts = tuple(accounts)
+    groups = {made[0] for account in accounts if (made := group_of(account.of.name)) is not None}
     return tuple(
         BudgetLine(account.of.scope, account.of.name, kind, round(account.spent(kind, now), 6), soft, hard)
         for account in accounts
+        if account.of.scope != "task" or account.of.name not in groups
         for kind in KINDS
         for soft, hard in [(getattr(account.of.budget.soft, kind), getattr(account.of.budget.hard, kind))]
         if soft is not None or hard is not None

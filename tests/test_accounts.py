@@ -196,6 +196,13 @@ def test_what_is_used_is_told_in_a_line_for_each_budget() -> None:
     ]
 
 
+def test_the_budget_of_each_item_is_told_and_not_that_of_all_for_which_nothing_counts() -> None:
+    budget = Budget(hard=Amounts(attempts=4))
+    accounts = accounts_of(BudgetOf("task", "b", budget), events=[starting("b[x]")])
+
+    assert list(tell_budgets(budget_lines(accounts.all, AT))) == ['budget of task "b[x]": attempts 1 of 4']
+
+
 def test_a_plan_says_budgets_of_the_run_of_roles_and_of_tasks() -> None:
     plan = plan_of(
         """
@@ -249,7 +256,6 @@ def test_mistakes_in_budgets_are_told_all_at_once() -> None:
         'x.toml: tasks[1].budget.time: expected a duration, got a number; write "5s"',
         "x.toml: tasks[1].budget.attempts: out of range; write a number from 1 to 1000000",
         "x.toml: tasks[1].budget.cost: out of range; write a number above 0, up to 1000000000000000",
-        "x.toml: tasks[1].budget: limits nothing; write some of time, attempts, tokens and cost",
         "x.toml: tasks[2].budget: limits nothing; write some of time, attempts, tokens and cost",
         "x.toml: tasks[0].budget: tokens: nobody tells the tokens of a command; write time or attempts",
         f"x.toml: tasks[0].budget: {hearing}",

@@ -87,7 +87,10 @@ def test_a_role_may_say_it_for_its_tasks_and_a_task_something_else() -> None:
             'output.max_output: it is read into memory; write at most "256MiB"',
         ),
         ('output = { files = "x" }', 'output.files: no such key; did you mean "file"?'),
-        ('output = "x.json"', "output: expected a table, got a string"),
+        (
+            'output = "x.json"',
+            'output: expected a table, got a string; write { file = "PATH" } or { stdout_json = true }',
+        ),
         ('template = "yes"', "template: expected true or false, got a string"),
         (
             "output = { last_message = true }",
