@@ -57,7 +57,8 @@ class JournalRows:
 
     def _find(self) -> None:
         query = (
-            "SELECT seq, coalesce(worker, ''), CASE WHEN worker IS NULL AND type LIKE 'task.%' THEN body END "
+            "SELECT seq, coalesce(worker, ''), CASE WHEN worker IS NULL AND "
+            "(type LIKE 'task%' OR type LIKE 'subtask.%' OR type LIKE 'workspace.%') THEN body END "
             "FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
         )
         after = 0

@@ -94,6 +94,9 @@ class OwnServer:
 
     async def _start(self, nursery: trio.Nursery) -> trio.Event:
         """Return what tells of its end. Raise KeeperError."""
+        if self._process is not None:
+            with trio.move_on_after(_START):  # one that is about to end would take the new one for a client of its own
+                await self._process.ended.wait()
         process = HostedProcess(fleet=self.fleet, keeper=self.keeper, folder=self.folder.tmux, attached=self.attached)
         request = await trio.to_thread.run_sync(self._request, process)
         await process.start(nursery, request, _task())

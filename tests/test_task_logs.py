@@ -202,7 +202,7 @@ def test_a_long_one_is_written_without_holding_it_and_a_kill_leaves_none_half_wr
 
 def test_every_task_of_a_run_gets_one_and_after_a_kill_the_next_supervisor_writes_them(tmp_path: Path) -> None:
     plan = (
-        task("first", "echo one"),
+        task("first", "echo one", workspace="folder"),
         task("wait", "while [ ! -e go ]; do sleep 0.01; done", needs=["first"]),
         task("fails", "exit 3", needs=["wait"]),
         task("never", "true", needs=["fails"]),
