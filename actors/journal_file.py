@@ -4,7 +4,6 @@ The process that writes a journal must never open its file by other means: closi
 drop the locks that SQLite holds on it.
 """
 
-import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.sqlite_errors import hint_for, passing_error
+from actors.sqlite_file import FileKind
 from protocols.errors import JournalError
 from protocols.event_codec import decode_event, encode_event
 from protocols.events import Event, Record
@@ -22,10 +21,14 @@ from protocols.ids import OutboxKey, WorkerId
 
 __all__ = ["JournalFile", "last_seq", "open_journal", "read_journal", "read_records"]
 
-_APPLICATION_ID = 0x63626A6C  # "cbjl"
-_FORMAT = 1
+_KIND = FileKind(
+    name="journal",
+    application=0x63626A6C,  # "cbjl"
+    format=1,
+    error=JournalError,
+    newer="use the version that wrote it, or another state folder",
+)
 _PAGE = 1000  # rows of one read transaction: while one is open the WAL cannot shrink
-_BUSY_TIMEOUT_MS = 5000
 _CLOSE_TIMEOUT_MS = 100
 _SETTINGS = f"""
     PRAGMA synchronous = NORMAL;
@@ -45,10 +48,6 @@ _TAKEN = """
 _MILESTONE = "type NOT IN ('worker.output', 'worker.progress', 'worker.heartbeat')"
 _SAMPLES = frozenset({"worker.output", "worker.progress", "worker.heartbeat"})
 _SCHEMA = f"""
-    PRAGMA journal_mode = WAL;
-    BEGIN;
-    PRAGMA application_id = {_APPLICATION_ID};
-    PRAGMA user_version = {_FORMAT};
     CREATE TABLE records (
         seq INTEGER PRIMARY KEY,
         at REAL NOT NULL,
@@ -58,7 +57,6 @@ _SCHEMA = f"""
     ) STRICT;
     CREATE INDEX milestones ON records (seq, type) WHERE {_MILESTONE};
     {_TAKEN}
-    COMMIT;
 """
 
 
@@ -79,7 +77,7 @@ class JournalFile:
         second try can help.
         """
         every = {key or index: (event, key) for index, (event, key) in enumerate(zip_longest(events, keys))}
-        with _explained(self.path, retry=True), self._db:
+        with _KIND.explained(self.path, retry=True), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             fresh = [(event, key) for event, key in every.values() if key is None or not self._is_taken(key)]
             records = [Record(seq, event) for seq, (event, _) in enumerate(fresh, self.last + 1)]
@@ -103,10 +101,10 @@ class JournalFile:
 def open_journal(path: Path) -> JournalFile:
     """Create the journal (mode 0600) or go on with it. Raise `JournalError`, the file untouched, if it is not ours."""
     if not path.exists():
-        _create(path)
+        _KIND.create(path, _SCHEMA)
     _open_reader(path).close()
-    with _explained(path), ExitStack() as undo:
-        db = undo.enter_context(closing(_connect(path, "mode=rw")))
+    with _KIND.explained(path), ExitStack() as undo:
+        db = undo.enter_context(closing(_KIND.open(path)))
         db.executescript(_SETTINGS)
         db.executescript(_TAKEN)
         file = JournalFile(path, _last(db), db)
@@ -116,14 +114,14 @@ def open_journal(path: Path) -> JournalFile:
 
 def last_seq(path: Path) -> int:
     """The number of the last record, 0 if there is none. Raise `JournalError`."""
-    with _explained(path), closing(_open_reader(path)) as db:
+    with _KIND.explained(path), closing(_open_reader(path)) as db:
         return _last(db)
 
 
 @contextmanager
 def read_journal(path: Path) -> Iterator[sqlite3.Connection]:
     """The journal for who knows its columns. Raise `JournalError`."""
-    with _explained(path), closing(_open_reader(path)) as db:
+    with _KIND.explained(path), closing(_open_reader(path)) as db:
         yield db
 
 
@@ -148,7 +146,7 @@ def read_records(
 def _read_pages(path: Path, after: int, query: str, arguments: list[str]) -> Iterator[Record]:
     with closing(_open_reader(path)) as db:
         while True:
-            with _explained(path):
+            with _KIND.explained(path):
                 upto = min(after + _PAGE, _last(db))
                 rows = db.execute(query, [after, upto, *arguments]).fetchall() if upto > after else []
             if upto <= after:
@@ -193,62 +191,13 @@ def _last(db: sqlite3.Connection) -> int:
     return int(last)
 
 
-def _create(path: Path) -> None:
-    """Build the file beside its place, so that what stands there is always complete."""
-    new = path.with_name(f"{path.name}.new")
-    try:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            new.with_name(new.name + suffix).unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with _explained(path), closing(_connect(new, "mode=rw")) as db:
-            db.executescript(_SCHEMA)
-        new.rename(path)
-    except OSError as exc:
-        raise JournalError(f"journal {path}: cannot be created: {exc.strerror}; see to its folder") from exc
-
-
 def _open_reader(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise JournalError(f"journal {path}: there is none; nothing was recorded here")
     try:
-        return _open_checked(path, "mode=ro")
+        return _KIND.open(path, "mode=ro")
     except JournalError as exc:
         # A folder that cannot be written has no place for the index of the WAL; without a WAL there is no writer.
         if isinstance(exc.__cause__, sqlite3.OperationalError) and not path.with_name(f"{path.name}-wal").exists():
-            return _open_checked(path, "mode=ro&immutable=1")
+            return _KIND.open(path, "mode=ro&immutable=1")
         raise
-
-
-def _open_checked(path: Path, mode: str) -> sqlite3.Connection:
-    with _explained(path), ExitStack() as undo:
-        db = undo.enter_context(closing(_connect(path, mode)))
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION_ID:
-            what = "the database of another program" if path.stat().st_size else "empty"
-            raise JournalError(f"journal {path}: is {what}; move it away")
-        if version != _FORMAT:
-            raise JournalError(
-                f"journal {path}: has format {version}, this version of callboard knows {_FORMAT}; use the version "
-                "that wrote it, or another state folder"
-            )
-        undo.pop_all()
-        return db
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Any thread may use the connection, one at a time: a pool hands out another for each call."""
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
-    db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    return db
-
-
-@contextmanager
-def _explained(path: Path, *, retry: bool = False) -> Iterator[None]:
-    """Turn errors of SQLite into ours; with ``retry`` those that may pass into ``OSError``."""
-    try:
-        yield
-    except sqlite3.Error as exc:
-        if retry and (passing := passing_error(path, exc)) is not None:
-            raise passing from exc
-        raise JournalError(f"journal {path}: {exc}; {hint_for(exc, 'journal')}") from exc

@@ -1,7 +1,6 @@
 """The file of a ledger: SQLite, each verb one transaction that is on the disk when it returns. Everything here blocks:
 call it in a thread."""
 
-import os
 import sqlite3
 import time
 import uuid
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from actors.ledger_store import TABLES, FileStore
-from actors.sqlite_errors import hint_for, passing_error
+from actors.sqlite_file import SIDES, FileKind
 from protocols.errors import LedgerError
 from protocols.ledger_rules import Rules
 
@@ -20,20 +19,11 @@ __all__ = ["LedgerFile", "open_ledger"]
 
 T = TypeVar("T")
 
-_APPLICATION_ID = 0x63626C67  # "cblg"
-_FORMAT = 1
-_BUSY_TIMEOUT_MS = 5000
+_KIND = FileKind(name="ledger", application=0x63626C67, format=1, error=LedgerError)  # "cblg"
 _SETTINGS = f"""
     PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = {4 * 1024 * 1024};
-"""
-_SCHEMA = f"""
-    BEGIN;
-    PRAGMA application_id = {_APPLICATION_ID};
-    PRAGMA user_version = {_FORMAT};
-    {TABLES}
-    COMMIT;
 """
 
 
@@ -49,7 +39,7 @@ class LedgerFile:
 
     def do(self, verb: Callable[[Rules], T]) -> T:
         """Do it as a whole or not at all. Raise ``OSError`` if the disk does not take it now, `LedgerError`."""
-        with _explained(self.path, retry=True), self._transaction():
+        with _KIND.explained(self.path, retry=True), self._transaction():
             return verb(self.rules)
 
     def close(self) -> None:
@@ -83,9 +73,8 @@ def open_ledger(
     """
     if not path.exists():
         _create(path)
-    with _explained(path, retry=retry), ExitStack() as undo:
-        db = undo.enter_context(closing(_connect(path)))
-        _check(path, db)
+    with _KIND.explained(path, retry=retry), ExitStack() as undo:
+        db = undo.enter_context(closing(_KIND.open(path, retry=retry)))
         db.executescript(_SETTINGS)
         (name,) = db.execute("SELECT name FROM identity").fetchone()
         store = FileStore(db)
@@ -100,50 +89,10 @@ def _steady() -> Callable[[], float]:
 
 
 def _create(path: Path) -> None:
-    """Build the file beside its place, so that what stands there is always complete.
-
-    A WAL that was left there is that of another ledger: SQLite would take it for its own.
-    """
-    new = path.with_name(f"{path.name}.new")
+    """A WAL that was left there is that of another ledger: SQLite would take it for its own."""
     try:
-        for base in (new, path):
-            for suffix in ("", "-journal", "-wal", "-shm"):
-                base.with_name(base.name + suffix).unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with _explained(path), closing(_connect(new)) as db:
-            db.executescript(_SCHEMA)
-            db.execute("PRAGMA journal_mode = WAL")
-        new.rename(path)
+        for side in SIDES:
+            path.with_name(path.name + side).unlink(missing_ok=True)
     except OSError as exc:
         raise LedgerError(f"ledger {path}: cannot be created: {exc.strerror}; see to its folder") from exc
-
-
-def _check(path: Path, db: sqlite3.Connection) -> None:
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
-        what = "the database of another program" if path.stat().st_size else "empty"
-        raise LedgerError(f"ledger {path}: is {what}; move it away")
-    if version != _FORMAT:
-        raise LedgerError(
-            f"ledger {path}: has format {version}, this version of callboard knows {_FORMAT}; use the version that "
-            "wrote it"
-        )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Any thread may use the connection, one at a time."""
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    return db
-
-
-@contextmanager
-def _explained(path: Path, *, retry: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        if retry and (passing := passing_error(path, exc)) is not None:
-            raise passing from exc
-        raise LedgerError(f"ledger {path}: {exc}; {hint_for(exc, 'ledger')}") from exc
+    _KIND.create(path, TABLES)
