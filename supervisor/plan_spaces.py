@@ -1,7 +1,6 @@
 """What the workspaces of a plan name: repositories, commits, branches, files; found and checked before it starts."""
 
 import os
-import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from protocols.wording import quote
 from protocols.workspace import GivenFile, Workspace
 from protocols.worktree import GitCall, GitDone, check_branch, converse, count_changes, find_commit
 from supervisor.input_files import decode_input, read_input
+from supervisor.path_problems import file_problem
 
 __all__ = ["load_files", "place_workspace", "worktree_problems"]
 
@@ -41,7 +41,7 @@ def load_files(
 
     def load(task: Task, where: str, file: GivenFile) -> GivenFile:
         path, key = file.text, f"{where}.files.{file.path}"
-        if file.kind == "copy" and kept is None and (problem := _copy_problem(path)):
+        if file.kind == "copy" and kept is None and (problem := file_problem(path)):
             problems.append(f"{key}.copy: {problem}")
         if file.kind != "template" or (task.id in leave and kept is not None and not kept.schema(path).exists()):
             return file
@@ -65,17 +65,6 @@ def load_files(
         for index, task in enumerate(tasks)
     )
     return loaded, texts, problems
-
-
-def _copy_problem(path: str) -> str:
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError as error:
-        return f"{quote(path)}: {(error.strerror or 'cannot be read').lower()}; it must be there before the run starts"
-    if not stat.S_ISREG(mode):
-        return f"{quote(path)} is no file; name one"
-    readable = os.access(path, os.R_OK, effective_ids=True)
-    return "" if readable else f"{quote(path)} is not readable for this user; change its permissions"
 
 
 def worktree_problems(tasks: Sequence[Task], base: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Loads a plan from disk and finds everything it names: folders, commands, files."""
 
 import os
-import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -14,12 +13,13 @@ from protocols.ids import TaskId
 from protocols.instances import Bounds, Handover
 from protocols.layout import FleetFolder
 from protocols.manifest import find_manifest
-from protocols.plan import Logfile, Plan, Stdin, Task
+from protocols.plan import Plan, Task
 from protocols.plan_parser import parse_plan
 from protocols.templates import path_texts
 from protocols.wording import escaped, quote
 from supervisor.input_files import decode_input, read_input
 from supervisor.instance_plans import bound, check_bounds, find_cuts, place_instance, use_given
+from supervisor.path_problems import file_problem, find_command, folder_problem, stdin_problem
 from supervisor.plan_spaces import load_files, place_workspace, worktree_problems
 from supervisor.plan_texts import load_schemas, resolve_templates
 from supervisor.secrets import Secrets, place_secrets, read_all
@@ -167,13 +167,14 @@ def _look_up(
     """The executable of each task; and what is missing, each thing once, but for the tasks to leave."""
     executables = {}
     missing: dict[tuple[str, str], list[str]] = {}
-    find, tmux = cache(_find_command), cache(tmux_problem)
+    find, tmux = cache(find_command), cache(tmux_problem)
     for index, task in enumerate(tasks):
         place, later = task.place(index), dict(path_texts(task))
         own = task.workspace.kind != "shared" or "cwd" in later
-        if not own and "logfile.path" not in later and (problem := _logfile_problem(task.logfile)) != "":
+        log = None if own or "logfile.path" in later else task.logfile
+        if log is not None and (problem := file_problem(log.path, later=True)):
             missing.setdefault(("logfile.path", problem), []).append(place)
-        if task.prompting is not None and not own and task.id not in leave and (folder := _folder_problem(task.cwd)):
+        if task.prompting is not None and not own and task.id not in leave and (folder := folder_problem(task.cwd)):
             missing.setdefault(("cwd", folder), []).append(place)
         if not task.command:
             continue
@@ -184,14 +185,14 @@ def _look_up(
         executables[task.id] = executable or name
         if task.id in leave:
             continue
-        folder = "" if own else _folder_problem(task.cwd)
+        folder = "" if own else folder_problem(task.cwd)
         if folder and "/" in name and not name.startswith("/"):
             command = ""  # it is missing because the folder is
         source = ""
         if task.source == "tmux":
             source = tmux(base.get("PATH", os.defpath))
             command = command if task.tmux is None else ""  # it starts nothing
-        stdin = "" if "stdin.file" in later else _stdin_problem(task.stdin)
+        stdin = "" if "stdin.file" in later or task.stdin.kind != "file" else stdin_problem(task.stdin.text)
         for key, problem in (("cwd", folder), ("source", source), ("command", command), ("stdin", stdin)):
             if problem:
                 missing.setdefault((key, problem), []).append(place)
@@ -211,7 +212,7 @@ def _agent_problems(
     for name, agent in agents.items():
         if not agent.attach:
             path = agent.env.get("PATH", base.get("PATH", os.defpath))
-            _, problem = _find_command(agent.command[0], str(start), path)
+            _, problem = find_command(agent.command[0], str(start), path)
             if problem:
                 problems.append(f"agents.{name}.command: {problem}")
         elif agent.password_env and not base.get(agent.password_env):
@@ -223,73 +224,3 @@ def _agent_problems(
 def _describe(key: str, problem: str, where: Sequence[str]) -> str:
     more = f" (in {len(where)} tasks)" if len(where) > 1 else ""
     return f"{where[0]}.{key}: {problem}{more}"
-
-
-def _folder_problem(path: str) -> str:
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError as error:
-        return f"{quote(path)}: {_reason(error)}; it must be there before the run starts"
-    if not stat.S_ISDIR(mode):
-        return f"{quote(path)} is no directory; name one"
-    return "" if _may(path, os.X_OK) else f"{quote(path)} cannot be entered by this user; change its permissions"
-
-
-def _stdin_problem(stdin: Stdin) -> str:
-    if stdin.kind != "file":
-        return ""
-    path = stdin.text
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError as error:
-        return f"{quote(path)}: {_reason(error)}; it must be there before the run starts"
-    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-        return f"{quote(path)} is no file; name one"  # opening a pipe would wait for its writer
-    return "" if _may(path, os.R_OK) else f"{quote(path)} is not readable for this user; change its permissions"
-
-
-def _logfile_problem(log: Logfile | None) -> str:
-    """It need not be there yet."""
-    try:
-        mode = None if log is None else Path(log.path).stat().st_mode
-    except OSError:
-        return ""
-    if log is None or mode is None:
-        return ""
-    if not stat.S_ISREG(mode):
-        return f"{quote(log.path)} is no file; name one"
-    return "" if _may(log.path, os.R_OK) else f"{quote(log.path)} is not readable for this user; change its permissions"
-
-
-def _find_command(name: str, cwd: str, path: str) -> tuple[str, str]:
-    """What a worker in ``cwd`` runs under this name, as an absolute path; and the problem where there is none."""
-    if "/" in name:
-        command = str(Path(cwd, name))
-        problem = _command_problem(command)
-        return ("", problem) if problem else (command, "")
-    problem = ""
-    for folder in path.split(os.pathsep):
-        command = str(Path(cwd, folder, name))
-        if _may(command, os.F_OK):
-            problem = _command_problem(command)
-            if not problem:
-                return command, ""
-    return "", problem or f"no command {quote(name)} on PATH; install it, or correct the name"
-
-
-def _command_problem(command: str) -> str:
-    try:
-        mode = Path(command).stat().st_mode
-    except OSError as error:
-        return f"{quote(command)}: {_reason(error)}; it must be there before the run starts"
-    if not stat.S_ISREG(mode):
-        return f"{quote(command)} is no file; name one that can be run"
-    return "" if _may(command, os.X_OK) else f"{quote(command)} is not executable; run chmod +x on it"
-
-
-def _may(path: str, mode: int) -> bool:
-    return os.access(path, mode, effective_ids=True)
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or "cannot be read").lower()
