@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import trio
 
+from actors.commander import RefusedError
 from actors.keeper_process.marks import attempt_of, mark_of
 from actors.keyboard import type_text
 from actors.orders import Order
@@ -14,11 +15,7 @@ from protocols.layout import streams_of
 from protocols.states import RunView
 from protocols.wording import did_you_mean, quote
 
-__all__ = ["Inputs", "RefusedError"]
-
-
-class RefusedError(Exception):
-    """It is understood and will not be done; the text says why."""
+__all__ = ["Inputs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

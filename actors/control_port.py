@@ -14,7 +14,8 @@ from typing import TypeAlias, TypeVar
 import msgspec
 import trio
 
-from actors.control_input import Inputs, RefusedError
+from actors.commander import RefusedError
+from actors.control_input import Inputs
 from actors.control_records import send_records
 from actors.greetings import greet
 from actors.messages import Greeting, Subscribe

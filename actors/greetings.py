@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from actors.control_input import RefusedError
+from actors.commander import RefusedError
 from actors.messages import Greeting
 from actors.unix_socket import connect_unix
 from protocols.control import HelloParams, HelloResult

@@ -1,0 +1,146 @@
+"""What somebody outside can want of a fleet: each command is at once the parameters of a method of the port.
+
+Tasks are named as they are seen from the fleet that is asked: ``lint``, or ``build/lint`` for a task of the instance
+that its task ``build`` is.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from protocols.ids import TaskId
+
+__all__ = [
+    "CancelTask",
+    "Command",
+    "Done",
+    "ReplyPermission",
+    "ResizeTerminal",
+    "RestartTask",
+    "RetryTask",
+    "ShutDown",
+    "SignalWorker",
+    "SpawnWorker",
+    "StopTask",
+    "SubmitRun",
+    "TypeInput",
+]
+
+Cells: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A field that is not known is an error."""
+
+
+class SpawnWorker(_Command, frozen=True, kw_only=True, tag="spawn"):
+    """One more task for a standing fleet."""
+
+    task: dict[str, Any]
+    """As a plan writes it in ``[[tasks]]``; without ``id`` it gets one. Relative paths count from ``cwd``."""
+    cwd: str
+    """Absolute."""
+
+
+class SubmitRun(_Command, frozen=True, kw_only=True, tag="submit"):
+    """A plan that a standing fleet is to run, as a task that is an instance."""
+
+    plan: str
+    """The text of the plan, TOML."""
+    cwd: str
+    """Absolute; relative paths of the plan count from there."""
+    name: str = "plan.toml"
+    """Of the file, for messages; the id of the task is made of it."""
+    id: TaskId | None = None
+
+
+class StopTask(_Command, frozen=True, kw_only=True, tag="stop"):
+    """End its worker, and let nothing follow from that but its end: no retry."""
+
+    task: str
+    grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Seconds between TERM and KILL; 0 kills; None is the task's own."""
+    reason: str = "stopped by a client"
+
+
+class RestartTask(_Command, frozen=True, kw_only=True, tag="restart"):
+    """End its worker, if one runs, and begin another attempt at once, whatever its retries are."""
+
+    task: str
+    grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class CancelTask(_Command, frozen=True, kw_only=True, tag="cancel"):
+    """Of one that has not begun: nothing is started for it. Of one that runs: as `StopTask`."""
+
+    task: str
+    reason: str = "cancelled by a client"
+
+
+class RetryTask(_Command, frozen=True, kw_only=True, tag="retry"):
+    """One more attempt of a task that is over and did not succeed. What was skipped for it waits again."""
+
+    task: str
+
+
+class SignalWorker(_Command, frozen=True, kw_only=True, tag="signal"):
+    """To the process group of the worker that runs."""
+
+    task: str
+    signal: str
+    """By its name: ``HUP``, ``INT``, ``TERM``, ``USR1``, ``USR2``, ``CONT``, ``STOP``, ``WINCH``."""
+
+
+class ResizeTerminal(_Command, frozen=True, kw_only=True, tag="resize"):
+    task: str
+    columns: Cells
+    rows: Cells
+
+
+class TypeInput(_Command, frozen=True, kw_only=True, tag="type"):
+    """Bytes into the stdin of the worker that runs, or typed at its terminal."""
+
+    task: str
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class ReplyPermission(_Command, frozen=True, kw_only=True, tag="permission"):
+    task: str
+    permission: str
+    """The id that ``permission.asked`` has."""
+    reply: Literal["once", "always", "reject"]
+    message: str = ""
+
+
+class ShutDown(_Command, frozen=True, kw_only=True, tag="shutdown"):
+    """End the fleet: its workers too, or leave those that are durable to who comes next."""
+
+    workers: Literal["stop", "leave"] = "stop"
+    grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    reason: str = "stopped by a client"
+
+
+Command: TypeAlias = (
+    SpawnWorker
+    | SubmitRun
+    | StopTask
+    | RestartTask
+    | CancelTask
+    | RetryTask
+    | SignalWorker
+    | ResizeTerminal
+    | TypeInput
+    | ReplyPermission
+    | ShutDown
+)
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The effect of a command is in the journal."""
+
+    task: str = ""
+    """Which it was about, or which it made."""
+    attempt: int = 0
+    """Of that task; 0: none."""
+    seq: int = 0
+    """All that it changed is told by records up to this number."""
