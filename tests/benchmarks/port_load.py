@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url
+from trio_websocket import WebSocketConnection, connect_websocket_url
 
 __all__ = ["Load", "Seen"]
 
 _PATIENCE = 120.0
+_LONGEST = 16 * 1024 * 1024
 _AT_ONCE = 50  # connections that are being opened
 
 
@@ -28,7 +29,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     method: str = ""
     params: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     count: int = 0
-    """Of ``push``: messages that each connection gets, where they are no records; else the number of the last record."""
+    """Of ``push``: messages that each connection gets; of records, the number of the last one."""
+    records: bool = False
+    """Messages hold records."""
+    event: str = ""
+    """Of ``delays``: the kind that counts."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,21 +46,21 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     messages: int = 0
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, frozen=True):
     at: float
     type: str
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, frozen=True):
     seq: int
     event: _Event
 
 
-class _Params(msgspec.Struct):
+class _Params(msgspec.Struct, frozen=True):
     records: list[_Record] = []  # noqa: RUF012
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, frozen=True):
     params: _Params = _Params()
 
 
@@ -93,24 +98,23 @@ async def main() -> None:
 async def _connected(load: Load) -> AsyncIterator[list[WebSocketConnection]]:
     headers = [("authorization", f"Bearer {load.token}".encode())] if load.token else []
     sockets: list[WebSocketConnection] = []
-    limiter, opened, closing = trio.CapacityLimiter(_AT_ONCE), trio.Event(), trio.Event()
+    limiter = trio.CapacityLimiter(_AT_ONCE)
 
-    async def hold() -> None:
+    async def connect(living: trio.Nursery) -> None:
         async with limiter:
-            found = open_websocket_url(load.url, extra_headers=headers, message_queue_size=16, max_message_size=2**24)
-            socket = await found.__aenter__()
-        sockets.append(socket)
-        if len(sockets) == load.connections:
-            opened.set()
-        await closing.wait()
+            sockets.append(
+                await connect_websocket_url(
+                    living, load.url, extra_headers=headers, message_queue_size=16, max_message_size=_LONGEST
+                )
+            )
 
-    async with trio.open_nursery() as nursery:
-        for _ in range(load.connections):
-            nursery.start_soon(hold)
+    async with trio.open_nursery() as living:
         with trio.fail_after(_PATIENCE):
-            await opened.wait()
+            async with trio.open_nursery() as opening:
+                for _ in range(load.connections):
+                    opening.start_soon(connect, living)
         yield sockets
-        nursery.cancel_scope.cancel()
+        living.cancel_scope.cancel(reason="all is seen")
 
 
 def _request(number: int, method: str, params: object) -> str:
@@ -137,3 +141,69 @@ async def _call(sockets: list[WebSocketConnection], load: Load) -> Seen:
         for socket in sockets:
             nursery.start_soon(go_on, socket)
     return count.seen(load.seconds)
+
+
+async def _wait() -> Seen:
+    """Until our stdin is closed."""
+    print("ready", flush=True)
+    await trio.to_thread.run_sync(sys.stdin.read)
+    return Seen()
+
+
+async def _take_pushes(sockets: list[WebSocketConnection], load: Load) -> Seen:
+    """From the first request on, until all connections have all."""
+    count = _Count()
+    began = time.perf_counter()
+
+    async def take(socket: WebSocketConnection) -> None:
+        await socket.send_message(_request(1, load.method, load.params))
+        got = 0
+        while got < load.count:
+            message = await socket.get_message()
+            if load.records:
+                records = _decoder.decode(message).params.records
+                if not records:
+                    continue
+                units, got = len(records), records[-1].seq
+            else:
+                units, got = 1, got + 1
+            count.units, count.messages, count.bytes = (
+                count.units + units,
+                count.messages + 1,
+                count.bytes + len(message),
+            )
+
+    async with trio.open_nursery() as nursery:
+        for socket in sockets:
+            nursery.start_soon(take, socket)
+    return count.seen(time.perf_counter() - began)
+
+
+async def _note_delays(sockets: list[WebSocketConnection], load: Load) -> Seen:
+    """Of each record that comes, since its event happened."""
+    count = _Count()
+
+    async def note(socket: WebSocketConnection) -> None:
+        await socket.send_message(_request(1, load.method, load.params))
+        with trio.move_on_after(load.seconds):
+            while True:
+                message = await socket.get_message()
+                now = time.time()
+                records = _decoder.decode(message).params.records
+                count.delays += [
+                    (now - record.event.at) * 1000 for record in records if record.event.type == load.event
+                ]
+                count.units, count.messages, count.bytes = (
+                    count.units + len(records),
+                    count.messages + 1,
+                    count.bytes + len(message),
+                )
+
+    async with trio.open_nursery() as nursery:
+        for socket in sockets:
+            nursery.start_soon(note, socket)
+    return count.seen(load.seconds)
+
+
+if __name__ == "__main__":
+    trio.run(main)
