@@ -39,6 +39,9 @@ class HttpConnection:
         try:
             while not self._closing and await self._serve_one():
                 pass
+            if isinstance(self._current, WebSocket) and not self._closing:
+                self.service.counts.websockets += 1
+                await self._current.run()
         except ProblemError as error:
             self.service.counts.refuse(error.problem.status)
             if self._wire.can_answer:
@@ -91,18 +94,14 @@ class HttpConnection:
         handshake = handshake_of(request)
         if await self._wire.read_body():
             raise ProblemError(400, "a handshake of WebSocket has no body")
-        self._current = socket = WebSocket(
+        self._current = WebSocket(
             stream=self.stream,
             service=self.service,
             caller=self.caller,
             peer=peer,
             handshake=handshake,
-            rest=self._wire.take_rest(),
+            rest=self._wire.leave(),
         )
-        if self._closing:
-            return
-        self.service.counts.websockets += 1
-        await socket.run()
 
 
 def _check_target(request: h11.Request) -> str:
