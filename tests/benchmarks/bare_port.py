@@ -1,7 +1,7 @@
 """What the port is measured against: trio-websocket as it comes, with msgspec and nothing else. Run as a program.
 
-It answers each call with as many bytes as it is asked for, and to ``push`` with as many messages, of a given size, as it
-can send. Its port is the first line that it prints.
+It answers each call with as many bytes as it is asked for, or with as many messages of that many bytes as it can send.
+Its port is the first line that it prints.
 """
 
 import msgspec

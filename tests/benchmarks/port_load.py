@@ -27,7 +27,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 1
     seconds: float = 1.0
     method: str = ""
-    params: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+    params: dict[str, Any] = {}
     count: int = 0
     """Of ``push``: messages that each connection gets; of records, the number of the last one."""
     records: bool = False
@@ -41,7 +41,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Calls, or messages; of records their number."""
     size: float = 0.0
     """Mean bytes of a message that came."""
-    delays: list[float] = []  # noqa: RUF012
+    delays: list[float] = []
     """Milliseconds."""
     messages: int = 0
 
@@ -57,7 +57,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class _Params(msgspec.Struct, frozen=True):
-    records: list[_Record] = []  # noqa: RUF012
+    records: list[_Record] = []
 
 
 class _Message(msgspec.Struct, frozen=True):
