@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.bases import AttemptReport as _AttemptReport
-from protocols.ids import AttemptId, FleetId
+from protocols.ids import AttemptId, CommandId, FleetId
 from protocols.kinds import EndReason, Stream
 from protocols.pane import Pane, Unclaimed
 from protocols.session_report import SessionReport
@@ -159,6 +159,25 @@ class Write(_Request, frozen=True, kw_only=True, tag="write"):
     note: bool = False  # a word of ours, which an agent is told; what a person types is refused by a session
 
 
+class Permit(_Request, frozen=True, kw_only=True, tag="permit"):
+    """No keeper is asked this: the reply to a permission that a session waits for. Answered when its server has it, or
+    refused: ``ENOENT`` where nobody waits for it, or somebody was faster."""
+
+    attempt: AttemptId
+    permission: str
+    reply: Literal["once", "always", "reject"]
+    message: str = ""
+
+
+class Prompt(_Request, frozen=True, kw_only=True, tag="prompt"):
+    """No keeper is asked this: one more prompt for a session, behind those that it has. Answered with `Prompted` when
+    it is on the disk. The same ``command`` again changes nothing."""
+
+    attempt: AttemptId
+    command: CommandId
+    text: str
+
+
 class Interrupt(_Request, frozen=True, kw_only=True, tag="interrupt"):
     """SIGINT to who is in the foreground of its terminal, else to its process group."""
 
@@ -180,7 +199,21 @@ class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
 
 
 Request: TypeAlias = (
-    Hello | Spawn | Adopt | Reaped | Stop | Extend | CloseStdin | Resize | Write | Interrupt | Forget | Ping | Shutdown
+    Hello
+    | Spawn
+    | Adopt
+    | Reaped
+    | Stop
+    | Extend
+    | CloseStdin
+    | Resize
+    | Write
+    | Permit
+    | Prompt
+    | Interrupt
+    | Forget
+    | Ping
+    | Shutdown
 )
 
 
@@ -210,6 +243,11 @@ class Spawned(msgspec.Struct, frozen=True):
 class Written(msgspec.Struct, frozen=True):
     written: int
     """Bytes that it took."""
+
+
+class Prompted(msgspec.Struct, frozen=True):
+    number: int
+    """Of the prompt in its session, from 1."""
 
 
 class Finished(msgspec.Struct, frozen=True):
