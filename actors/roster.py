@@ -31,8 +31,9 @@ from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
 from protocols.ids import AttemptId, WorkerId
-from protocols.keeper import Extend, Finished, Interrupt, Permit, Prompt, Request, Shutdown, Write
+from protocols.keeper import Extend, Finished, Request, Shutdown
 from protocols.keeper_codec import to_os
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Write
 from protocols.redacted_events import redact_exit
 
 __all__ = ["Roster"]

@@ -20,7 +20,8 @@ from actors.session_wishes import Wish, Wishes
 from actors.spool_writer import SpoolWriter
 from protocols.errors import ServerError, ServerErrorKind, SpawnError
 from protocols.ids import AttemptId
-from protocols.keeper import Missed, Report, Written
+from protocols.keeper import Missed, Report
+from protocols.keeper_inputs import Written
 from protocols.opencode import Envelope, Snapshot
 from protocols.session_changes import PromptEnded
 from protocols.session_course import SessionCourse

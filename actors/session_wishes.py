@@ -8,7 +8,7 @@ import trio
 from actors.orders import Answer
 from actors.replies import reply
 from protocols.errors import SpawnError
-from protocols.keeper import Permit, Prompt, Prompted, Written
+from protocols.keeper_inputs import Permit, Prompt, Prompted, Written
 from protocols.session_course import SessionCourse
 
 __all__ = ["Wish", "Wishes"]

@@ -25,8 +25,9 @@ from actors.spool_writer import SpoolWriter
 from protocols.agents import Prompting
 from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Exited, Extend, Interrupt, Permit, Prompt, Report, Spawned, Stop, Stopping, Write
+from protocols.keeper import Exited, Extend, Report, Spawned, Stop, Stopping
 from protocols.keeper_codec import from_os
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Write
 from protocols.kinds import EndReason
 from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules

@@ -11,7 +11,8 @@ import trio
 from actors.orders import Answer, Ask
 from protocols.agents import Agent, PermissionRule
 from protocols.ids import AttemptId, CommandId
-from protocols.keeper import Exited, Interrupt, Permit, Prompt, Prompted, Stopping
+from protocols.keeper import Exited, Stopping
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Prompted
 from protocols.session_events import (
     SessionChild,
     SessionEnded,
