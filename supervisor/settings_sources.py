@@ -31,6 +31,7 @@ from supervisor.settings import (
     Settings,
     StopSettings,
     StreamSettings,
+    UpSettings,
 )
 
 __all__ = ["read_settings"]
@@ -94,6 +95,10 @@ class _Retention(BaseModel):
     keep_days: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_days
 
 
+class _Up(BaseModel):
+    concurrency: Annotated[_Count, Field(ge=1, le=10_000)] = UpSettings().concurrency
+
+
 class _Model(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", validate_default=False)
     state: Annotated[str, Field(min_length=1)] = STATE
@@ -102,6 +107,7 @@ class _Model(BaseSettings):
     liveness: _Liveness = _Liveness()
     admission: _Admission = _Admission()
     retention: _Retention = _Retention()
+    up: _Up = _Up()
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -110,6 +116,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "liveness": _Liveness,
     "admission": _Admission,
     "retention": _Retention,
+    "up": _Up,
 }
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
 
@@ -143,6 +150,7 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         liveness=LivenessSettings(**model.liveness.model_dump()),
         admission=Limits(**model.admission.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
+        up=UpSettings(**model.up.model_dump()),
     )
 
 
