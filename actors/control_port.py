@@ -1,6 +1,5 @@
 """The Unix socket of a fleet: JSON-RPC 2.0, one object a line."""
 
-import errno
 import logging
 import math
 import os
@@ -14,13 +13,14 @@ from typing import TypeAlias, TypeVar
 import msgspec
 import trio
 
+from actors.accepting import accept_patiently
 from actors.commander import Commander, RefusedError
 from actors.control_input import Inputs
 from actors.control_records import send_records
 from actors.greetings import greet
 from actors.messages import Greeting, Subscribe
 from actors.orders import Decision, StopRun
-from actors.run_picture import RunPicture
+from actors.picture import Picture
 from actors.unix_socket import bind_unix, peer_process, peer_user
 from protocols.commands import Command, Done
 from protocols.control import (
@@ -57,8 +57,6 @@ _IDLE = 30.0  # a client that says nothing for so long is dropped; one that wait
 _SEND = 5.0  # one that reads nothing is dropped too
 _CLIENTS = 64
 _RECORDED = 2.0  # the disk may take nothing: then a stop is under way all the same
-_PAUSE_WITHOUT_DESCRIPTORS = 0.1
-_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 Params = TypeVar("Params", StatusParams, StopParams, SendParams, FollowParams, HelloParams)
 Result: TypeAlias = RunStatus | StopResult | SendResult | FollowResult | HelloResult | Done
@@ -105,7 +103,7 @@ class ControlPort:
     journal: Path
     subscribe: trio.MemorySendChannel[Subscribe]
     outbox: trio.MemorySendChannel[Decision]
-    picture: RunPicture
+    picture: Picture
     inputs: Inputs
     commander: Commander
     greetings: trio.MemorySendChannel[Greeting] | None = None
@@ -117,12 +115,12 @@ class ControlPort:
         clients = _Clients()
         bound = bind_unix(self.path)
         bound.setblocking(False)
-        with trio.socket.from_stdlib_socket(bound) as listener:
-            async with self.outbox.clone() as outbox, trio.open_nursery() as nursery:
-                task_status.started()
-                while True:
-                    connection = await _accept(listener)
-                    nursery.start_soon(self._guard, connection, outbox, clients)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+        async with listener, self.outbox.clone() as outbox, trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                stream = await accept_patiently(listener)
+                nursery.start_soon(self._guard, stream.socket, outbox, clients)
 
     async def _guard(
         self, connection: trio.socket.SocketType, outbox: trio.MemorySendChannel[Decision], clients: _Clients
@@ -214,7 +212,7 @@ class ControlPort:
         before = self.picture.view.stopping
         await outbox.send(StopRun(params.reason, params.grace))
         with trio.move_on_after(_RECORDED):
-            await self.picture.wait_for(lambda view: view.stopping if view.stopping is not before else None)
+            await self.picture.wait_until(lambda view: view.stopping if view.stopping is not before else None)
         stopping = self.picture.view.stopping
         return StopResult(params.reason, 0.0) if stopping is None else StopResult(stopping.reason, stopping.grace)
 
@@ -238,18 +236,6 @@ def _command(request: Request) -> Command:
         return _commands.decode(request.params)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _InvalidParamsError(f"command: {error}") from error
-
-
-async def _accept(listener: trio.socket.SocketType) -> trio.socket.SocketType:
-    while True:
-        try:
-            connection, _ = await listener.accept()
-        except OSError as error:
-            if error.errno not in _OUT_OF_DESCRIPTORS:
-                raise
-            await trio.sleep(_PAUSE_WITHOUT_DESCRIPTORS)
-        else:
-            return connection
 
 
 async def _send(stream: trio.SocketStream, response: Response | None) -> None:

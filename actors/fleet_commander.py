@@ -9,7 +9,7 @@ import trio
 from actors.commander import RefusedError
 from actors.control_input import Inputs
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, StopRun, Wish
-from actors.run_picture import RunPicture
+from actors.picture import Picture
 from protocols.commands import CancelTask, Command, Done, RestartTask, ShutDown, SpawnWorker, StopTask
 from protocols.errors import FleetError
 from protocols.ids import TaskId
@@ -39,7 +39,7 @@ class Admission(Protocol):
 class FleetCommander:
     """A `Commander`. What it returns is in the journal."""
 
-    picture: RunPicture
+    picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
     admission: Admission | None = None
@@ -72,7 +72,7 @@ class FleetCommander:
                 task = await self._take_in(self.admission, command)
         if scope.cancelled_caught:
             raise RefusedError(f"not decided within {_DECIDED:g} s, so it may still come; see: callboard status")
-        return await self.picture.wait_for(lambda view: _told(view, task.id))
+        return await self.picture.wait_until(lambda view: _told(view, task.id))
 
     async def _take_in(self, admission: Admission, command: SpawnWorker) -> Task:
         try:
@@ -91,20 +91,20 @@ class FleetCommander:
         if task.status in OVER:
             raise RefusedError(f"task {quote(name)}: it is over already, it is {task.status}")
         await self._wish(lambda answer: EndTask(task.id, grace, reason, answer))
-        return await self.picture.wait_for(lambda view: _over(view, task.id))
+        return await self.picture.wait_until(lambda view: _over(view, task.id))
 
     async def _restart(self, command: RestartTask) -> Done:
         task = self._find(command.task)
         before = len(task.attempts)
         await self._wish(lambda answer: BeginAgain(task.id, command.grace, answer))
-        return await self.picture.wait_for(lambda view: _begun(view, task.id, before))
+        return await self.picture.wait_until(lambda view: _begun(view, task.id, before))
 
     async def _shut_down(self, command: ShutDown) -> Done:
         if command.workers == "leave":
             raise RefusedError('workers: "leave" is not supported by this fleet; stop them, or leave it running')
         before = self.picture.view.stopping
         await self._send(StopRun(command.reason, command.grace))
-        return await self.picture.wait_for(
+        return await self.picture.wait_until(
             lambda view: Done(seq=view.last_seq) if view.stopping is not before else None
         )
 

@@ -18,7 +18,7 @@ __all__ = ["Greeter", "greet"]
 logger = logging.getLogger(__name__)
 
 _ANSWER = 5.0
-_PAUSES = (0.1, 0.5, 2.0)  # its callboard may be busy; without a greeting it reads our journal at our end
+_PAUSES = (0.1, 0.5, 2.0, 10.0, 60.0)  # it may be busy, or resumed; without a greeting it reads our journal at our end
 _MAX_LINE = 64 * 1024
 
 

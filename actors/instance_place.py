@@ -17,7 +17,7 @@ from protocols.ids import RunId, WorkerId
 from protocols.instances import Bounds, Handover, narrow
 from protocols.layout import FleetFolder, InstanceFolder
 
-__all__ = ["find_run", "hand_over", "read_errors", "write_summary"]
+__all__ = ["find_run", "find_run_of", "hand_over", "read_errors", "read_token", "write_summary"]
 
 _RUN = re.compile(r"[a-z2-7]{8}")
 _TAIL = 16 * 1024
@@ -30,6 +30,13 @@ class _Task(msgspec.Struct, frozen=True):
     reason: str
     seconds: float | None
     attempts: Sequence[msgspec.Raw] = ()
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    """Of ``fleet.json``: the supervisor."""
+
+    pid: int
+    start_ticks: int
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -56,6 +63,7 @@ def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds)
         parent=str(fleet.root),
         runs=str(place.runs),
         given=task.instance.giver is not None,
+        durable=task.durable,
     )
     try:
         _check_fan_out(place, bounds.fan_out)
@@ -90,6 +98,26 @@ def find_run(place: InstanceFolder) -> RunId | None:
     except FileNotFoundError:
         pass
     return RunId(max(found)[1]) if found else None
+
+
+def find_run_of(place: InstanceFolder, pid: int, start_ticks: int) -> RunId | None:
+    """The run that this very process supervises; None where it has not come so far. Blocks."""
+    run = find_run(place)
+    if run is None:
+        return None
+    try:
+        owner = msgspec.json.decode(place.run(run).identity.read_bytes(), type=_Owner)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return run if (owner.pid, owner.start_ticks) == (pid, start_ticks) else None
+
+
+def read_token(place: InstanceFolder) -> str:
+    """What the last attempt was handed, to say that it is there; empty where that cannot be read. Blocks."""
+    try:
+        return msgspec.json.decode(place.handover.read_bytes(), type=Handover).token
+    except (OSError, msgspec.DecodeError):
+        return ""
 
 
 def read_errors(stderr: Path) -> str:

@@ -104,6 +104,7 @@ class Patience:
 
     retry: float = 1.0
     """Seconds between two tries."""
+    what: str = "the ledger"
     say: Callable[[str], None] = lambda text: None
     """That it is so; nothing any more once it is over."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1), init=False)
@@ -113,7 +114,7 @@ class Patience:
         try:
             return await trio.to_thread.run_sync(work, limiter=self._limiter)
         except OSError as error:
-            text = f"the ledger cannot be written: {error}; it is tried again, and nothing is lost"
+            text = f"{self.what} cannot be written: {error}; it is tried again, and nothing is lost"
         logger.warning("%s", text)
         self.say(text)
         while True:

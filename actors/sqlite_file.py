@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.sqlite_errors import hint_for, passing_error
-from protocols.errors import JournalError, LedgerError
+from protocols.errors import JournalError, LedgerError, QueueError
 
 __all__ = ["SIDES", "FileKind"]
 
@@ -29,7 +29,7 @@ class FileKind:
     application: int
     """The number by which its files are told from those of other programs."""
     format: int
-    error: type[JournalError | LedgerError]
+    error: type[JournalError | LedgerError | QueueError]
     newer: str = "use the version that wrote it"
     """What to do about a file of another format."""
 

@@ -13,6 +13,7 @@ FleetError
 ├── JournalError        the journal cannot be opened or written
 ├── WorkspaceError      a place to work cannot be made, used or removed
 ├── LedgerError         the ledger cannot be opened or written, or refuses what it was told
+├── QueueError          the queue of commands cannot be opened or written, or refuses a command
 ├── WatchError          the kernel does not tell that a file changes (inotify's limits)
 └── RestartLimitError   an actor failed too often
 """
@@ -26,6 +27,7 @@ __all__ = [
     "KeeperError",
     "LedgerError",
     "PlanError",
+    "QueueError",
     "RestartLimitError",
     "ServerError",
     "ServerErrorKind",
@@ -116,6 +118,10 @@ class JournalError(FleetError):
 
 class LedgerError(FleetError):
     """The ledger cannot be opened or written, or what it was told contradicts what it knows. It stays as it was."""
+
+
+class QueueError(FleetError):
+    """The queue of commands cannot be opened or written, or does not take a command. It stays as it was."""
 
 
 class WatchError(FleetError):

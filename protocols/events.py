@@ -8,6 +8,7 @@ from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
 from protocols.budget import BudgetExceeded, BudgetOf, BudgetWarned
+from protocols.command_events import QueueEvent
 from protocols.fleet_events import FleetEvent
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
@@ -32,6 +33,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
+    detected: tuple[TaskId, ...] = ()
+    """The tasks whose timeouts nobody wrote: they come with roles that were detected."""
     budgets: tuple[BudgetOf, ...] = ()
     givers: tuple[TaskId, ...] = ()
     """The tasks that are to give an output."""
@@ -262,6 +265,7 @@ OwnEvent: TypeAlias = (
     | ServerEvent
     | InstanceLinked
     | WorkspaceEvent
+    | QueueEvent
 )
 
 

@@ -2,7 +2,7 @@
 
 from typing import NewType, TypeAlias
 
-__all__ = ["AttemptId", "FleetId", "OutboxKey", "RunId", "TaskId", "WorkerId"]
+__all__ = ["AttemptId", "CommandId", "FleetId", "OutboxKey", "RunId", "TaskId", "WorkerId"]
 
 FleetId = NewType("FleetId", str)
 """Names one fleet for ever: 32 hexadecimal digits. First half of the mark in a worker's environment."""
@@ -18,6 +18,9 @@ WorkerId = NewType("WorkerId", str)
 
 AttemptId = NewType("AttemptId", str)
 """One attempt of a worker: 32 hexadecimal digits. Makes a spawn idempotent."""
+
+CommandId = NewType("CommandId", str)
+"""A command in a queue: 1 to 64 characters, chosen by who gives it. The same one again is the same command."""
 
 OutboxKey: TypeAlias = tuple[str, int]
 """Whose outbox, and which number in it: names an event for ever."""

@@ -65,6 +65,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Its state folder, which lies in that."""
     given: bool = False
     """Another task gave its plan, which may be another one than at the attempt before."""
+    durable: bool = False
+    """It goes on when the callboard that started it is gone, which follows it again once that is resumed."""
 
 
 def narrow(bounds: Bounds, wanted: Instance, *, timeout: float | None, grace: float) -> Bounds:

@@ -109,6 +109,11 @@ class FleetFolder:
         return self.root / "ledger.sqlite3"
 
     @property
+    def commands(self) -> Path:
+        """What was sent to its workers, once there was something."""
+        return self.root / "commands.sqlite3"
+
+    @property
     def lock(self) -> Path:
         """Held with ``flock`` by the living supervisor; holds its pid as text."""
         return self.root / "lock"

@@ -21,7 +21,6 @@ _NO_INPUT = "an instance reads no input; remove this key"
 _NOT_HERE: dict[str, str] = {
     **dict.fromkeys(("command", "shell", *SESSION_KEYS), _NO_COMMAND),
     **dict.fromkeys(("stdin", "nudge", "window", "source", "logfile", "tmux"), _NO_INPUT),
-    "durable": "an instance ends with its callboard, which goes on with it when it is resumed; remove this key",
 }
 
 
@@ -57,7 +56,7 @@ def check_instance(section: Section, level: Level) -> None:
 
 def instance_level(level: Level) -> Level:
     """Without what the defaults or a role say for tasks of another kind. Its command is known once it is to run."""
-    without = dict.fromkeys(("command", "shell", "stdin", "window", "logfile", "tmux", "nudge", "durable"))
+    without = dict.fromkeys(("command", "shell", "stdin", "window", "logfile", "tmux", "nudge"))
     session = msgspec.structs.replace(level.session, prompts=None)
     return msgspec.structs.replace(level, source="instance", session=session, **without)
 

@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in, events out, however the bytes were cut.
+"""Server-sent events: bytes in, events out, however the bytes were cut; and the bytes of an event that we send.
 
 Source: WHATWG HTML, 9.2.6 "Interpreting an event stream". Lines end with CR, LF or CRLF and with nothing else: U+2028
 in a JSON text is no end of a line.
@@ -6,7 +6,7 @@ in a JSON text is no end of a line.
 
 from typing import NamedTuple
 
-__all__ = ["MOST", "SseEvent", "SseParser", "TooLong"]
+__all__ = ["MOST", "SseEvent", "SseParser", "TooLong", "write_sse"]
 
 MOST = 16 * 1024 * 1024
 """Bytes of one event. OpenCode sends 200 kB and more for one part of a message, and that again at each change."""
@@ -30,6 +30,13 @@ class TooLong(NamedTuple):
 
     def __str__(self) -> str:
         return f"an event of more than {self.most} bytes was left out"
+
+
+def write_sse(data: bytes, event: str = "", id: str = "") -> bytes:  # noqa: A002 - as the field is called
+    """An event with these fields. Neither ``event`` nor ``id`` has line breaks or NUL."""
+    head = f"event: {event}\n" if event else ""
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
+    return b"%bdata: %b\n\n" % ((head + f"id: {id}\n" if id else head).encode(), lines)
 
 
 class SseParser:

@@ -6,6 +6,7 @@ from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
 from protocols.budget import BudgetEvent
+from protocols.command_events import CommandEvent
 from protocols.events import (
     AttemptStarting,
     InstanceLinked,
@@ -187,6 +188,7 @@ class RunView:
                 | SpaceEvent()
                 | InstanceLinked()
                 | BudgetEvent()
+                | CommandEvent()
             ):
                 pass
             case _:

@@ -24,8 +24,9 @@ _PAUSE = 0.02
 
 async def end_if_orphaned(handover: Handover | None) -> None:
     """Where the callboard that started us is gone, end as if we were killed too: the run has no end, and whoever goes
-    on with that one goes on with ours. Our keeper ends our workers. Return after a while where it lives."""
-    if handover is None:
+    on with that one goes on with ours. Our keeper ends our workers. Return after a while where it lives; at once where
+    we do not end with it."""
+    if handover is None or handover.durable:
         return
     lock = FleetFolder(Path(handover.parent)).lock
     with trio.move_on_after(_DYING):

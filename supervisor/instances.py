@@ -45,7 +45,7 @@ def read_handover(environ: Mapping[str, str]) -> Handover:
     outer = _read(above).bounds if above.exists() else Bounds()
     if not fits(handover.bounds, outer):
         raise StateError(f"{path}: allows more than the callboard that wrote it may itself; leave it alone")
-    if not is_locked(parent.lock):
+    if not handover.durable and not is_locked(parent.lock):
         raise StateError(f"{path}: who wrote it is gone; go on with: callboard resume {parent.root.name}")
     return handover
 

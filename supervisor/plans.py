@@ -124,9 +124,7 @@ def _parse(text: str, path: str, start: Path, grace: float, kept: FleetFolder | 
 
 def make_durable(loaded: LoadedPlan) -> LoadedPlan:
     """The same plan with workers that all go on without their supervisor."""
-    tasks = tuple(
-        task if task.instance is not None else msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks
-    )
+    tasks = tuple(msgspec.structs.replace(task, durable=True) for task in loaded.plan.tasks)
     return msgspec.structs.replace(loaded, plan=msgspec.structs.replace(loaded.plan, tasks=tasks))
 
 

@@ -7,7 +7,7 @@ import trio
 
 from protocols.control import SendParams, SendResult
 from protocols.errors import InputError, UnreachableError
-from supervisor.client import open_client
+from supervisor.fleet_client import open_fleet_client
 from supervisor.fleets import Fleet, find_fleet
 from supervisor.instance_tree import find_task
 from supervisor.standing import is_running, wait_for_port
@@ -31,5 +31,5 @@ def send_text(state: Path, prefix: str, params: SendParams) -> str:
 
 async def _ask(fleet: Fleet, params: SendParams) -> SendResult:
     await wait_for_port(fleet)
-    async with open_client(fleet.folder.control_socket) as client:
+    async with open_fleet_client(fleet.folder.control_socket) as client:
         return await client.send(params)

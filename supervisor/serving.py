@@ -14,8 +14,8 @@ from actors.fleet_commander import FleetCommander
 from actors.inspection import Inspector
 from actors.keyboard import manner_of
 from actors.liveness import Liveness
+from actors.picture import Picture
 from actors.remedies import Remedies
-from actors.run_picture import RunPicture
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
 from supervisor.ancestry import greeter_child
@@ -35,7 +35,7 @@ class Parts:
 
     fleet: NewFleet
     channels: Channels
-    picture: RunPicture
+    picture: Picture
     commander: Commander
 
 
@@ -52,10 +52,10 @@ class Serving:
     channels: Channels
     roll: Roll
     serve: Serve | None = None
-    picture: RunPicture = field(init=False)
+    picture: Picture = field(init=False)
 
     def __post_init__(self) -> None:
-        picture = RunPicture(journal=self.fleet.folder.journal, subscribe=self.channels.requests)
+        picture = Picture(journal=self.fleet.folder.journal, subscribe=self.channels.requests)
         object.__setattr__(self, "picture", picture)
 
     def children(self) -> Iterator[Child]:

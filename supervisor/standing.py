@@ -14,7 +14,7 @@ from protocols.durations import format_elapsed
 from protocols.errors import UnreachableError
 from protocols.session_plain import server_text
 from protocols.sizes import format_bytes
-from supervisor.client import open_client
+from supervisor.fleet_client import open_fleet_client
 from supervisor.fleets import Fleet, find_fleet, tell_detached
 from supervisor.leaders import find_leaders
 from supervisor.sweep import conclude, find_end
@@ -68,7 +68,7 @@ def _lives(pid: int, start_ticks: int) -> bool:
 
 async def _ask_status(fleet: Fleet) -> RunStatus:
     await wait_for_port(fleet)
-    async with open_client(fleet.folder.control_socket) as client:
+    async with open_fleet_client(fleet.folder.control_socket) as client:
         return await client.status()
 
 

@@ -5,7 +5,7 @@ import trio
 from protocols.control import StopParams
 from protocols.durations import format_duration
 from protocols.errors import InputError, UnreachableError
-from supervisor.client import open_client
+from supervisor.fleet_client import open_fleet_client
 from supervisor.fleets import Fleet, find_fleet
 from supervisor.resuming import end_run
 from supervisor.settings import Settings
@@ -40,7 +40,7 @@ def stop_run(settings: Settings, prefix: str | None, params: StopParams, *, wait
 
 async def _ask_stop(fleet: Fleet, params: StopParams, wait: bool) -> str:
     await wait_for_port(fleet)
-    async with open_client(fleet.folder.control_socket) as client:
+    async with open_fleet_client(fleet.folder.control_socket) as client:
         result = await client.stop(params)
         if not wait:
             how = f"KILL after {format_duration(result.grace)}" if result.grace else "KILL"

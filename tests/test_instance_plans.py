@@ -82,7 +82,6 @@ def test_without_its_own_command_a_callboard_starts_no_other(tmp_path: Path, mon
         ('instance = { plan = "x", deep = 1 }', 'tasks[0].instance.deep: no such key; did you mean "depth"?'),
         ('instance = { plan = "x" }\ncommand = ["y"]', "tasks[0].command: what an instance runs is its plan; "),
         ('instance = { plan = "x" }\nstdin = "pipe"', "tasks[0].stdin: an instance reads no input; "),
-        ('instance = { plan = "x" }\ndurable = true', "tasks[0].durable: an instance ends with its callboard, "),
         ('instance = { from = "y" }', 'tasks[0].needs: no task "y"'),
         ('instance = { from = "b" }', 'tasks[0].instance.from: task "b" gives no plan; add plan = true to its output'),
         ('command = ["x"]\noutput = { report = true }', "tasks[0].output: only an instance gives a report; "),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.sse import SseEvent, SseParser, TooLong
+from protocols.sse import SseEvent, SseParser, TooLong, write_sse
 
 __all__: list[str] = []
 
@@ -116,3 +116,19 @@ def _by_the_letter(stream: bytes) -> list[SseEvent]:
         elif not colon or not field:
             continue
     return found
+
+
+_WORD = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=9)
+
+
+@given(st.lists(st.tuples(st.binary(), _WORD, _WORD), min_size=1))
+def test_what_is_written_is_read_back(events: list[tuple[bytes, str, str]]) -> None:
+    told = [SseEvent(data, name or "message", id_) for data, name, id_ in events if id_]
+
+    found = SseParser().feed(b"".join(write_sse(data, name, id_) for data, name, id_ in events if id_))
+
+    assert found == [each._replace(data=_lf(each.data)) for each in told]
+
+
+def _lf(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

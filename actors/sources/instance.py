@@ -9,16 +9,16 @@ from functools import partial
 import msgspec
 import trio
 
-from actors.instance_place import find_run, hand_over, read_errors, write_summary
+from actors.instance_place import find_run, find_run_of, hand_over, read_errors, read_token, write_summary
 from actors.instance_stop import stop_in_order
 from actors.link import Link
 from actors.messages import Append, Greeting
 from actors.orders import Answer, Ask, AskSpawn, KeeperAsk
 from protocols.errors import SpawnError
-from protocols.events import InstanceLinked
+from protocols.events import InstanceLinked, WorkerStarted
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.instances import HANDOVER, Bounds
-from protocols.keeper import Ended, Report, Spawn, Stop
+from protocols.keeper import Ended, Report, Spawn, Spawned, Stop
 from protocols.keeper_codec import to_os
 from protocols.layout import FleetFolder
 from protocols.plain import format_counts
@@ -123,8 +123,11 @@ class InstanceSource:
                 answer = await self._start(AskSpawn(request, ask.answer, send, ask.order), state)
                 if answer.error is not None:
                     await self._take_rest(guest, state)  # of one that is gone
+                    await self._summarize(guest)
                 _give(ask, answer)
                 if answer.error is None:
+                    if request.resume:
+                        await self._meet(guest, msgspec.json.decode(answer.ok, type=Spawned))
                     await self._follow(guest, reports, state)
         finally:
             del state.guests[request.attempt]
@@ -134,6 +137,10 @@ class InstanceSource:
         """The request with what the instance is told. Raise `SpawnError`."""
         order, request = guest.ask.order, guest.ask.request
         if request.resume:
+            look = partial(read_token, self.folder.instance(order.task.id))
+            guest.token = await trio.to_thread.run_sync(look, limiter=self.limiter)
+            if order.open is not None and order.open.started is not None:  # a stop of it may come at once
+                await self._meet(guest, order.open.started)
             return request
         write = partial(hand_over, order, self.folder, self.path, self.bounds)
         guest.token = (await trio.to_thread.run_sync(write, limiter=self.counter)).token
@@ -149,6 +156,13 @@ class InstanceSource:
         with send, receive:
             await state.keeper.send(AskSpawn(ask.request, send, ask.reports, ask.order))
             return await receive.receive()
+
+    async def _meet(self, guest: _Guest, process: Spawned | WorkerStarted) -> None:
+        """One that goes on may have said that it is there to an earlier supervisor; else it will say so to us."""
+        look = partial(find_run_of, self.folder.instance(guest.task), process.pid, process.start_ticks)
+        guest.run = guest.run or await trio.to_thread.run_sync(look, limiter=self.limiter)
+        if guest.run is not None:
+            guest.greeted.set()
 
     async def _follow(self, guest: _Guest, reports: trio.MemoryReceiveChannel[Report], state: _State) -> None:
         async with trio.open_nursery() as nursery:
@@ -203,12 +217,18 @@ class InstanceSource:
             end = None if guest.link is None else guest.link.end
             told = errors or ("" if end is None else f"its run {end.outcome} ({format_counts(end.counts)})")
             ended = msgspec.structs.replace(ended, detail=told)
-        output = order.task.output
-        if output is not None and output.kind == "report" and ended.code == 0 and guest.link is not None:
-            write = partial(write_summary, self.folder, worker, order.attempt, guest.link.folder)
-            with suppress(OSError, ValueError):  # then there is no output, which is told
-                await trio.to_thread.run_sync(write, limiter=self.limiter)
+        if ended.code == 0:
+            await self._summarize(guest)
         return ended
+
+    async def _summarize(self, guest: _Guest) -> None:
+        """Where its report is wanted."""
+        order = guest.ask.order
+        if order.task.output is None or order.task.output.kind != "report" or guest.link is None:
+            return
+        write = partial(write_summary, self.folder, WorkerId(guest.task), order.attempt, guest.link.folder)
+        with suppress(OSError, ValueError):  # then there is no output, which is told
+            await trio.to_thread.run_sync(write, limiter=self.limiter)
 
 
 async def _tell(guest: _Guest, report: Report) -> None:

@@ -16,7 +16,7 @@ from protocols.control import StopParams
 from protocols.errors import UnreachableError
 from protocols.events import RunResumed, RunStarted
 from protocols.layout import FleetFolder
-from supervisor.client import open_client
+from supervisor.fleet_client import open_fleet_client
 from supervisor.fleets import Fleet, find_fleets
 from supervisor.locks import lock_owner
 from supervisor.sweep import find_end
@@ -180,7 +180,7 @@ class Round:
 
 async def _stop(fleet: Fleet, grace: float | None) -> None:
     """What `callboard stop` says: the command itself takes longer to start than most rounds take."""
-    async with open_client(fleet.folder.control_socket) as client:
+    async with open_fleet_client(fleet.folder.control_socket) as client:
         await client.stop(StopParams(grace=grace))
 
 

@@ -12,16 +12,16 @@ from trio.testing import MockClock
 from actors.unix_socket import bind_unix
 from protocols.control import StopParams, StopResult
 from protocols.errors import FleetError, UnreachableError
-from supervisor.client import Client, open_client
+from supervisor.fleet_client import FleetClient, open_fleet_client
 
 
 @asynccontextmanager
-async def served(folder: Path, serve: Callable[[trio.SocketStream], Awaitable[object]]) -> AsyncIterator[Client]:
+async def served(folder: Path, serve: Callable[[trio.SocketStream], Awaitable[object]]) -> AsyncIterator[FleetClient]:
     """A client of a supervisor that does ``serve`` with its only connection, and is gone then."""
     with bind_unix(folder / "s.sock") as bound:
         bound.setblocking(False)
         listener = trio.socket.from_stdlib_socket(bound)
-        async with trio.open_nursery() as nursery, open_client(folder / "s.sock") as client:
+        async with trio.open_nursery() as nursery, open_fleet_client(folder / "s.sock") as client:
 
             async def accept() -> None:
                 connection, _ = await listener.accept()
@@ -69,7 +69,7 @@ async def test_a_supervisor_that_leaves_without_an_answer_was_not_reached(tmp_pa
 
 async def test_a_supervisor_that_leaves_without_having_listened_was_not_reached(tmp_path: Path) -> None:
     with bind_unix(tmp_path / "s.sock") as listener:
-        async with open_client(tmp_path / "s.sock") as client:
+        async with open_fleet_client(tmp_path / "s.sock") as client:
             await client.stream.send_all(b"some words before")
             listener.close()
 
@@ -88,5 +88,5 @@ async def test_a_supervisor_that_says_nothing_is_not_waited_for_long(tmp_path: P
 
 async def test_a_socket_that_nobody_listens_on_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match=r"s\.sock: no supervisor answers there: No such file"):
-        async with open_client(tmp_path / "s.sock"):
+        async with open_fleet_client(tmp_path / "s.sock"):
             pass

@@ -1,4 +1,4 @@
-"""The client of a fleet's socket."""
+"""The client of the socket that every fleet has, also one in the foreground."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from protocols.control import RunStatus, SendParams, SendResult, StatusParams, S
 from protocols.errors import FleetError, UnreachableError
 from protocols.jsonrpc import Failure, Request, Response
 
-__all__ = ["Client", "open_client"]
+__all__ = ["FleetClient", "open_fleet_client"]
 
 _ANSWER = 5.0  # a supervisor that says nothing for so long is stopped, starved or stuck
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result", RunStatus, StopResult, SendResult)
 
 
 @dataclass(slots=True)
-class Client:
+class FleetClient:
     """One connection to a supervisor. Calls raise UnreachableError when it does not answer."""
 
     path: Path
@@ -77,7 +77,7 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(path: Path) -> AsyncIterator[Client]:
+async def open_fleet_client(path: Path) -> AsyncIterator[FleetClient]:
     """Connect to the socket of a running fleet; raise UnreachableError when nobody listens there."""
     try:
         connection = connect_unix(path)
@@ -85,4 +85,4 @@ async def open_client(path: Path) -> AsyncIterator[Client]:
         raise UnreachableError(f"{path}: no supervisor answers there: {error.strerror}") from error
     connection.setblocking(False)
     async with trio.SocketStream(trio.socket.from_stdlib_socket(connection)) as stream:
-        yield Client(path, stream)
+        yield FleetClient(path, stream)
