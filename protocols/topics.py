@@ -54,7 +54,6 @@ _BY_TAG: Mapping[str, tuple[Topic, ...]] = MappingProxyType(
         "task.output": ("task",),
         "tasks.added": ("task", "subtask"),
         "tasks.submitted": ("task",),
-        "tasks.submitted": ("task",),
         "subtask.unblocked": ("task", "unblocked"),
         "worker.output": ("log",),
         "worker.progress": ("progress",),

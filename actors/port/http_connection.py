@@ -42,6 +42,9 @@ class HttpConnection:
         try:
             while not self._closing and await self._serve_one():
                 pass
+            if isinstance(self._current, WebSocket) and not self._closing:
+                self.service.counts.websockets += 1
+                await self._current.run()
         except ProblemError as error:
             self.service.counts.refuse(error.problem.status)
             if self._wire.can_answer:
@@ -94,12 +97,8 @@ class HttpConnection:
         handshake = handshake_of(request)
         if await self._wire.read_body():
             raise ProblemError(400, "a handshake of WebSocket has no body")
-        self.stream.unread(handshake + self._wire.take_rest())
-        self._current = socket = WebSocket(stream=self.stream, service=self.service, caller=self.caller, peer=peer)
-        if self._closing:
-            return
-        self.service.counts.websockets += 1
-        await socket.run()
+        self.stream.unread(handshake + self._wire.leave())
+        self._current = WebSocket(stream=self.stream, service=self.service, caller=self.caller, peer=peer)
 
     async def _linger(self) -> None:
         """Take what is still on its way, for a while."""

@@ -22,6 +22,9 @@ _HINTS = {
     501: "this way to write a body is not known here",
 }
 
+_LEFT = h11.Connection(h11.SERVER)
+_LEFT.send_failed()
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class HttpWire:
@@ -128,9 +131,12 @@ class HttpWire:
         self._served, self._ahead = True, 0
         return True
 
-    def take_rest(self) -> bytes:
-        """What came behind the request: of another protocol."""
-        return bytes(self._h11.trailing_data[0])
+    def leave(self) -> bytes:
+        """What came behind the request: of another protocol, which has the stream from here on. Nothing of HTTP can be
+        read or sent any more, and nothing of it is kept: a WebSocket may live for days."""
+        rest = bytes(self._h11.trailing_data[0])
+        self._h11 = _LEFT
+        return rest
 
     def _parse(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
