@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 __all__ = [
+    "CallError",
     "Failure",
     "Id",
     "Notification",
@@ -42,6 +43,14 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 class Failure(msgspec.Struct, frozen=True):
     code: int
     message: str
+
+
+class CallError(Exception):
+    """A call that is answered with an error; ``code`` as JSON-RPC has it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
