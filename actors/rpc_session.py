@@ -1,6 +1,5 @@
 """One WebSocket that speaks JSON-RPC: its calls, each in a task of its own, its subscriptions, its one writer."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -11,13 +10,13 @@ import trio
 from actors.dispatcher import Dispatcher, decode_params, find_method
 from actors.feed import Feed
 from actors.rpc_subscriptions import Subscriptions
+from protocols.errors import FleetError
+from protocols.event_codec import encode_any
 from protocols.jsonrpc import INTERNAL_ERROR, OVERLOADED, CallError, Request, Response, decode_message, failure, success
 from protocols.peer import Peer
 from protocols.port_params import SubscribeParams
 
 __all__ = ["RpcSession"]
-
-logger = logging.getLogger(__name__)
 
 _CALLS = 64  # at once; a client that keeps to fewer never hears that it is too much
 _QUEUE = 8  # messages to the client
@@ -98,9 +97,8 @@ class RpcSession:
             response = success(number, await self._call(request, subscriptions, later))
         except CallError as error:
             response = failure(number, error.code, str(error))
-        except Exception:
-            logger.exception("call of %s", request.method)
-            response = failure(number, INTERNAL_ERROR, f"{request.method}: an error of the supervisor; see its log")
+        except (FleetError, OSError) as error:  # its files cannot be read
+            response = failure(number, INTERNAL_ERROR, f"{request.method}: {error}")
         return None if request.id is msgspec.UNSET else response
 
     async def _call(self, request: Request, subscriptions: Subscriptions, later: list[Later]) -> Any:
@@ -123,4 +121,4 @@ class RpcSession:
 
 
 def _encode(answer: Response | list[Response]) -> bytes:
-    return msgspec.json.encode(answer)
+    return encode_any(answer)

@@ -48,8 +48,8 @@ class Subscriptions:
         known = self._all.get(name)
         if known is not None:
             if params.after is not None:
-                text = f"subscription {quote(name)}: it goes on from {known.after}; leave after out, or unsubscribe first"
-                raise CallError(INVALID_PARAMS, text)
+                text = f"subscription {quote(name)}: it goes on from {known.after}"
+                raise CallError(INVALID_PARAMS, f"{text}; leave after out, or unsubscribe first")
             known.filter, known.replay = params.filter, params.replay
             return self._answer(known), None
         after = self.feed.last if params.after is None else params.after

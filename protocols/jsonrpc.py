@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from protocols.event_codec import encode_any
+
 __all__ = [
     "CallError",
     "Failure",
@@ -95,7 +97,7 @@ def decode_message(data: bytes) -> Request | Response | list[Request | Response]
 
 
 def success(request: Id, result: object) -> Response:
-    return Response(id=request, result=msgspec.Raw(msgspec.json.encode(result)))
+    return Response(id=request, result=msgspec.Raw(encode_any(result)))
 
 
 def failure(request: Id, code: int, message: str) -> Response:

@@ -66,6 +66,12 @@ class FakeCommander:
     """What it waits for before it does anything."""
     began: trio.Event = field(default_factory=trio.Event)
 
+    async def put(self, event: Event) -> None:
+        """Return when it is in the journal."""
+        committed = trio.Event()
+        await self.rig.inbox.send(Append(event, committed))
+        await committed.wait()
+
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         self.asked.append(command)
         self.began.set()
@@ -74,9 +80,7 @@ class FakeCommander:
         task = getattr(command, "task", "")
         if task == "no":
             raise RefusedError('task "no": not now')
-        committed = trio.Event()
-        await self.rig.inbox.send(Append(status("lint", "running", reason="asked"), committed))
-        await committed.wait()
+        await self.put(status("lint", "running", reason="asked"))
         return Done(task=str(task), attempt=1, seq=last_seq(self.rig.path))
 
 
@@ -97,14 +101,12 @@ class PortRig:
 async def open_fleet(root: Path, events: Sequence[Event] = TREE) -> AsyncIterator[PortRig]:
     folder = FleetFolder(root)
     async with running(folder.journal) as rig, trio.open_nursery() as nursery:
+        commander = FakeCommander(rig)
         for event in events:
-            committed = trio.Event()
-            await rig.inbox.send(Append(event, committed))
-            await committed.wait()
+            await commander.put(event)
         picture = Picture(journal=folder.journal, subscribe=rig.requests)
         await nursery.start(picture.run)
         reader = FleetReader(folder=folder, picture=picture, redactor_of=lambda _: Redactor(), now=lambda: AT + 10)
-        commander = FakeCommander(rig)
         desk = CommandDesk(commander=commander, journal=folder.journal, outbox=rig.inbox, now=lambda: AT + 10)
         await nursery.start(desk.run)
         yield PortRig(rig, folder, Dispatcher(reader=reader, desk=desk), commander)
