@@ -14,13 +14,12 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from actors.rpc_connection import BROKEN, explain, part
 from protocols.backoff import delay, delays
 from protocols.errors import FleetError, InputError, UnreachableError
-from protocols.jsonrpc import INVALID_PARAMS, REFUSED, Failure, Request
+from protocols.jsonrpc import INVALID_PARAMS, NOT_FOUND, OVERLOADED, REFUSED, Failure, Request
 
 __all__ = ["RpcClient", "Watcher"]
 
 logger = logging.getLogger(__name__)
 
-_OVERLOADED = -32001
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _HEALTHY = 1.0  # seconds of a connection behind which the pauses begin anew
 _AT_ONCE = 32  # calls without an answer
@@ -111,11 +110,11 @@ class RpcClient:
         async with self._places:
             for tries in itertools.count(1):
                 answer = await self._ask(method, params)
-                if answer.error is None or answer.error.code != _OVERLOADED:
+                if answer.error is None or answer.error.code != OVERLOADED:
                     break
                 await trio.sleep(delay(tries, _FIRST_PAUSE, _LONGEST_PAUSE))
         if answer.error is not None:
-            refused = answer.error.code in {REFUSED, INVALID_PARAMS}
+            refused = answer.error.code in {REFUSED, NOT_FOUND, INVALID_PARAMS}
             raise (InputError if refused else FleetError)(answer.error.message)
         try:
             return msgspec.json.decode(answer.result or b"", type=kind)

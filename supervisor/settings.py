@@ -7,6 +7,7 @@ saved.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -45,6 +46,21 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Days after which a run may go, even if it is one of them."""
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of ``callboard up``; another run logs into its folder."""
+
+    file: Path | None = None
+    """Absolute. None: standard error."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """``auto``: text on a terminal, else one JSON object a line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is below it is left out."""
+    max_size: int = 10_000_000
+    """Bytes of the file; then it becomes ``FILE.1``, that one ``FILE.2``. 0: it grows without end."""
+    keep: int = 3
+    """How many of these older ones stay."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: Path
     """The absolute folder of all fleets."""
@@ -53,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: LivenessSettings = LivenessSettings()
     admission: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
 
 
 def load_settings(

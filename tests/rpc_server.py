@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,8 @@ class RpcServer:
         return [request["params"] for request in self.requests if request["method"] == method]
 
     async def tell(self, method: str, params: object) -> None:
-        for socket, _ in self.sockets:
-            await socket.send_message(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}))
+        for socket, _ in list(self.sockets):
+            await _send(socket, json.dumps({"jsonrpc": "2.0", "method": method, "params": params}))
 
     async def cut(self) -> None:
         """Break every connection."""
@@ -78,7 +78,12 @@ class RpcServer:
         except RefuseError as error:
             code, message = error.args
             outcome = {"error": {"code": code, "message": message}}
-        await socket.send_message(json.dumps({"jsonrpc": "2.0", "id": request["id"], **outcome}))
+        await _send(socket, json.dumps({"jsonrpc": "2.0", "id": request["id"], **outcome}))
+
+
+async def _send(socket: WebSocketConnection, text: str) -> None:
+    with suppress(ConnectionClosed):
+        await socket.send_message(text)
 
 
 @asynccontextmanager
