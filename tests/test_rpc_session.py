@@ -60,7 +60,8 @@ class _Client:
 @asynccontextmanager
 async def _connected(root: Path, peer: Peer = ADMIN, *, lockstep: bool = False) -> AsyncIterator[_Client]:
     """``lockstep``: nothing can be sent that is not read."""
-    ours, theirs = lockstep_stream_pair() if lockstep else memory_stream_pair()
+    ends: tuple[Any, Any] = lockstep_stream_pair() if lockstep else memory_stream_pair()
+    ours, theirs = ends
     async with open_fleet(root) as fleet, trio.open_nursery() as nursery:
         feed = Feed(journal=fleet.folder.journal, subscribe=fleet.rig.requests)
         await nursery.start(feed.run)
@@ -227,7 +228,7 @@ async def test_one_who_was_too_slow_is_told_what_is_missing_and_reads_it(
         for _ in range(60):  # more than fits anywhere on the way
             await client.write(1)
             await wait_all_tasks_blocked()
-        seen, lagged = [], []
+        seen, lagged = list[int](), list[Any]()
         while not seen or seen[-1] < _LAST + 60:
             method, params = await client.push()
             if method == "events.lagged":
