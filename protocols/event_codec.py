@@ -6,7 +6,7 @@ import msgspec
 
 from protocols.events import Event, Record
 
-__all__ = ["decode_event", "decode_record", "encode_event", "encode_record", "escape_json"]
+__all__ = ["decode_event", "decode_record", "encode_event", "encode_json", "encode_record", "escape_json"]
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -24,15 +24,16 @@ _CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 
 
 def encode_event(event: Event) -> bytes:
-    """One JSON object without line breaks and control characters.
+    """One JSON object without line breaks and control characters, as `encode_json` makes it."""
+    return escape_json(encode_json(event))
 
-    Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``.
-    """
+
+def encode_json(value: object) -> bytes:
+    """Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``."""
     try:
-        data = _encoder.encode(event)
+        return _encoder.encode(value)
     except UnicodeEncodeError:
-        data = _encoder.encode(_escape(msgspec.to_builtins(event)))
-    return escape_json(data)
+        return _encoder.encode(_escape(msgspec.to_builtins(value)))
 
 
 def escape_json(data: bytes) -> bytes:
