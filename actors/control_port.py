@@ -1,6 +1,5 @@
 """The Unix socket of a fleet: JSON-RPC 2.0, one object a line."""
 
-import errno
 import logging
 import math
 import os
@@ -14,6 +13,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 import trio
 
+from actors.accepting import accept_patiently
 from actors.commander import RefusedError
 from actors.control_input import Inputs
 from actors.control_records import send_records
@@ -57,8 +57,6 @@ _IDLE = 30.0  # a client that says nothing for so long is dropped; one that wait
 _SEND = 5.0  # one that reads nothing is dropped too
 _CLIENTS = 64
 _RECORDED = 2.0  # the disk may take nothing: then a stop is under way all the same
-_PAUSE_WITHOUT_DESCRIPTORS = 0.1
-_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 Params = TypeVar("Params", StatusParams, StopParams, SendParams, FollowParams, HelloParams)
 Result: TypeAlias = RunStatus | StopResult | SendResult | FollowResult | HelloResult
@@ -122,13 +120,13 @@ class ControlPort:
         picture, clients = _Picture(), _Clients()
         bound = bind_unix(self.path)
         bound.setblocking(False)
-        with trio.socket.from_stdlib_socket(bound) as listener:
-            async with self.outbox.clone() as outbox, trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch, picture)
-                task_status.started()
-                while True:
-                    connection = await _accept(listener)
-                    nursery.start_soon(self._guard, connection, picture, outbox, clients)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+        async with listener, self.outbox.clone() as outbox, trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, picture)
+            task_status.started()
+            while True:
+                stream = await accept_patiently(listener)
+                nursery.start_soon(self._guard, stream.socket, picture, outbox, clients)
 
     async def _watch(self, picture: _Picture) -> None:
         async with aclosing(follow_records(self.journal, self.subscribe)) as records:
@@ -254,18 +252,6 @@ def _params(request: Request, kind: type[Params]) -> Params:
         return msgspec.json.decode(request.params, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # nobody has looked into them yet
         raise _InvalidParamsError(f"{request.method}: {error}") from error
-
-
-async def _accept(listener: trio.socket.SocketType) -> trio.socket.SocketType:
-    while True:
-        try:
-            connection, _ = await listener.accept()
-        except OSError as error:
-            if error.errno not in _OUT_OF_DESCRIPTORS:
-                raise
-            await trio.sleep(_PAUSE_WITHOUT_DESCRIPTORS)
-        else:
-            return connection
 
 
 async def _send(stream: trio.SocketStream, response: Response | None) -> None:

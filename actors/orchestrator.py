@@ -116,6 +116,7 @@ class Orchestrator:
             roles={task: role for task, role in roles.items() if role is not None},
             budgets=budgets_of(self.plan),
             givers=tuple(task.id for task in self.plan.tasks if task.output is not None),
+            detected=tuple(task.id for task in self.plan.tasks if task.unsaid_timeout),
             timeouts={task.id: task.timeout for task in self.plan.tasks if task.timeout is not None},
         )
 

@@ -7,7 +7,7 @@ __all__ = ["write_agent_md"]
 
 
 def write_agent_md(task: Task, record: SpaceRecord) -> str:
-    parts = [f"# {task.id}", _place(record)]
+    parts = [f"# {task.id}" + (f": {task.title}" if task.title else ""), _place(record)]
     if task.role is not None:
         parts.append(f"Your role: {task.role}.")
     if task.prompting is not None:

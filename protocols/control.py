@@ -27,7 +27,9 @@ __all__ = [
     "StatusParams",
     "StopParams",
     "StopResult",
+    "TaskLine",
     "run_status",
+    "task_line",
 ]
 
 _UNSEEN: frozenset[EndReason] = frozenset(("orphaned", "lost"))
@@ -169,7 +171,7 @@ def run_status(view: RunView, now: float) -> RunStatus:
         stopping="" if view.stopping is None else view.stopping.reason,
         outcome=view.outcome or "",
         counts=count_tree(view),
-        tasks=tuple(_task_line(leaf.name, leaf.task, now) for leaf in walk(view)),
+        tasks=tuple(task_line(leaf.name, leaf.task, now) for leaf in walk(view)),
         last_seq=view.last_seq,
         budgets=budget_lines(view.accounts.all, end),
         servers=tuple(each for each in view.servers.values() if _matters(each, ended=view.ended_at is not None)),
@@ -183,7 +185,8 @@ def _matters(server: ServerStarted | ServerEnded, *, ended: bool) -> bool:
     return server.given_up or (server.again_in is not None and not ended)
 
 
-def _task_line(name: str, task: TaskView, now: float) -> TaskLine:
+def task_line(name: str, task: TaskView, now: float) -> TaskLine:
+    """``name`` as it is seen from the run at which we look; ``now`` in Unix time."""
     line = TaskLine(task=TaskId(name), status=task.status, reason=task.reason or task.how_far, retry_at=task.retry_at)
     if not task.attempts:
         return line

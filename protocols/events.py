@@ -33,6 +33,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """Of the tasks that have one."""
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds that one attempt may take, of the tasks that have a limit."""
+    detected: tuple[TaskId, ...] = ()
+    """The tasks whose timeouts nobody wrote: they come with roles that were detected."""
     budgets: tuple[BudgetOf, ...] = ()
     givers: tuple[TaskId, ...] = ()
     """The tasks that are to give an output."""

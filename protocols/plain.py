@@ -48,6 +48,7 @@ from protocols.workspace import workspace_text
 __all__ = ["PlainLines", "fleet_text", "format_counts", "gap_text", "worker_text"]
 
 _COMMAND = 100
+_DETECTED = 5  # tasks of which one line tells
 _WAITING: frozenset[State] = frozenset(("stalled", "waiting-permission", "waiting-quota"))
 _GOING_ON: frozenset[State] = frozenset(("reading", "thinking", "working", "testing", "idle"))
 _ORDER = (
@@ -98,7 +99,7 @@ class PlainLines:
     def _text(self, event: Event) -> str | None:
         match event:
             case RunStarted():
-                return f"run {event.run}: {_count(len(event.tasks), 'task')} of {event.plan}"
+                return f"run {event.run}: {_count(len(event.tasks), 'task')} of {event.plan}{_detected(event)}"
             case TaskStatusChanged() if event.status != "running":
                 return self._changed(event)
             case WorkerStarted():
@@ -260,6 +261,17 @@ def _how(grace: float) -> str:
 
 def _nth(attempt: int) -> str:
     return "" if attempt == 1 else f" (attempt {attempt})"
+
+
+def _detected(event: RunStarted) -> str:
+    """The timeouts that nobody wrote."""
+    told = [
+        f"; {task}: timeout {format_duration(event.timeouts[task])} (role {event.roles.get(task, '')}, detected)"
+        for task in event.detected
+        if task in event.timeouts
+    ]
+    more = f"; {len(told) - _DETECTED} more timeouts of detected roles" if len(told) > _DETECTED else ""
+    return "".join(told[:_DETECTED]) + more
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

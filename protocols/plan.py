@@ -75,6 +75,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     """The arguments, the name of the command first. With ``shell``: ``("/bin/sh", "-c", TEXT)``. Empty only where a
     file is followed."""
+    title: str = ""
+    """For people."""
     role: str | None = None
     role_reason: str = ""
     """By what its role was found, where the plan names none for it; or by what none was."""
@@ -102,6 +104,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was written, where that is not the file of the plan."""
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    unsaid_timeout: bool = False
+    """It is that of a role which nobody wrote: it was detected."""
     terms: Terms = Terms()
     retries: int = 0
     """Further attempts after a first one that failed."""

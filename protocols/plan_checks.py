@@ -115,7 +115,7 @@ def _check_logfile(section: Section, said: Level, level: Level) -> None:
     if level.source == "logfile":
         if level.command is None and said.stdin is not None:
             section.reject("stdin", "without a command nobody reads it; add a command, or remove this key")
-        if level.logfile is None and said.limits.spool_limit is not None:
+        if level.logfile is None and said.limits.spool_limit:
             rule = "who writes its spool itself cannot be held up; remove this limit, or choose another source"
             section.reject("limits", f"spool_limit: {rule}")
     elif said.logfile is not None:

@@ -34,6 +34,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     section: Section
     id: TaskId
+    title: str = ""
+    """For people."""
     role: str | None
     wanted: Wanted
     """The source of ``for_each`` included."""
@@ -66,7 +68,7 @@ def read_drafts(root: Section, problems: Problems, manifest: bytes | None) -> li
 
 def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = None, source: str = "") -> Draft:
     """``needs`` and ``source``: what follows from the entities of a manifest."""
-    keys = ("id", "role", "needs", "for_each", "instance", "budget", *COMMON_KEYS)
+    keys = ("id", "title", "role", "needs", "for_each", "instance", "budget", *COMMON_KEYS)
     section.check_keys(keys if needs is None else (*keys, *ENTITY_KEYS), _HINTS)
     name = section.text("id")
     if name:
@@ -85,6 +87,7 @@ def _read(section: Section, where: str = "", needs: tuple[TaskId, ...] | None = 
     return Draft(
         section=section,
         id=TaskId(name or ""),
+        title=section.text("title") or "",
         role=section.text("role"),
         wanted=wanted,
         for_each=each,

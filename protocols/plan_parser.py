@@ -12,10 +12,11 @@ from protocols.plan import OnFailure, Plan, Task
 from protocols.plan_agents import read_agents
 from protocols.plan_budgets import check_budgets
 from protocols.plan_checks import check_task, resolve_command, without_foreign_keys
+from protocols.plan_detection import DetectRoles, choose_role, read_detect_roles
 from protocols.plan_drafts import Draft, check_drafts, check_restart, check_services, read_drafts
 from protocols.plan_instance import check_givers, check_instance, instance_level
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level
-from protocols.plan_roles import ONLY_TASKS, Role, choose_role, find_role, read_role, read_roles
+from protocols.plan_roles import ONLY_TASKS, Role, find_role, read_role, read_roles
 from protocols.plan_session import resolve_prompting
 from protocols.plan_workspace import check_workspaces, fit_workspace
 from protocols.section import Problems, Section
@@ -56,9 +57,10 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0, manifest: bytes | N
     check_drafts(drafts)
     grace = grace if defaults.level.grace is None else defaults.level.grace
     base = msgspec.structs.replace(defaults.level, grace=grace)
+    detect = read_detect_roles(defaults.section)
     for role in (defaults, *roles.values()):
         _check_silence(role.section, role.level, role.level.over(base))
-    tasks = tuple(_resolve(draft, base, roles, agents) for draft in drafts)
+    tasks = tuple(_resolve(draft, base, roles, agents, detect) for draft in drafts)
     check_givers(tasks, {draft.id: draft.section for draft in drafts})
     check_budgets(tasks, [draft.section for draft in drafts], defaults, roles)
     tasks = check_workspaces({draft.id: draft.section for draft in drafts}, tasks)
@@ -78,7 +80,7 @@ def parse_plan(text: str, file: str, *, grace: float = 10.0, manifest: bytes | N
 
 
 def _read_defaults(section: Section | None) -> tuple[Role, OnFailure]:
-    defaults = read_role(section, "on_failure")
+    defaults = read_role(section, "on_failure", "detect_roles")
     match None if section is None else section.text("on_failure"):
         case None | "continue":
             return defaults, "continue"
@@ -89,13 +91,17 @@ def _read_defaults(section: Section | None) -> tuple[Role, OnFailure]:
     return defaults, "continue"
 
 
-def _resolve(draft: Draft, base: Level, roles: Mapping[str, Role], agents: Mapping[str, Agent]) -> Task:
+def _resolve(
+    draft: Draft, base: Level, roles: Mapping[str, Role], agents: Mapping[str, Agent], detect: DetectRoles
+) -> Task:
     level, section = draft.level, draft.section
-    name, why = choose_role(draft.role, draft.id, level.over(base))
+    name, why, adds = choose_role(draft, level.over(base), detect)
     role = None if name is None else find_role(section, name, roles)
-    if role is not None:
+    unsaid = bool(why) and adds and level.timeout is None and role is not None and role.level.timeout is not None
+    if role is not None and adds:
         level = level.over(role.level)
     level = level.over(base)
+    level = msgspec.structs.replace(level, limits=level.limits.resolved())
     if draft.instance is None:
         check_task(section, draft.level, level)
     else:
@@ -115,7 +121,8 @@ def _resolve(draft: Draft, base: Level, roles: Mapping[str, Role], agents: Mappi
         said.update(command=(), prompting=resolve_prompting(section, session, agents, prompts))
     said["budget"] = draft.budget
     said |= {"needs": draft.wanted.needs, "on": draft.wanted.on, "for_each": draft.for_each, "where": draft.where}
-    return fit_workspace(section, Task(id=draft.id, role=name, role_reason=why, **said))
+    said["title"] = draft.title
+    return fit_workspace(section, Task(id=draft.id, role=name, role_reason=why, unsaid_timeout=unsaid, **said))
 
 
 def _check_silence(section: Section | None, said: Level, level: Level) -> None:

@@ -7,18 +7,17 @@ import msgspec
 
 from protocols.budget import Budget, read_budget
 from protocols.plan_level import COMMON_KEYS, LATER_KEYS, Level, read_level
-from protocols.role_detection import NOT_DETECTED, detect_role
 from protocols.roles import ROLES
 from protocols.section import Section
 from protocols.wording import escaped, quote
 
-__all__ = ["ONLY_TASKS", "Role", "check_name", "choose_role", "find_role", "read_role", "read_roles"]
+__all__ = ["ONLY_TASKS", "Role", "check_name", "find_role", "read_role", "read_roles"]
 
 ONLY_TASKS = {
     **dict.fromkeys(
-        ("id", "role", "needs", "for_each", "instance"), "this key belongs to one task; move it to [[tasks]]"
+        ("id", "title", "role", "needs", "for_each", "instance"), "this key belongs to one task; move it to [[tasks]]"
     ),
-    "on_failure": "this key is for the whole run; move it to [defaults]",
+    **dict.fromkeys(("on_failure", "detect_roles"), "this key is for the whole run; move it to [defaults]"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -61,18 +60,6 @@ def find_role(section: Section, name: str, roles: Mapping[str, Role]) -> Role | 
         guess = section.guess(name, roles) or f"; add [roles.{escaped(name)}]"
         section.reject("role", f"no role {quote(name)}{guess}")
     return role
-
-
-def choose_role(said: str | None, task: str, level: Level) -> tuple[str | None, str]:
-    """The name of a task's role, and by what it was found where the plan does not say it. Only sessions get one so: a
-    command would get a timeout that nobody wrote."""
-    prompts, restart = level.session.prompts, level.restart
-    if said is not None or not prompts or (restart is not None and restart.when != "never"):
-        return said, ""
-    found = detect_role(task, prompts[0])
-    if found.role == NOT_DETECTED:
-        return None, found.reason
-    return found.role, f"score {found.score}, {found.reason}"
 
 
 def check_name(section: Section, key: str, name: str) -> None:

@@ -8,16 +8,17 @@ from protocols.durations import format_duration
 from protocols.section import Section
 from protocols.sizes import format_bytes
 
-__all__ = ["WorkerLimits", "read_limits"]
+__all__ = ["NO_LIMITS", "WorkerLimits", "read_limits"]
 
 _KEYS = ("nice", "open_files", "cpu_time", "memory", "spool_limit", "at_spool_limit")
+_NONE = "none"
 _NICEST = 19
 _FEWEST_FILES = 16  # with less a shell cannot redirect
 _AT_LIMIT: tuple[Literal["pause", "fail"], ...] = ("pause", "fail")
 
 
 class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """None: no limit."""
+    """None: nothing is said; once all levels are put together, no limit. 0, but for `nice`: ``"none"`` was said."""
 
     nice: int | None = None
     """1 to 19; it gets less of the CPU the higher this is. It never gets more than callboard itself."""
@@ -38,6 +39,11 @@ class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
         return msgspec.structs.replace(base, **said)
 
+    def resolved(self) -> "WorkerLimits":
+        """Once no other level can say more: no limit is None."""
+        sizes = {key: getattr(self, key) or None for key in ("open_files", "cpu_time", "memory", "spool_limit")}
+        return msgspec.structs.replace(self, **sizes)
+
     def describe(self, reason: str) -> str:
         """What the end of a worker for this reason means, where its keeper could not tell the figures."""
         match reason:
@@ -50,20 +56,30 @@ class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return ""
 
 
+NO_LIMITS = WorkerLimits(nice=0, open_files=0, cpu_time=0, memory=0, spool_limit=0)
+"""Over any other: none of its limits holds."""
+
+
 def read_limits(section: Section) -> WorkerLimits:
     """The key ``limits`` of a level."""
+    if section.get("limits") == _NONE:
+        return NO_LIMITS
     table = section.table("limits")
     if table is None:
         return WorkerLimits()
     table.check_keys(_KEYS, {})
     return WorkerLimits(
         nice=_read_nice(table),
-        open_files=table.count("open_files", _FEWEST_FILES),
-        cpu_time=table.duration("cpu_time", zero=False),
-        memory=table.size("memory"),
-        spool_limit=table.size("spool_limit"),
+        open_files=0 if _is_none(table, "open_files") else table.count("open_files", _FEWEST_FILES),
+        cpu_time=0 if _is_none(table, "cpu_time") else table.duration("cpu_time", zero=False),
+        memory=0 if _is_none(table, "memory") else table.size("memory"),
+        spool_limit=0 if _is_none(table, "spool_limit") else table.size("spool_limit"),
         at_spool_limit=_read_at_limit(table),
     )
+
+
+def _is_none(table: Section, key: str) -> bool:
+    return table.get(key) == _NONE
 
 
 def _read_nice(table: Section) -> int | None:

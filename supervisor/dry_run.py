@@ -55,6 +55,8 @@ class DryRules(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     timeout: float | None
     """For each attempt."""
+    unsaid_timeout: bool
+    """It comes with a role that nobody wrote."""
     quiet_timeout: float | None
     warn_before: float | None
     retries: int
@@ -68,12 +70,13 @@ class DryRules(msgspec.Struct, frozen=True, kw_only=True):
 
 class DryTask(msgspec.Struct, frozen=True, kw_only=True):
     id: TaskId
+    title: str
     wave: int
     """From 1 on. No more than an order: a task starts as soon as its last need is done."""
     needs: tuple[TaskId, ...]
     role: str
     role_reason: str
-    """By what it was found, where the plan names none."""
+    """By what it was found, or none was, where the plan names none."""
     source: Source
     cwd: str
     executable: str
@@ -144,6 +147,7 @@ def _rehearse(task: Task, wave: int, executable: str, base: Mapping[str, str]) -
     shown = replace_texts(task, lambda key, _: previews[key].text)
     return DryTask(
         id=task.id,
+        title=task.title,
         wave=wave,
         needs=task.needs,
         role=task.role or "",
@@ -175,6 +179,7 @@ def _rules(task: Task) -> DryRules:
         priority=task.priority,
         labels=task.labels,
         timeout=task.timeout,
+        unsaid_timeout=task.unsaid_timeout,
         quiet_timeout=task.terms.quiet_timeout,
         warn_before=task.terms.warn_before,
         retries=task.retries,

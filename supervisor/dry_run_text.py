@@ -73,8 +73,10 @@ def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
     if task.needs:
         on = task.rules.on
         yield "needs", ", ".join(escaped(need) + (_CONDITIONS[on[need]] if need in on else "") for need in task.needs)
+    if task.title:
+        yield "title", escaped(task.title)
     if task.role:
-        yield "role", escaped(task.role) + (f" ({escaped(task.role_reason)})" if task.role_reason else "")
+        yield "role", escaped(task.role) + (f" (detected: {escaped(task.role_reason)})" if task.role_reason else "")
     yield "cwd", escaped(task.cwd)
     if task.session is not None:
         yield "agent", _agent(task.session)
@@ -84,7 +86,7 @@ def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
         yield "instance", f"a callboard of its own, which runs {escaped(task.instance)}"
     if task.workspace != "shared":
         yield "workspace", f"a {task.workspace} of its own"
-    yield from _rules(task.rules)
+    yield from _rules(task.rules, task.role)
     if task.stdin not in {"none", "pipe"} and not task.stdin.startswith("text "):
         yield "stdin", escaped(task.stdin)
     if task.output:
@@ -94,7 +96,7 @@ def _fields(task: DryTask) -> Iterator[tuple[str, str]]:
         yield "besides", ", ".join(notes)
 
 
-def _rules(rules: DryRules) -> Iterator[tuple[str, str]]:
+def _rules(rules: DryRules, role: str) -> Iterator[tuple[str, str]]:
     if rules.for_each:
         yield "for each", escaped(rules.for_each)
     if rules.priority:
@@ -102,6 +104,8 @@ def _rules(rules: DryRules) -> Iterator[tuple[str, str]]:
     if rules.labels:
         yield "labels", ", ".join(map(escaped, rules.labels))
     limits = ["none" if rules.timeout is None else format_duration(rules.timeout)]
+    if rules.unsaid_timeout:
+        limits[0] += f" (role {escaped(role)}, detected)"
     if rules.quiet_timeout is not None:
         limits.append(f"{format_duration(rules.quiet_timeout)} without a word")
     if rules.warn_before is not None:

@@ -56,6 +56,8 @@ class FoundRole(msgspec.Struct, frozen=True):
     role: str
     """Empty where they do not."""
     reason: str
+    timeout: float | None = None
+    """What nobody wrote: it comes with the role."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -107,7 +109,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     logfiles: tuple[Followed, ...] = ()
     sessions: tuple[SessionSurvey, ...] = ()
     roles: tuple[FoundRole, ...] = ()
-    """Of sessions for which the plan names none."""
+    """Of tasks for which the plan names none."""
     outputs: tuple[Given, ...] = ()
     label_concurrency: dict[str, int] = {}
     orders: tuple[Order, ...] = ()
@@ -134,7 +136,7 @@ def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] 
             if (log := task.logfile) is not None
         ),
         sessions=survey_sessions(plan.tasks),
-        roles=tuple(FoundRole(each.id, each.role or "", each.role_reason) for each in plan.tasks if each.role_reason),
+        roles=tuple(_find_roles(plan)),
         outputs=tuple(
             Given(
                 task=task.id,
@@ -163,6 +165,12 @@ def survey(plan: Plan, file: str, base: Mapping[str, str], notes: Iterable[str] 
         ),
         notes=(*_notes(plan), *map(escaped, notes)),
     )
+
+
+def _find_roles(plan: Plan) -> Iterator[FoundRole]:
+    for task in plan.tasks:
+        if task.role_reason:
+            yield FoundRole(task.id, task.role or "", task.role_reason, task.timeout if task.unsaid_timeout else None)
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -218,13 +226,24 @@ def render(found: Survey, width: int = 100) -> str:
     lines.extend(_wrap(f"{each.task} follows: ", _render_followed(each), width) for each in found.logfiles)
     lines.extend(_wrap(f"{each.task} gives: ", _render_given(each), width) for each in found.outputs)
     lines.extend(_wrap(label, text, width) for label, text in render_sessions(found.sessions))
-    lines.extend(
-        _wrap(f"role of {each.task}: ", f"{each.role or 'none'} ({each.reason})", width) for each in found.roles
-    )
+    lines.extend(_wrap(label, text, width) for label, text in _render_roles(found.roles))
     for group in found.environments:
         lines.extend(_render_environment(group, width, alone=len(found.environments[0].tasks) == found.tasks))
     lines.extend(_wrap("note: ", note, width) for note in found.notes)
     return "\n".join(lines)
+
+
+def _render_roles(found: Iterable[FoundRole]) -> Iterator[tuple[str, str]]:
+    """Those without a role together, as far as they have none for the same reason."""
+    without: dict[str, list[str]] = {}
+    for each in found:
+        if not each.role:
+            without.setdefault(each.reason, []).append(each.task)
+            continue
+        timeout = "" if each.timeout is None else f", timeout {format_duration(each.timeout)}"
+        yield f"role of {each.task}: ", f"{each.role}{timeout} (detected: {each.reason})"
+    for reason, tasks in without.items():
+        yield f"role of {', '.join(tasks)}: ", f"none ({reason})"
 
 
 def _render_order(order: Order) -> str:

@@ -1,6 +1,7 @@
 """Any event at all, for Hypothesis: a few tasks, a few attempts, everything else as wild as its type allows."""
 
-from typing import get_args
+from types import UnionType
+from typing import TypeVar, Union, get_args, get_origin
 
 import msgspec
 from hypothesis import strategies as st
@@ -18,17 +19,28 @@ _FEW: dict[str, st.SearchStrategy[object]] = {
     "length": st.integers(0, 2**40),
 }
 """What has to name the same things now and then."""
+_Made = TypeVar("_Made", bound=msgspec.Struct)
 _MOMENTS = st.floats(0, 4e9)
 
 
 def _of_type(kind: object) -> st.SearchStrategy[object]:
-    """Moments and durations are numbers: nobody writes an infinity down."""
-    if kind == float | None:
-        return st.none() | _MOMENTS
-    return _MOMENTS if kind is float else st.from_type(kind)  # type: ignore[arg-type] # the type of a field
+    """Moments, durations and costs are numbers, wherever they stand: nobody writes an infinity down."""
+    parts = [_of_type(part) for part in get_args(kind) if part is not Ellipsis]
+    match get_origin(kind):
+        case _ if kind is float:
+            return _MOMENTS
+        case origin if origin in {Union, UnionType}:
+            return st.one_of(parts)
+        case origin if origin is dict:
+            return st.dictionaries(*parts)
+        case origin if origin is tuple and len(parts) == 1:
+            return st.lists(*parts).map(tuple)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _of_kind(kind)
+    return st.from_type(kind)  # type: ignore[arg-type] # the type of a field
 
 
-def _of_kind(kind: type[Event]) -> st.SearchStrategy[Event]:
+def _of_kind(kind: type[_Made]) -> st.SearchStrategy[_Made]:
     fields = msgspec.structs.fields(kind)
     return st.builds(
         kind, **{each.name: _FEW[each.name] if each.name in _FEW else _of_type(each.type) for each in fields}

@@ -22,7 +22,7 @@ SPAWNERS = {
 # Who may become another program: nothing of ours runs then.
 BECOMES = {"supervisor/cli/attach.py"}
 # Who may catch everything: the restarts, and the guard around each connection.
-GUARDS = {"supervisor/children.py", "actors/control_port.py"}
+GUARDS = {"supervisor/children.py", "actors/control_port.py", "actors/port/port.py"}
 # What does I/O, waits or counts on a loop. (Files are opened by builtins and `os`: that is left to the eye.)
 IO_MODULES = {
     *("asyncio", "concurrent", "ctypes", "fcntl", "ftplib", "http", "httpx", "logging", "mmap", "multiprocessing"),

@@ -1,16 +1,29 @@
-"""Roles that every plan knows, and which a session has that names none."""
+"""Roles that every plan knows, and which of them a task has that names none."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from protocols.errors import PlanError
 from protocols.plan import Task
+from protocols.plan_level import Level
 from protocols.plan_parser import parse_plan
-from protocols.role_detection import NOT_DETECTED, detect_role
 from protocols.roles import ROLES
+from protocols.worker_limits import WorkerLimits
 from supervisor.survey import render, survey
 
 _AGENT = '[agents.a]\nattach = "http://127.0.0.1:1"\n[defaults]\nagent = "a"\ntimeout = "1h"\n'
+
+_KNOWN = (
+    ("test-specialist", 30, 8, 1),
+    ("documentation-specialist", 15, 4, 1),
+    ("refactoring-specialist", 40, 8, 1),
+    ("code-generator", 10, 8, 1),
+    ("bug-fixer", 20, 8, 1),
+    ("performance-optimizer", 60, 16, 1),
+    ("meta-orchestrator", 120, 32, 0),
+    ("planner", 15, 4, 1),
+    ("reviewer", 20, 8, 1),
+)
+"""Minutes of its timeout, GiB of its memory, its retries."""
 
 
 def _task(keys: str, roles: str = "") -> Task:
@@ -19,15 +32,7 @@ def _task(keys: str, roles: str = "") -> Task:
 
 @pytest.mark.parametrize(
     ("role", "minutes"),
-    [
-        ("test-specialist", 30),
-        ("documentation-specialist", 15),
-        ("refactoring-specialist", 40),
-        ("code-generator", 10),
-        ("bug-fixer", 20),
-        ("performance-optimizer", 60),
-        ("meta-orchestrator", 120),
-    ],
+    [(role, minutes) for role, minutes, *_ in _KNOWN],
 )
 def test_a_role_that_every_plan_knows_has_its_timeout_and_its_words(role: str, minutes: int) -> None:
     task = _task(f'role = "{role}"\nprompt = "Go."')
@@ -58,49 +63,79 @@ def test_a_role_without_anything_adds_nothing() -> None:
     assert _task('role = "command"\ncommand = ["true"]').timeout == 3600.0
 
 
+def test_each_role_that_works_has_all_that_a_role_says() -> None:
+    assert set(ROLES) == {name for name, *_ in _KNOWN} | {"command"}
+    for name, minutes, gib, retries in _KNOWN:
+        level = ROLES[name]
+        assert (level.timeout, level.retries) == (minutes * 60, retries)
+        assert level.session.preamble
+        assert set(level.session.rules) == {"edit", "bash"}
+        assert level.limits == WorkerLimits(memory=gib * 2**30, open_files=4096)
+    assert ROLES["command"] == Level()
+
+
+def test_the_limits_of_a_role_hold_for_its_commands_and_a_plan_changes_or_lifts_them() -> None:
+    command = 'role = "reviewer"\ncommand = ["true"]'
+
+    assert _task(command).limits == WorkerLimits(memory=8 * 2**30, open_files=4096)
+    own = _task(command, "[roles.reviewer]\nlimits = { memory = '1GiB', open_files = 'none' }\n")
+    assert own.limits == WorkerLimits(memory=2**30)
+    assert _task(f'{command}\nlimits = "none"').limits == WorkerLimits(nice=0)
+    assert _task('role = "reviewer"\nprompt = "Go."').limits == WorkerLimits()
+
+
 @pytest.mark.parametrize(
-    ("task", "prompt", "role"),
+    ("keys", "role"),
     [
-        ("fix-login", "It crashes with a traceback; find out why.", "bug-fixer"),
-        ("unit_tests", "Cover the parser with pytest.", "test-specialist"),
-        ("docs", "Bring the README up to date.", "documentation-specialist"),
-        ("speed", "Make it faster and show a benchmark.", "performance-optimizer"),
-        ("review", "Look at the last commit.", "reviewer"),
-        ("feature", "Implement export to CSV, a feature.", "code-generator"),
-        ("a", "Look around.", NOT_DETECTED),
-        ("a", "Review the plan.", NOT_DETECTED),
-        ("lead", "Orchestrate ten agents that write tests with pytest.", NOT_DETECTED),
+        ('command = ["uv", "run", "pytest", "-q"]', "test-specialist"),
+        ('prompt = "Fix the bug that crashes it."\nrestart = "always"', "bug-fixer"),
+        ('title = "Optimize the parser"\ncommand = ["./go"]', "performance-optimizer"),
+        ('command = "cat docs/a.md | mkdocs build"\nshell = true', "documentation-specialist"),
+        ('command = ["./go"]\noutput = { file = "docs/CHANGELOG.md" }', "documentation-specialist"),
     ],
 )
-def test_a_role_is_found_by_the_words_of_a_session(task: str, prompt: str, role: str) -> None:
-    assert detect_role(task, prompt).role == role
+def test_a_command_and_a_service_get_the_name_of_a_role_and_no_end_that_nobody_wrote(keys: str, role: str) -> None:
+    task = _task(keys)
+
+    assert (task.role, task.timeout, task.retries, task.limits) == (role, 3600.0, 0, WorkerLimits())
+    assert task.role_reason.startswith("score ")
+    assert not task.unsaid_timeout
 
 
-_SAID = st.lists(st.sampled_from(["fix", "tests", "review", "plan", "orchestrate", "a", "docs"])).map(" ".join)
+def test_a_plan_gives_commands_all_of_their_detected_roles_or_looks_for_none() -> None:
+    tasks = (
+        '[[tasks]]\nid = "test"\ncommand = ["pytest"]\n[[tasks]]\nid = "own"\ncommand = ["pytest"]\ntimeout = "1m"\n'
+    )
+    full = parse_plan(f'[defaults]\ndetect_roles = "full"\n{tasks}', "plan.toml")
+    off = parse_plan(f'[defaults]\ndetect_roles = "off"\n{tasks}', "plan.toml")
+    said = render(survey(full, "plan.toml", {}), 200)
+
+    assert [(task.role, task.timeout, task.unsaid_timeout) for task in full.tasks] == [
+        ("test-specialist", 1800.0, True),
+        ("test-specialist", 60.0, False),
+    ]
+    assert "role of test: test-specialist, timeout 30m (detected: score 8, by pytest (command), test (id))" in said
+    assert "role of own: test-specialist (detected: score 4, by pytest (command))" in said
+    assert [(task.role, task.role_reason) for task in off.tasks] == [(None, ""), (None, "")]
+    with pytest.raises(PlanError, match=r'defaults.detect_roles: "ful" is no way to look for roles; did you mean'):
+        parse_plan(f'[defaults]\ndetect_roles = "ful"\n{tasks}', "plan.toml")
 
 
-@given(st.text(), st.text() | _SAID)
-def test_nobody_becomes_a_meta_orchestrator_by_words_and_every_choice_has_a_reason(task: str, prompt: str) -> None:
-    found = detect_role(task, prompt)
+def test_a_named_role_wins_over_all_words() -> None:
+    task = _task('role = "planner"\ntitle = "Fix the bug"\ncommand = ["pytest", "tests"]')
 
-    assert found.reason
-    assert found.role in ROLES
-    assert found.role != "meta-orchestrator"
+    assert (task.role, task.role_reason) == ("planner", "")
 
 
-def test_a_session_gets_the_role_that_its_words_tell_and_check_shows_why() -> None:
+def test_check_shows_the_role_that_words_tell_and_why_and_those_without_together() -> None:
     keys = 'id = "fix-it"\nprompt = "The parser crashes."\n[[tasks]]\nid = "x"\nprompt = "Coordinate the others."'
-    plan = parse_plan(f"{_AGENT}[[tasks]]\n{keys}\n", "plan.toml")
+    make = 'command = ["make", "test"]'
+    more = f'[[tasks]]\nid = "y"\n{make}\n[[tasks]]\nid = "z"\n{make}'
+    plan = parse_plan(f"{_AGENT}[[tasks]]\n{keys}\n{more}\n", "plan.toml")
     said = render(survey(plan, "plan.toml", {}), 200)
 
-    assert [task.role for task in plan.tasks] == ["bug-fixer", None]
-    assert plan.tasks[0].timeout == 1200.0
-    assert "role of fix-it: bug-fixer (score 6, its words: fix)" in said
-    assert (
-        "role of x: none (its words (coordinate) are those of a meta-orchestrator, which only a plan can name" in said
-    )
-
-
-@pytest.mark.parametrize("keys", ['command = ["pytest", "tests"]', 'prompt = "Fix the bug."\nrestart = "always"'])
-def test_a_command_and_a_service_get_no_role_that_they_do_not_name(keys: str) -> None:
-    assert _task(keys).role is None
+    assert [task.role for task in plan.tasks] == ["bug-fixer", None, None, None]
+    assert (plan.tasks[0].timeout, plan.tasks[0].unsaid_timeout) == (1200.0, True)
+    assert "role of fix-it: bug-fixer, timeout 20m (detected: score 6, by fix (id))" in said
+    assert "role of y, z: none (its words tell too little)" in said
+    assert "role of x: none (its words (coordinate) are those of a meta-orchestrator, which only a plan can" in said

@@ -1,0 +1,65 @@
+"""The stream under one connection of the port: what is sent comes whole or not at all, and never waits for ever."""
+
+from dataclasses import dataclass
+
+import trio
+
+__all__ = ["PortStream"]
+
+_PIECE = 64 * 1024
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class PortStream(trio.abc.Stream):
+    """Once a send was cut short, by its deadline, a cancellation or the peer, part of it may be on the wire: nothing
+    can be sent behind it. It and each later one raise BrokenResourceError."""
+
+    stream: trio.abc.Stream
+    patience: float
+    """Seconds that the peer may take to make room for 64 KiB."""
+    _unread: bytes = b""
+    _broken: bool = False
+
+    def unread(self, data: bytes) -> None:
+        """Let the next `receive_some` return ``data``."""
+        self._unread = data + self._unread
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Raise BrokenResourceError where the peer is gone, or does not read."""
+        if self._broken:
+            raise trio.BrokenResourceError("an earlier send was cut short")
+        whole = False
+        try:
+            whole = await self._send_pieces(memoryview(data))
+        finally:
+            self._broken = self._broken or not whole
+        if not whole:
+            raise trio.BrokenResourceError("the peer does not read")
+
+    async def _send_pieces(self, data: memoryview) -> bool:
+        """False: it took too long."""
+        for start in range(0, len(data), _PIECE):
+            with trio.move_on_after(self.patience) as scope:
+                await self.stream.send_all(data[start : start + _PIECE])
+            if scope.cancelled_caught:
+                return False
+        return True
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if not self._unread:
+            return bytes(await self.stream.receive_some(max_bytes))
+        await trio.lowlevel.checkpoint()
+        data, self._unread = self._unread[:max_bytes], self._unread[max_bytes or len(self._unread) :]
+        return data
+
+    async def send_eof(self) -> None:
+        """Tell that nothing more comes, where the stream can."""
+        if isinstance(self.stream, trio.abc.HalfCloseableStream):
+            await self.stream.send_eof()
+
+    async def aclose(self) -> None:
+        self._broken = True
+        await self.stream.aclose()
