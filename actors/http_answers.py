@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from protocols.event_codec import encode_json
-from protocols.problems import MEDIA_TYPE, ProblemError
+from protocols.problem import PROBLEM_JSON, ProblemError
 
 __all__ = ["answer_error", "answer_json", "answer_problem"]
 
@@ -22,17 +22,19 @@ def answer_json(value: object, status: int = 200, headers: Mapping[str, str] | N
 
 def answer_problem(error: ProblemError) -> Response:
     return Response(
-        encode_json(error.problem), error.problem.status, {**_NOT_KEPT, **error.headers}, media_type=MEDIA_TYPE
+        encode_json(error.problem), error.problem.status, {**_NOT_KEPT, **error.headers}, media_type=PROBLEM_JSON
     )
 
 
-def answer_error(request: Request, error: Exception) -> Response:
+async def answer_error(request: Request, error: Exception) -> Response:
     """Of whatever a route raised. What is a mistake of ours is logged, and not told."""
     if isinstance(error, ProblemError):
         return answer_problem(error)
     if isinstance(error, HTTPException):
         where = f"{request.method} {request.url.path}"
-        return answer_problem(ProblemError(error.status_code, error.detail, where=where, headers=dict(error.headers or {})))
+        return answer_problem(
+            ProblemError(error.status_code, error.detail, where=where, headers=dict(error.headers or {}))
+        )
     logger.error("%s %s", request.method, request.url.path, exc_info=error)
     return answer_problem(
         ProblemError(500, "the supervisor has made a mistake; its log tells more", hint="report it, with that log")

@@ -13,7 +13,7 @@ from protocols.http_routes import Paging, Route, WorkerPaging
 from protocols.jsonrpc import FORBIDDEN, INVALID_PARAMS, NOT_FOUND, OVERLOADED, REFUSED, UNAUTHORIZED
 from protocols.peer import Peer
 from protocols.port_methods import METHODS, Method
-from protocols.problems import ProblemError
+from protocols.problem import ProblemError
 from protocols.query import decode_fields, decode_query
 
 __all__ = ["call", "peer_of"]
@@ -69,7 +69,7 @@ async def _read_params(request: Request, route: Route, method: Method) -> msgspe
     fields = await _read_body(request)
     for name in given.keys() & fields.keys():
         raise ProblemError(422, f"{name} stands in the path", where=f"body {name}", hint="leave it out of the body")
-    return decode_fields({**fields, **given, **_key(request, fields)}, method.params, "body")
+    return decode_fields({**fields, **given, **_key(request, fields)}, method.params, "body", given)
 
 
 async def _read_body(request: Request) -> dict[str, object]:

@@ -6,10 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from protocols.kinds import Stream
-from protocols.peer import Need
 from protocols.port_params import Wanted
 
-__all__ = ["ROUTES", "Active", "EventsQuery", "OutputQuery", "Paging", "PublicHealth", "Route", "Stats", "WorkerPaging"]
+__all__ = ["ROUTES", "EventsQuery", "OutputQuery", "Paging", "PublicHealth", "Route", "WorkerPaging"]
 
 Verb: TypeAlias = Literal["GET", "POST"]
 Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
@@ -52,30 +51,6 @@ class PublicHealth(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class Active(msgspec.Struct, frozen=True, kw_only=True):
-    """What is at work now: tasks that run, or wait for their next attempt, and the runs that have not ended."""
-
-    workers: tuple[str, ...]
-    runs: tuple[str, ...]
-    """By the names of their tasks; ``.`` is the fleet itself."""
-    last_seq: int
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    tasks: dict[str, int]
-    """How many of the whole tree have which status."""
-    attempts: int
-    output_bytes: int
-    """Of all attempts and streams."""
-    runs: int
-    records: int
-    """Of the journal."""
-    seconds: float | None
-    """Since the fleet began."""
-    event_streams: int
-    """Readers of ``/api/events``."""
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     verb: Verb
@@ -89,12 +64,6 @@ class Route:
     part: str = ""
     """The field of the result that is a list and comes in parts."""
     paging: type[Paging] | None = None
-    need: Need = "read"
-
-    @property
-    def own(self) -> bool:
-        """It calls no method."""
-        return self.calls.startswith("/")
 
 
 def _list(path: str, method: str, part: str, paging: type[Paging] = Paging) -> Route:
@@ -103,7 +72,6 @@ def _list(path: str, method: str, part: str, paging: type[Paging] = Paging) -> R
 
 ROUTES = (
     Route("GET", "/health", "/health", "Whether the supervisor is there, for everybody."),
-    Route("GET", "/api/openapi.json", "/openapi", "This document."),
     Route("GET", "/api/info", "system.info"),
     Route("GET", "/api/health", "system.health"),
     Route("GET", "/api/active", "/active", "What is at work now."),

@@ -1,13 +1,13 @@
 """The query of a URL as typed parameters: what is not known, or has another form, is an error that says where."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from typing import TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from protocols.problems import ProblemError
+from protocols.problem import ProblemError
 from protocols.wording import did_you_mean, quote
 
 __all__ = ["decode_fields", "decode_query"]
@@ -21,7 +21,8 @@ def decode_query(
     """``given``: fields that stand elsewhere, in the path say; ``more``: names that others read. A field that is a list
     takes several values, divided by commas or given several times. Raise `ProblemError`."""
     lists, left = _lists_of(kind), set(more)
-    fields: dict[str, str | list[str]] = dict(given or {})
+    fields: dict[str, str] = dict(given or {})
+    several: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in left:
             continue
@@ -32,25 +33,27 @@ def decode_query(
                 raise ProblemError(422, f"{name} is given twice", where=f"query {name}", hint="give it once")
             fields[name] = value
         else:
-            values = fields.setdefault(name, [])
-            assert isinstance(values, list)
-            values += [each for each in value.split(",") if each]
-    return decode_fields({name: _plain(name, value) for name, value in fields.items()}, kind, "query", strict=False)
+            several.setdefault(name, []).extend(each for each in value.split(",") if each)
+    plain = {name: _plain(name, values) for name, values in several.items()}
+    return decode_fields({**fields, **plain}, kind, "query", given or (), strict=False)
 
 
-def decode_fields(fields: Mapping[str, object], kind: type[_S], part: str, *, strict: bool = True) -> _S:
-    """``part`` of the request that they stand in. Raise `ProblemError`."""
+def decode_fields(
+    fields: Mapping[str, object], kind: type[_S], part: str, in_path: Container[str] = (), *, strict: bool = True
+) -> _S:
+    """``part``: of the request, where those stand that are not ``in_path``. Raise `ProblemError`."""
     try:
         return msgspec.convert(fields, kind, strict=strict)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at ")
         place = place.strip("`").removeprefix("$.")
-        raise ProblemError(422, what, where=f"{part} {place}".strip(), hint="correct it") from error
+        where = "path" if place in in_path else part
+        raise ProblemError(422, what, where=f"{where} {place}".strip(), hint="correct it") from error
 
 
-def _plain(name: str, value: str | list[str]) -> str | list[str]:
+def _plain(name: str, values: list[str]) -> str | list[str]:
     """``workers=all`` is no list with one name."""
-    return "all" if name == "workers" and value == ["all"] else value
+    return "all" if name == "workers" and values == ["all"] else values
 
 
 def _unknown(name: str, known: Iterable[str]) -> ProblemError:
@@ -62,9 +65,7 @@ def _unknown(name: str, known: Iterable[str]) -> ProblemError:
 @cache
 def _lists_of(kind: type[msgspec.Struct]) -> dict[str, bool]:
     """Of each field, whether it takes several values."""
-    found = inspect.type_info(kind)
-    assert isinstance(found, inspect.StructType)
-    return {field.encode_name: _is_list(field.type) for field in found.fields}
+    return {field.encode_name: _is_list(inspect.type_info(field.type)) for field in msgspec.structs.fields(kind)}
 
 
 def _is_list(kind: inspect.Type) -> bool:
