@@ -7,8 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from protocols.event_codec import encode_json
-from protocols.problem import PROBLEM_JSON, ProblemError
+from protocols.event_codec import encode_any
+from protocols.problems import MEDIA_TYPE, ProblemError
 
 __all__ = ["answer_error", "answer_json", "answer_problem"]
 
@@ -17,12 +17,12 @@ _NOT_KEPT = {"cache-control": "no-store"}
 
 
 def answer_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(encode_json(value), status, {**_NOT_KEPT, **(headers or {})}, "application/json")
+    return Response(encode_any(value), status, {**_NOT_KEPT, **(headers or {})}, "application/json")
 
 
 def answer_problem(error: ProblemError) -> Response:
     return Response(
-        encode_json(error.problem), error.problem.status, {**_NOT_KEPT, **error.headers}, media_type=PROBLEM_JSON
+        encode_any(error.problem), error.problem.status, {**_NOT_KEPT, **error.headers}, media_type=MEDIA_TYPE
     )
 
 

@@ -20,7 +20,7 @@ from actors.http_output import answer_output
 from protocols.http_routes import ROUTES, PublicHealth, Route
 from protocols.port_figures import tell_active, tell_stats
 from protocols.port_params import NoParams
-from protocols.problem import ProblemError
+from protocols.problems import ProblemError
 from protocols.query import decode_query
 
 __all__ = ["HttpSide", "make_app"]

@@ -7,13 +7,21 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from actors.dispatcher import CallError, Dispatcher
+from actors.dispatcher import Dispatcher
 from actors.http_answers import answer_json
 from protocols.http_routes import Paging, Route, WorkerPaging
-from protocols.jsonrpc import FORBIDDEN, INVALID_PARAMS, NOT_FOUND, OVERLOADED, REFUSED, UNAUTHORIZED
+from protocols.jsonrpc import (
+    FORBIDDEN,
+    INVALID_PARAMS,
+    NOT_FOUND,
+    OVERLOADED,
+    REFUSED,
+    UNAUTHORIZED,
+    CallError,
+)
 from protocols.peer import Peer
 from protocols.port_methods import METHODS, Method
-from protocols.problem import ProblemError
+from protocols.problems import ProblemError
 from protocols.query import decode_fields, decode_query
 
 __all__ = ["call", "peer_of"]

@@ -15,7 +15,7 @@ from protocols.http_routes import EventsQuery
 from protocols.ids import RunId
 from protocols.peer import Peer
 from protocols.port_view import run_of
-from protocols.problem import ProblemError
+from protocols.problems import ProblemError
 from protocols.query import decode_query
 from protocols.sse import write_sse
 from protocols.states import RunView

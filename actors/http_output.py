@@ -15,7 +15,7 @@ from protocols.byte_range import ByteRange, UnsatisfiableError, parse_range
 from protocols.http_routes import OutputQuery
 from protocols.port_params import OutputParams
 from protocols.port_view import UnknownNameError, find_leaf
-from protocols.problem import ProblemError
+from protocols.problems import ProblemError
 from protocols.query import decode_query
 from protocols.redaction import Redactor
 

@@ -6,7 +6,7 @@ import msgspec
 
 from protocols.events import Event, Record
 
-__all__ = ["decode_event", "decode_record", "encode_event", "encode_json", "encode_record", "escape_json"]
+__all__ = ["decode_event", "decode_record", "encode_any", "encode_event", "encode_record", "escape_json"]
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -24,16 +24,20 @@ _CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 
 
 def encode_event(event: Event) -> bytes:
-    """One JSON object without line breaks and control characters, as `encode_json` makes it."""
-    return escape_json(encode_json(event))
+    """One JSON object without line breaks and control characters.
+
+    Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``.
+    """
+    return encode_any(event)
 
 
-def encode_json(value: object) -> bytes:
-    """Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``."""
+def encode_any(value: object) -> bytes:
+    """As `encode_event` does."""
     try:
-        return _encoder.encode(value)
+        data = _encoder.encode(value)
     except UnicodeEncodeError:
-        return _encoder.encode(_escape(msgspec.to_builtins(value)))
+        data = _encoder.encode(_escape(msgspec.to_builtins(value)))
+    return escape_json(data)
 
 
 def escape_json(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import inspect
 
-from protocols.problem import ProblemError
+from protocols.problems import ProblemError
 from protocols.wording import did_you_mean, quote
 
 __all__ = ["decode_fields", "decode_query"]

@@ -16,7 +16,7 @@ from actors.messages import Said
 from protocols.board import JOURNAL
 from protocols.layout import FleetFolder
 
-__all__ = ["Sayer", "log_to", "saying", "tell_log", "warn"]
+__all__ = ["Sayer", "log_to", "open_log", "saying", "tell_log", "warn"]
 
 _HELD = 20
 _STDERR = 2
@@ -101,10 +101,15 @@ def tell_log(tell: Callable[[str], None]) -> Iterator[None]:
         root.removeHandler(rest)
 
 
+def open_log(path: str) -> TextIOWrapper:
+    """To write at its end; a new one can be read by nobody else. Raise OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.fdopen(fd, "a", encoding="utf-8")
+
+
 class _LogFile(logging.FileHandler):
     def _open(self) -> TextIOWrapper:
-        fd = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        return os.fdopen(fd, "a", encoding="utf-8")
+        return open_log(self.baseFilename)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in the standard library
         """On a full disk the log goes without."""

@@ -7,6 +7,7 @@ saved.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -38,11 +39,33 @@ class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two looks at each worker."""
 
 
+class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of ``callboard up``."""
+
+    concurrency: int = 64
+    """How many tasks run at once; each submitted run is one, however many it has itself."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_runs: int = 20
     """How many runs stay, the latest ones."""
     keep_days: int = 30
     """Days after which a run may go, even if it is one of them."""
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of ``callboard up``; another run logs into its folder."""
+
+    file: Path | None = None
+    """Absolute. None: standard error."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """``auto``: text on a terminal, else one JSON object a line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is below it is left out."""
+    max_size: int = 10_000_000
+    """Bytes of the file; then it becomes ``FILE.1``, that one ``FILE.2``. 0: it grows without end."""
+    keep: int = 3
+    """How many of these older ones stay."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: LivenessSettings = LivenessSettings()
     admission: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
+    up: UpSettings = UpSettings()
+    log: LogSettings = LogSettings()
 
 
 def load_settings(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
@@ -27,10 +27,12 @@ from supervisor.settings import (
     PREFIX,
     STATE,
     LivenessSettings,
+    LogSettings,
     RetentionSettings,
     Settings,
     StopSettings,
     StreamSettings,
+    UpSettings,
 )
 
 __all__ = ["read_settings"]
@@ -94,6 +96,18 @@ class _Retention(BaseModel):
     keep_days: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_days
 
 
+class _Up(BaseModel):
+    concurrency: Annotated[_Count, Field(ge=1, le=10_000)] = UpSettings().concurrency
+
+
+class _Log(BaseModel):
+    file: str = ""
+    format: Literal["auto", "text", "json"] = LogSettings().format
+    level: Literal["debug", "info", "warning", "error"] = LogSettings().level
+    max_size: _Size = LogSettings().max_size
+    keep: Annotated[_Count, Field(ge=1, le=1000)] = LogSettings().keep
+
+
 class _Model(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", validate_default=False)
     state: Annotated[str, Field(min_length=1)] = STATE
@@ -102,6 +116,8 @@ class _Model(BaseSettings):
     liveness: _Liveness = _Liveness()
     admission: _Admission = _Admission()
     retention: _Retention = _Retention()
+    up: _Up = _Up()
+    log: _Log = _Log()
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -110,6 +126,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "liveness": _Liveness,
     "admission": _Admission,
     "retention": _Retention,
+    "up": _Up,
+    "log": _Log,
 }
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
 
@@ -143,7 +161,14 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         liveness=LivenessSettings(**model.liveness.model_dump()),
         admission=Limits(**model.admission.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
+        up=UpSettings(**model.up.model_dump()),
+        log=_log_settings(start, model.log),
     )
+
+
+def _log_settings(start: Path, log: _Log) -> LogSettings:
+    said = log.model_dump(exclude={"file"})
+    return LogSettings(file=start / log.file if log.file else None, **said)
 
 
 def _merge(flags: dict[str, object], document: dict[str, object]) -> _Model:

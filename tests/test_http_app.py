@@ -8,14 +8,14 @@ import pytest
 
 from protocols.commands import CancelTask, SpawnWorker, StopTask
 from protocols.events import Event
-from protocols.problem import PROBLEM_JSON
+from protocols.problems import MEDIA_TYPE
 from tests.http_side import open_side
 from tests.made_fleets import run_started, started, starting, status
 from tests.port_client import SECRET
 
 
 def _problem(answer: httpx.Response) -> dict[str, object]:
-    assert answer.headers["content-type"] == PROBLEM_JSON
+    assert answer.headers["content-type"] == MEDIA_TYPE
     assert answer.headers["cache-control"] == "no-store"
     found = answer.json()
     assert isinstance(found, dict) and found["status"] == answer.status_code

@@ -3,23 +3,20 @@
 from dataclasses import dataclass, field
 
 import h11
-import trio
 
-from actors.port.access import Headers
+from actors.port.access import Headers, unauthorized
 from actors.port.caller import Caller
 from actors.port.exchange import Exchange, open_scope
-from actors.port.http_wire import HttpWire, RefusedRequestError
+from actors.port.http_wire import HttpWire
 from actors.port.service import Service
 from actors.port.stream import PortStream
 from actors.port.websocket import WebSocket, handshake_of
 from protocols.peer import Peer
-from protocols.problem import Problem, problem
+from protocols.problems import ProblemError
 
 __all__ = ["HttpConnection"]
 
 _RPC = "/rpc"
-_LINGER = 1.0  # for a client that still sends what nobody wants: closed at once, the answer would be lost on its way
-_LINGER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -42,16 +39,19 @@ class HttpConnection:
         try:
             while not self._closing and await self._serve_one():
                 pass
-        except RefusedRequestError as refused:
-            self.service.counts.refuse(refused.answer.status)
+            if isinstance(self._current, WebSocket) and not self._closing:
+                self.service.counts.websockets += 1
+                await self._current.run()
+        except ProblemError as error:
+            self.service.counts.refuse(error.problem.status)
             if self._wire.can_answer:
-                await self._wire.answer(refused.answer, refused.headers)
-                await self._linger()
+                await self._wire.answer(error)
+                await self.stream.linger()
 
     async def apologize(self) -> None:
         """After an error of ours: say so, if nothing was said."""
         if self._wire.can_answer:
-            await self._wire.answer(problem(500, "an error of callboard's own; its log tells more"), ())
+            await self._wire.answer(ProblemError(500, "an error of callboard's own", hint="its log tells more"))
 
     async def say_goodbye(self) -> None:
         """The port closes. Return soon where the client reads; whatever is left then is cut by the caller."""
@@ -80,52 +80,37 @@ class HttpConnection:
         return self._wire.start_next()
 
     def _let_in(self, headers: Headers, path: str) -> Peer | None:
-        """None: who it is does not matter, or a first frame may tell. Raise `RefusedRequestError`."""
+        """None: who it is does not matter, or a first frame may tell. Raise `ProblemError`."""
         access = self.service.access
-        if (refusal := access.check_sender(headers, self.caller)) is not None:
-            raise RefusedRequestError(refusal)
+        access.check_sender(headers, self.caller)
         if access.is_open(path):
             return None
-        match access.identify(headers, self.caller):
-            case Problem() as refusal:
-                raise RefusedRequestError(refusal, ("www-authenticate", "Bearer"))
-            case None if path != _RPC:
-                missing = problem(
-                    401, "a token is needed: Authorization: Bearer TOKEN; see file token of the state folder"
-                )
-                raise RefusedRequestError(missing, ("www-authenticate", "Bearer"))
-            case found:
-                return found
+        peer = access.identify(headers, self.caller)
+        if peer is None and path != _RPC:
+            raise unauthorized("a token is needed")
+        return peer
 
     async def _hand_over(self, request: h11.Request, peer: Peer | None) -> None:
         handshake = handshake_of(request)
-        if isinstance(handshake, Problem):
-            raise RefusedRequestError(handshake, ("sec-websocket-version", "13"), ("upgrade", "websocket"))
         if await self._wire.read_body():
-            raise RefusedRequestError(problem(400, "a handshake of WebSocket has no body"))
-        self.stream.unread(handshake + self._wire.take_rest())
-        self._current = socket = WebSocket(stream=self.stream, service=self.service, caller=self.caller, peer=peer)
-        if self._closing:
-            return
-        self.service.counts.websockets += 1
-        await socket.run()
-
-    async def _linger(self) -> None:
-        """Take what is still on its way, for a while."""
-        await self.stream.send_eof()
-        with trio.move_on_after(_LINGER) as scope:
-            left = _LINGER_BYTES
-            while left > 0 and (data := await self.stream.receive_some(64 * 1024)):
-                left -= len(data)
-        if scope.cancelled_caught:
-            self.service.counts.refuse(408)
+            raise ProblemError(400, "a handshake of WebSocket has no body")
+        self._current = WebSocket(
+            stream=self.stream,
+            service=self.service,
+            caller=self.caller,
+            peer=peer,
+            handshake=handshake,
+            rest=self._wire.leave(),
+        )
 
 
 def _check_target(request: h11.Request) -> str:
-    """The path, for routing; as it is sent. Raise `RefusedRequestError` for what only a proxy takes."""
+    """The path, for routing; as it is sent. Raise `ProblemError` for what only a proxy takes."""
     if not request.target.startswith(b"/"):
-        raise RefusedRequestError(problem(400, "the target of a request begins with /"))
+        raise ProblemError(400, "it does not begin with /", where="target")
+    if request.http_version not in {b"1.0", b"1.1"}:
+        raise ProblemError(400, "HTTP/1.1 is what is spoken here")
     names = [name for name, _ in request.headers]
     if b"content-length" in names and b"transfer-encoding" in names:
-        raise RefusedRequestError(problem(400, "two lengths of one body"))
+        raise ProblemError(400, "two lengths of one body", where="header Transfer-Encoding")
     return request.target.partition(b"?")[0].decode("latin-1")

@@ -10,9 +10,9 @@ import trio
 
 from actors.port.limits import PortLimits
 from actors.port.stream import PortStream
-from protocols.problem import PROBLEM_JSON, Problem, problem
+from protocols.problems import MEDIA_TYPE, ProblemError
 
-__all__ = ["HttpWire", "RefusedRequestError"]
+__all__ = ["HttpWire"]
 
 _READ = 16 * 1024
 _AHEAD = 64 * 1024  # of later requests that came before the response; then the client is not read until that is sent
@@ -22,14 +22,8 @@ _HINTS = {
     501: "this way to write a body is not known here",
 }
 
-
-class RefusedRequestError(Exception):
-    """A request that no app sees: the answer, and then the end of the connection."""
-
-    def __init__(self, answer: Problem, *headers: tuple[str, str]) -> None:
-        super().__init__(answer.detail)
-        self.answer = answer
-        self.headers = headers
+_LEFT = h11.Connection(h11.SERVER)
+_LEFT.send_failed()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -41,31 +35,41 @@ class HttpWire:
     _h11: h11.Connection = field(init=False)
     _served: bool = False
     _ahead: int = 0
+    _bodiless: bool = False
+    _announced: int = 0
 
     def __post_init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self.limits.header_size)
 
     async def next_request(self) -> h11.Request | None:
-        """None: the client has no more, or was silent for too long. Raise `RefusedRequestError` for what is no HTTP or
+        """None: the client has no more, or was silent for too long. Raise `ProblemError` for what is no HTTP or
         does not come in time, BrokenResourceError where the client is gone."""
-        begun = bool(self._h11.trailing_data[0])
+        size = len(self._h11.trailing_data[0])
+        begun = size > 0
         patience = self.limits.header if begun or not self._served else self.limits.idle
         with trio.move_on_after(patience) as scope:
             self.idle = None if begun else scope
             while (event := self._parse()) is h11.NEED_DATA:
-                data = await self.stream.receive_some(_READ)
+                data = await self.stream.receive_some(max(1, self.limits.header_size + 1 - size))
+                size += len(data)
                 if not begun and data and self._served:
                     scope.deadline = trio.current_time() + self.limits.header
                 begun, self.idle = True, None
                 self._h11.receive_data(data)
-            return event if isinstance(event, h11.Request) else None
+            if not isinstance(event, h11.Request):
+                return None
+            self._bodiless = event.method == b"HEAD"
+            self._announced = int(dict(event.headers).get(b"content-length", 0))
+            return event
         self.idle = None
         if begun:
-            raise RefusedRequestError(problem(408, f"the headers took longer than {self.limits.header:g} s"))
+            raise ProblemError(408, f"the headers took longer than {self.limits.header:g} s")
         return None
 
     async def read_body(self) -> bytes:
-        """Raise `RefusedRequestError` for one that is too long, broken or late."""
+        """Raise `ProblemError` for one that is too long, broken or late."""
+        if self._announced > self.limits.body_size:
+            raise ProblemError(413, f"more than {self.limits.body_size} bytes")
         body = bytearray()
         with trio.move_on_after(self.limits.body):
             while True:
@@ -73,7 +77,7 @@ class HttpWire:
                     case h11.Data():
                         body += event.data
                         if len(body) > self.limits.body_size:
-                            raise RefusedRequestError(problem(413, f"more than {self.limits.body_size} bytes"))
+                            raise ProblemError(413, f"more than {self.limits.body_size} bytes")
                     case h11.EndOfMessage():
                         return bytes(body)
                     case h11.NEED_DATA:
@@ -82,7 +86,7 @@ class HttpWire:
                         self._h11.receive_data(await self.stream.receive_some(_READ))
                     case _:
                         raise trio.BrokenResourceError("the client went away in the middle of a body")
-        raise RefusedRequestError(problem(408, f"the body took longer than {self.limits.body:g} s"))
+        raise ProblemError(408, f"the body took longer than {self.limits.body:g} s")
 
     async def wait_gone(self) -> bool:
         """Whether the client has closed; False where it sends so much ahead that nobody looks any more."""
@@ -117,13 +121,13 @@ class HttpWire:
         encoded = (self._h11.send(h11.Data(data=data)) or b"") if data else b""
         return encoded if more else encoded + (self._h11.send(h11.EndOfMessage()) or b"")
 
-    async def answer(self, answer: Problem, headers: Iterable[tuple[str, str]], *, bodiless: bool = False) -> None:
-        """Send it, if no response has begun, as the last one."""
-        body = msgspec.json.encode(answer)
-        fields = [("content-type", PROBLEM_JSON), ("content-length", str(len(body))), ("cache-control", "no-store")]
-        encoded = [(name.encode(), value.encode()) for name, value in (*fields, *headers)]
-        head = self.encode_head(answer.status, encoded, last=True)
-        await self.stream.send_all(head + self.encode_body(b"" if bodiless else body, more=False))
+    async def answer(self, error: ProblemError) -> None:
+        """Send it as the last response. Only where none has begun (`can_answer`)."""
+        body = msgspec.json.encode(error.problem)
+        fields = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "cache-control": "no-store"}
+        encoded = [(name.encode(), value.encode()) for name, value in (fields | error.headers).items()]
+        head = self.encode_head(error.problem.status, encoded, last=True)
+        await self.stream.send_all(head + self.encode_body(b"" if self._bodiless else body, more=False))
 
     def start_next(self) -> bool:
         """Whether there may be another request."""
@@ -133,16 +137,19 @@ class HttpWire:
         self._served, self._ahead = True, 0
         return True
 
-    def take_rest(self) -> bytes:
-        """What came behind the request: of another protocol."""
-        return bytes(self._h11.trailing_data[0])
+    def leave(self) -> bytes:
+        """What came behind the request: of another protocol, which has the stream from here on. Nothing of HTTP can be
+        read or sent any more, and nothing of it is kept: a WebSocket may live for days."""
+        rest = bytes(self._h11.trailing_data[0])
+        self._h11 = _LEFT
+        return rest
 
     def _parse(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
             return self._h11.next_event()
         except h11.RemoteProtocolError as error:  # its text may hold what was sent, a token too
             status = error.error_status_hint
-            raise RefusedRequestError(problem(status, _HINTS.get(status, "this is no valid HTTP/1.1"))) from None
+            raise ProblemError(status, _HINTS.get(status, "this is no valid HTTP/1.1")) from None
 
     async def _send(self, event: h11.Event) -> None:
         await self.stream.send_all(self._h11.send(event) or b"")

@@ -20,7 +20,7 @@ from actors.port.service import App, PortCounts, RpcHandler, Service
 from actors.port.stream import PortStream
 from actors.port.tickets import TicketOffice
 from protocols.ids import FleetId
-from protocols.problem import Problem, problem
+from protocols.problems import ProblemError
 
 __all__ = ["Port"]
 
@@ -39,11 +39,11 @@ class _Crowd:
     groups: Counter[str] = field(default_factory=Counter)
     empty: trio.Event = field(default_factory=trio.Event)
 
-    def refusal(self, caller: Caller) -> Problem | None:
+    def refusal(self, caller: Caller) -> ProblemError | None:
         if self.counts.open >= self.limits.connections:
-            return problem(503, f"there are {self.limits.connections} connections already; try again")
+            return _too_many(503, f"{self.limits.connections} connections")
         if self.groups[caller.group] >= self.limits.per_peer:
-            return problem(429, f"there are {self.limits.per_peer} connections from there already; try again")
+            return _too_many(429, f"{self.limits.per_peer} connections from there")
         return None
 
     @contextmanager
@@ -128,7 +128,7 @@ class Port:
             return
         tls = self.tls if caller.user is None else None
         if (refusal := crowd.refusal(caller)) is not None:
-            self.counts.refuse(refusal.status)
+            self.counts.refuse(refusal.problem.status)
             if tls is None:
                 await _turn_away(stream, refusal, self.limits)
             return
@@ -166,10 +166,14 @@ async def _serve(connection: HttpConnection) -> None:
         raise
 
 
-async def _turn_away(stream: trio.SocketStream, refusal: Problem, limits: PortLimits) -> None:
+def _too_many(status: int, what: str) -> ProblemError:
+    return ProblemError(status, f"there are {what} already", hint="try again", headers={"retry-after": "1"})
+
+
+async def _turn_away(stream: trio.SocketStream, refusal: ProblemError, limits: PortLimits) -> None:
     """One answer that fits into any socket's buffer: nobody waits for it."""
     wire = HttpWire(stream=PortStream(stream=stream, patience=_REFUSAL), limits=limits)
-    await wire.answer(refusal, [("retry-after", "1")])
+    await wire.answer(refusal)
 
 
 async def _say_goodbye(crowd: _Crowd) -> None:

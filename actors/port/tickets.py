@@ -10,7 +10,7 @@ import msgspec
 from actors.port.access import Access
 from actors.port.service import App, Message
 from protocols.peer import Peer
-from protocols.problem import PROBLEM_JSON, problem
+from protocols.problems import MEDIA_TYPE, ProblemError
 from protocols.tokens import Grant, cookie_name, make_token
 
 __all__ = ["Ticket", "TicketOffice"]
@@ -93,8 +93,8 @@ class TicketOffice:
 async def _refuse(
     send: Callable[[Message], Awaitable[None]], status: int, detail: str, *headers: tuple[str, str]
 ) -> None:
-    body = msgspec.json.encode(problem(status, detail))
-    await _respond(send, status, body, ("content-type", PROBLEM_JSON), *headers)
+    body = msgspec.json.encode(ProblemError(status, detail).problem)
+    await _respond(send, status, body, ("content-type", MEDIA_TYPE), *headers)
 
 
 async def _respond(
