@@ -13,6 +13,7 @@ from actors.display import write_all
 from actors.feed import Feed
 from actors.files import replace_file
 from actors.fleet_reader import FleetReader
+from actors.http_app import HttpSide, make_app
 from actors.port.access import Access
 from actors.port.listeners import listen
 from actors.port.port import Port
@@ -22,7 +23,6 @@ from protocols.peer import Peer
 from protocols.port_file import PortFile
 from protocols.senders import Senders
 from supervisor.children import Child
-from actors.http_app import HttpSide, make_app
 from supervisor.port_sockets import PortSockets
 from supervisor.secrets import open_redactor
 from supervisor.serving import Parts
@@ -82,9 +82,7 @@ class UpPort:
 
     def _tell_where(self, parts: Parts) -> None:
         identity, sockets = parts.fleet.identity, self.sockets
-        file = PortFile(
-            pid=identity.pid, run=identity.run, version=VERSION, url=sockets.url, socket=str(sockets.unix)
-        )
+        file = PortFile(pid=identity.pid, run=identity.run, version=VERSION, url=sockets.url, socket=str(sockets.unix))
         replace_file(self.state.port_file, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
         note = f" ({sockets.note})" if sockets.note else ""
         _tell(
