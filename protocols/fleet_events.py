@@ -12,6 +12,7 @@ __all__ = [
     "KeeperLost",
     "KeeperStarted",
     "ProcessUnattributed",
+    "SupervisorLeft",
 ]
 
 
@@ -55,4 +56,14 @@ class FleetSwept(BaseEvent, frozen=True, kw_only=True, tag="fleet.swept"):
     processes: tuple[str, ...]
 
 
-FleetEvent: TypeAlias = JournalResumed | KeeperStarted | KeeperLost | ProcessUnattributed | ActorFailed | FleetSwept
+class SupervisorLeft(BaseEvent, frozen=True, kw_only=True, tag="supervisor.left"):
+    """It leaves the run as it is, for another one to go on with: ``run.resumed`` tells that this has come."""
+
+    reason: str
+    restart: bool = False
+    """It is itself who comes back, in the same process."""
+
+
+FleetEvent: TypeAlias = (
+    JournalResumed | KeeperStarted | KeeperLost | ProcessUnattributed | ActorFailed | FleetSwept | SupervisorLeft
+)

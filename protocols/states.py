@@ -30,6 +30,7 @@ from protocols.fleet_events import (
     KeeperLost,
     KeeperStarted,
     ProcessUnattributed,
+    SupervisorLeft,
 )
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
@@ -183,6 +184,7 @@ class RunView:
                 ProcessUnattributed()
                 | ActorFailed()
                 | FleetSwept()
+                | SupervisorLeft()
                 | ServerOther()
                 | TaskUnblocked()
                 | SpaceEvent()
