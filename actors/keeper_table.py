@@ -10,7 +10,8 @@ from actors.adoption import Held
 from actors.orders import Answer, KeeperAsk
 from protocols.errors import KeeperError
 from protocols.ids import AttemptId
-from protocols.keeper import Adopt, Interrupt, Ping, Report, Write
+from protocols.keeper import Adopt, Ping, Report
+from protocols.keeper_inputs import Interrupt, Write
 from protocols.resumption import Resumption
 
 __all__ = ["Pending", "Table", "answer_to"]

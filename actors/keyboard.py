@@ -9,7 +9,7 @@ import trio
 from actors.orders import Answer, InterruptWorker, Order, SendInput
 from protocols.errors import KeeperError
 from protocols.ids import WorkerId
-from protocols.keeper import Written
+from protocols.keeper_inputs import Written
 from protocols.layout import streams_of
 from protocols.plan import Task
 

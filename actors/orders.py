@@ -1,14 +1,14 @@
 """What orchestrator, roster, workers and the keeper's client say to each other inside one process."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import trio
 
 from protocols.budget import Scope
 from protocols.errors import KeeperError
 from protocols.events import WorkerExited
-from protocols.ids import AttemptId, TaskId, WorkerId
+from protocols.ids import AttemptId, CommandId, TaskId, WorkerId
 from protocols.keeper import Report, Request, Spawn
 from protocols.kinds import EndReason
 from protocols.liveness_actions import Remedy
@@ -16,7 +16,7 @@ from protocols.plan import Task
 from protocols.resumption import OpenAttempt
 from protocols.task_output import Failure, TaskOutput
 
-__all__ = ["Ask", "Decision", "Order", "StopRun", "WorkerEnded"]
+__all__ = ["Ask", "Decision", "Order", "ReachWorker", "StopRun", "WorkerEnded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,36 @@ class InterruptWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyPermission:
+    """To what the session of a worker asks for. Answered as `protocols.keeper.Permit` is."""
+
+    worker: WorkerId
+    attempt: int | None
+    permission: str
+    reply: Literal["once", "always", "reject"]
+    message: str
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class AddPrompt:
+    """One more for the session of a worker. Answered as `protocols.keeper.Prompt` is."""
+
+    worker: WorkerId
+    attempt: int | None
+    command: CommandId
+    text: str
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class EndFleet:
     """No worker is left and none will come: end what belongs to no worker. Answered by `FleetEmpty`."""
 
 
-Order: TypeAlias = StartWorker | StopWorker | ExtendWorker | SendInput | InterruptWorker | EndFleet
+ReachWorker: TypeAlias = SendInput | InterruptWorker | ReplyPermission | AddPrompt
+"""What a worker that runs is asked, and answers."""
+Order: TypeAlias = StartWorker | StopWorker | ExtendWorker | ReachWorker | EndFleet
 
 
 @dataclass(frozen=True, slots=True)

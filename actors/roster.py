@@ -9,6 +9,7 @@ import trio
 
 from actors.attempt_output import AttemptOutput
 from actors.orders import (
+    AddPrompt,
     Answer,
     Ask,
     Decision,
@@ -17,6 +18,8 @@ from actors.orders import (
     FleetEmpty,
     InterruptWorker,
     Order,
+    ReachWorker,
+    ReplyPermission,
     SendInput,
     StartWorker,
     StopWorker,
@@ -27,9 +30,10 @@ from actors.replies import reply
 from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
-from protocols.ids import WorkerId
-from protocols.keeper import Extend, Finished, Interrupt, Request, Shutdown, Write
+from protocols.ids import AttemptId, WorkerId
+from protocols.keeper import Extend, Finished, Request, Shutdown
 from protocols.keeper_codec import to_os
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Write
 from protocols.redacted_events import redact_exit
 
 __all__ = ["Roster"]
@@ -68,23 +72,21 @@ class Roster:
                         _stop(slots.get(order.worker), order)
                     case ExtendWorker():
                         await self._extend(slots.get(order.worker), order)
-                    case SendInput() | InterruptWorker():
+                    case SendInput() | InterruptWorker() | ReplyPermission() | AddPrompt():
                         self._reach(slots.get(order.worker), order)
                     case EndFleet():
                         await outbox.send(await self._end())
             for worker, slot in slots.items():  # nobody commands us any more: in order, none are left
                 _stop(slot, StopWorker(worker, slot.order.task.grace, "stop"))
 
-    def _reach(self, slot: _Slot | None, order: SendInput | InterruptWorker) -> None:
+    def _reach(self, slot: _Slot | None, order: ReachWorker) -> None:
         """Pass it on, where that is possible without waiting."""
         if slot is None or order.attempt not in (None, slot.order.attempt):
             return _refuse(order, "does not run", "ESRCH")
-        attempt = slot.order.id
-        request: Request = Interrupt(attempt=attempt)
-        if isinstance(order, SendInput):
-            request = Write(attempt=attempt, data=to_os(order.data), note=order.note)
+        if isinstance(order, ReplyPermission | AddPrompt) and slot.order.task.prompting is None:
+            return _refuse(order, "is no session on an agent server", "EBADF")
         try:
-            self.around.sources.of(slot.order.task).send_nowait(Ask(request, order.answer))
+            self.around.sources.of(slot.order.task).send_nowait(Ask(_request(order, slot.order.id), order.answer))
         except trio.WouldBlock:
             _refuse(order, "cannot be reached now, there is too much to do; try again", "EAGAIN")
 
@@ -137,7 +139,19 @@ class Roster:
         return FleetEmpty(() if answer.error else msgspec.json.decode(answer.ok, type=Finished).ended)
 
 
-def _refuse(order: SendInput | InterruptWorker, why: str, code: str) -> None:
+def _request(order: ReachWorker, attempt: AttemptId) -> Request:
+    match order:
+        case SendInput():
+            return Write(attempt=attempt, data=to_os(order.data), note=order.note)
+        case InterruptWorker():
+            return Interrupt(attempt=attempt)
+        case ReplyPermission():
+            return Permit(attempt=attempt, permission=order.permission, reply=order.reply, message=order.message)
+        case AddPrompt():
+            return Prompt(attempt=attempt, command=order.command, text=order.text)
+
+
+def _refuse(order: ReachWorker, why: str, code: str) -> None:
     reply(order.answer, Answer(error=SpawnError(f'worker "{order.worker}" {why}', code)))
 
 

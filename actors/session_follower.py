@@ -10,15 +10,18 @@ from typing import Literal, TypeAlias, assert_never
 import msgspec
 import trio
 
+from actors.batches import receive_batch_nowait
 from actors.orders import Answer as OrderAnswer
 from actors.replies import reply
 from actors.session_lease import Lease
 from actors.session_log import SessionLog
 from actors.session_messages import Connected, Disconnected, Missing, Reconcile, SessionInput
+from actors.session_wishes import Wish, Wishes
 from actors.spool_writer import SpoolWriter
 from protocols.errors import ServerError, ServerErrorKind, SpawnError
 from protocols.ids import AttemptId
-from protocols.keeper import Missed, Report, Written
+from protocols.keeper import Missed, Report
+from protocols.keeper_inputs import Written
 from protocols.opencode import Envelope, Snapshot
 from protocols.session_changes import PromptEnded
 from protocols.session_course import SessionCourse
@@ -66,7 +69,7 @@ class Note:
     answer: trio.MemorySendChannel[OrderAnswer] | None
 
 
-FollowedInput: TypeAlias = SessionInput | Sent | Gone | Wake | Note
+FollowedInput: TypeAlias = SessionInput | Sent | Gone | Wake | Note | Wish
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +90,7 @@ class SessionFollower:
     """Called each time: who is asked for the end tells the course so. Returns the Unix time of the next call."""
     now: Callable[[], float] = time.time
     _notes: list[Note] = field(default_factory=list)
+    _wishes: Wishes = field(default_factory=Wishes)
     _give_up_at: float = inf
     """On trio's clock: then nobody waits for the disk any longer."""
     _writing: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -104,6 +108,8 @@ class SessionFollower:
                 self.course.tick(self.now())
             await self._write()
             calls.cancel_scope.cancel(reason="the session is over")
+        left = receive_batch_nowait(self.inbox, inf)
+        self._wishes.close([item for item in left if isinstance(item, Wish)])
         if self.course.end is None:
             raise AssertionError("over without an end")
         return self.course.end
@@ -145,6 +151,8 @@ class SessionFollower:
                 course.sent(item.message, item.error, item.kind, now)
             case Note():
                 self._notes.append(item)
+            case Wish():
+                self._wishes.take(item, course, now)
             case Wake():
                 pass
             case _:
@@ -158,6 +166,7 @@ class SessionFollower:
     async def _carry_out(self, calls: trio.Nursery) -> None:
         deeds = self.course.take_deeds()
         await self._write()
+        self._wishes.tell()
         for deed in deeds:
             calls.start_soon(self._do, deed)
         while self._notes:
@@ -198,7 +207,8 @@ class SessionFollower:
             case Abort():
                 await self._insist(lambda: self.lease.client.abort(self.course.fold.session), "abort")
             case Answer():
-                await self._insist(lambda: self._answer(deed), f"answer of {deed.id}")
+                refused = await self._insist(lambda: self._answer(deed), f"answer of {deed.id}")
+                self._wishes.answered(deed.id, refused)
             case Look():
                 await self.lease.router.send(Reconcile(self.course.fold.session))
             case _:
@@ -211,11 +221,11 @@ class SessionFollower:
             return Sent(deed.message, str(error), error.kind)
         return Sent(deed.message)
 
-    def take_note(self, note: Note) -> None:
+    def take_word(self, word: Note | Wish) -> None:
         try:
-            self.own.send_nowait(note)
+            self.own.send_nowait(word)
         except trio.WouldBlock:
-            reply(note.answer, OrderAnswer(error=SpawnError("it has too much to do; try again", "EAGAIN")))
+            reply(word.answer, OrderAnswer(error=SpawnError("it has too much to do; try again", "EAGAIN")))
 
     async def _send_note(self, note: Note) -> None:
         """Source: opencode 1.18, ``POST /session/{id}/prompt_async`` with ``noReply``."""
@@ -232,20 +242,21 @@ class SessionFollower:
         if answer.question:
             await client.reject_question(answer.id, directory=self.directory)
             return
-        reply: Literal["once", "reject"] = "once" if answer.allow else "reject"
+        reply: Literal["once", "always", "reject"] = "reject" if not answer.allow else "once"
+        reply = "always" if answer.always else reply
         await client.reply_permission(
             answer.id, reply, answer.message, session=answer.session, directory=self.directory
         )
 
-    async def _insist(self, call: Callable[[], Awaitable[None]], what: str) -> None:
-        """Until the server has it, or somebody else was faster."""
+    async def _insist(self, call: Callable[[], Awaitable[None]], what: str) -> str:
+        """Until the server has it, or somebody else was faster: then return what it says."""
         while True:
             try:
                 await call()
             except ServerError as error:
                 logger.info("%s: %s: %s", self.course.fold.session, what, error)
                 if error.kind in _ANSWERED:
-                    return
+                    return str(error)
                 await trio.sleep(_PAUSE)
                 continue
-            return
+            return ""

@@ -110,7 +110,8 @@ def _decode(data: bytes) -> tuple[list[Entry], int]:
     end = len(data) - len(_TAIL) if data.endswith(_TAIL) else len(data)
     while end > len(_HEAD):
         try:
-            return _decoder.decode(data[:end] + _TAIL).events, end
+            found = _decoder.decode(data[:end] + _TAIL).events
+            return found, end if found else len(_HEAD)
         except msgspec.MsgspecError:
             end = data.rfind(b"\n", 0, end)
             if end > 0 and data[end - 1 : end] == b",":

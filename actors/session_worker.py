@@ -20,12 +20,14 @@ from actors.session_follower import INBOX, FollowedInput, Note, SessionFollower,
 from actors.session_lease import Lease, OpenLease
 from actors.session_log import SessionLog
 from actors.session_messages import Register, Unregister
+from actors.session_wishes import Wish
 from actors.spool_writer import SpoolWriter
 from protocols.agents import Prompting
 from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Exited, Extend, Interrupt, Report, Spawned, Stop, Stopping, Write
+from protocols.keeper import Exited, Extend, Report, Spawned, Stop, Stopping
 from protocols.keeper_codec import from_os
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Write
 from protocols.kinds import EndReason
 from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules
@@ -92,7 +94,11 @@ class SessionWorker:
                 self._not_after = self.now() + left
                 self._wake()
             case Write(note=True, data=data) if self._follower is not None:
-                self._follower.take_note(Note(from_os(data).decode("utf-8", "replace"), ask.answer))
+                self._follower.take_word(Note(from_os(data).decode("utf-8", "replace"), ask.answer))
+            case (Permit() | Prompt()) as request if self._follower is not None:
+                self._follower.take_word(Wish(request, ask.answer))
+            case Permit() | Prompt():
+                reply(ask.answer, Answer(error=SpawnError("its session is not there yet; try again", "EAGAIN")))
             case Write() | Interrupt():
                 reply(ask.answer, Answer(error=SpawnError(_NO_INPUT, "EBADF")))
             case _:

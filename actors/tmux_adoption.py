@@ -17,7 +17,8 @@ from actors.tmux_process import Server
 from actors.tmux_reader import OPTION, PaneReader
 from actors.tmux_worker import open_spool, spawn_error, tell
 from protocols.errors import KeeperError, SpawnError, TmuxError
-from protocols.keeper import Ended, Interrupt, Stop, Stopping, Write
+from protocols.keeper import Ended, Stop, Stopping
+from protocols.keeper_inputs import Interrupt, Write
 from protocols.kinds import EndReason
 from protocols.pane import Unclaimed
 from protocols.plan import Tmux

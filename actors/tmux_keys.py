@@ -13,8 +13,8 @@ from actors.replies import reply
 from actors.tmux_client import ControlClient
 from actors.tmux_reader import PaneReader
 from protocols.errors import SpawnError, TmuxError
-from protocols.keeper import Write, Written
 from protocols.keeper_codec import from_os
+from protocols.keeper_inputs import Write, Written
 
 __all__ = ["answer_keys", "type_keys"]
 

@@ -25,8 +25,9 @@ from actors.tmux_process import Server
 from actors.tmux_reader import ATTACH, OPTION, PaneReader, Place, marker
 from actors.tmux_server import OwnServer
 from protocols.errors import KeeperError, SpawnError, TmuxError
-from protocols.keeper import Ended, Report, Resize, Stop, Write
+from protocols.keeper import Ended, Report, Resize, Stop
 from protocols.keeper_codec import from_os, to_os
+from protocols.keeper_inputs import Write
 from protocols.tmux_panes import Until
 
 __all__ = ["TmuxWorker", "open_spool", "spawn_error", "tell"]

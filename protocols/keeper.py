@@ -14,7 +14,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.bases import AttemptReport as _AttemptReport
+from protocols.bases import KeeperRequest as _Request
 from protocols.ids import AttemptId, FleetId
+from protocols.keeper_inputs import InputRequest
 from protocols.kinds import EndReason, Stream
 from protocols.pane import Pane, Unclaimed
 from protocols.session_report import SessionReport
@@ -26,11 +28,6 @@ VERSION = 2
 OLDEST = 1  # of a keeper that can be commanded: it knows neither `Extend` nor the new reasons, but what stands for them
 NEW_REASONS: dict[EndReason, EndReason] = {"quiet": "timeout", "budget": "stalled"}
 MAX_MESSAGE = 4 * 1024 * 1024  # the kernel takes 2 MiB of arguments and environment by default
-
-
-class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", omit_defaults=True):
-    id: int = 0
-    """0 where no reply is wanted."""
 
 
 class Hello(_Request, frozen=True, kw_only=True, tag="hello"):
@@ -148,23 +145,6 @@ class Resize(_Request, frozen=True, kw_only=True, tag="resize"):
     """Columns and rows, each from 1 to 65535."""
 
 
-class Write(_Request, frozen=True, kw_only=True, tag="write"):
-    """Write to the stdin of a worker, where that is a pipe, or type at its terminal. Answered with `Written` at once,
-    or refused: ``EAGAIN`` where it does not read, ``EPIPE`` where it has closed its input, ``EBADF`` where it has none,
-    ``ESRCH`` where it has ended."""
-
-    attempt: AttemptId
-    data: str
-    """1 to 4096 bytes as latin-1. A pipe takes all of them or none."""
-    note: bool = False  # a word of ours, which an agent is told; what a person types is refused by a session
-
-
-class Interrupt(_Request, frozen=True, kw_only=True, tag="interrupt"):
-    """SIGINT to who is in the foreground of its terminal, else to its process group."""
-
-    attempt: AttemptId
-
-
 class Forget(_Request, frozen=True, kw_only=True, tag="forget"):
     """The end of this attempt is in the journal: the keeper need not remember it."""
 
@@ -180,7 +160,7 @@ class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
 
 
 Request: TypeAlias = (
-    Hello | Spawn | Adopt | Reaped | Stop | Extend | CloseStdin | Resize | Write | Interrupt | Forget | Ping | Shutdown
+    Hello | Spawn | Adopt | Reaped | Stop | Extend | CloseStdin | Resize | InputRequest | Forget | Ping | Shutdown
 )
 
 
@@ -205,11 +185,6 @@ class Spawned(msgspec.Struct, frozen=True):
     pid: int
     start_ticks: int
     at: float
-
-
-class Written(msgspec.Struct, frozen=True):
-    written: int
-    """Bytes that it took."""
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from math import inf
 from typing import assert_never
 
 from protocols.errors import ServerErrorKind
+from protocols.ids import CommandId
 from protocols.opencode import Envelope, Snapshot
-from protocols.opencode_dialect import Problem
 from protocols.session_changes import Change, PermissionAsked, PromptEnded, QuestionAsked, Tell, Withdrawn, Write
 from protocols.session_deeds import Abort, Deed, Look, SendPrompt
 from protocols.session_entries import (
@@ -25,20 +25,18 @@ from protocols.session_entries import (
     Refused,
     Ticked,
     Uncertain,
+    Wanted,
 )
 from protocols.session_events import Outcome, SessionEvent, SessionPrompted
 from protocols.session_fold import SessionFold
 from protocols.session_requests import Requests
-from protocols.session_sending import Prompts
+from protocols.session_sending import NOT_CARRIED_OUT, Prompts
 
 __all__ = ["SessionCourse"]
 
 _LOOK_EVERY = 5.0
 _ABORT_EVERY = 1.0  # one that comes before the server has begun with a prompt does nothing
 _LINGER = 0.3  # after an end the server still tells the final cost, and of an error the same end again
-_NOT_CARRIED_OUT: frozenset[ServerErrorKind] = frozenset(
-    ("refused-password", "not-found", "conflict", "bad-request", "too-big")
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,8 +92,7 @@ class SessionCourse:
                 self._boot = entry.boot
             self._stopping = self._stopping or isinstance(entry, Aborted)
             self._change(self._fold(entry))
-            for _ in self.requests.answers(entry.at):
-                pass  # whether it was given, nobody knows: it is given again
+            list(self.requests.answers(entry.at))  # whether they were given, nobody knows: they are given again
         del self.events[:told]
         self._deeds = [*self.requests.again()]
         self._moment(at)
@@ -134,19 +131,27 @@ class SessionCourse:
         self._news = False
         error = self.fold.error
         if self.fold.running and self.prompts.is_forgotten(snapshot, failed=error is not None):
-            self._record(_refusal(error, self._at))
+            self._record(Refused.silently(error, self._at))
         again = self.prompts.look_up(snapshot)
         if again is None:
-            self._record(_refusal(None, self._at))
+            self._record(Refused.silently(None, self._at))
         elif again:
             self._send()
+
+    def want(self, command: CommandId, text: str, at: float) -> int | None:
+        """One more prompt, from outside, behind the others. Return its number; None: its end has begun."""
+        if command not in self.prompts.added:
+            if self._stopping or self.end is not None:
+                return None
+            self._record(Wanted(at=self._moment(at), command=command, text=text))
+        return self.prompts.number_of(command)
 
     def sent(self, message: str, error: str, kind: ServerErrorKind | None, at: float) -> None:
         """What came of `SendPrompt`; ``kind`` of the error, None where there is none."""
         moment = self._moment(at)
         if message != self.prompts.message or not self.fold.running:
             return
-        if kind in _NOT_CARRIED_OUT:
+        if kind in NOT_CARRIED_OUT:
             self._record(Refused(at=moment, error=error, code=kind, retryable=kind == "conflict"))
         elif kind is not None:
             self.prompts.doubt(moment, never_left=kind == "unreachable")
@@ -249,6 +254,8 @@ class SessionCourse:
                 return fold.miss(at, restarted=entry.restarted)
             case Joined():
                 return []
+            case Wanted():
+                return self.prompts.add(entry.command, entry.text)
             case Ticked():
                 return fold.tick(at)
             case Aborted():
@@ -291,10 +298,3 @@ class SessionCourse:
             self._go_on(self._at)
         else:
             self.end, self._ended_at = ended, self._at
-
-
-def _refusal(error: Problem | None, at: float) -> Refused:
-    """Of a prompt that the server accepts and does not keep; ``error`` is what it said meanwhile."""
-    if error is None:
-        return Refused(at=at, error="the server does not keep what it is sent", code="unsent", retryable=True)
-    return Refused(at=at, error=error.message, code=error.name)

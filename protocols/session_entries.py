@@ -4,7 +4,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from protocols.ids import CommandId
 from protocols.opencode import Envelope, Snapshot
+from protocols.opencode_dialect import Problem
 from protocols.opencode_envelope import parse_envelope
 from protocols.session_events import Outcome
 
@@ -20,6 +22,7 @@ __all__ = [
     "Refused",
     "Ticked",
     "Uncertain",
+    "Wanted",
 ]
 
 _TEXTS = ("status", "messages", "children", "permissions", "questions", "todos")
@@ -91,6 +94,13 @@ class Reconciled(_Entry, frozen=True, kw_only=True, tag="snapshot"):
         return Snapshot(session=self.session, at=self.asked_at, known=self.known, **texts)
 
 
+class Wanted(_Entry, frozen=True, kw_only=True, tag="wanted"):
+    """One more prompt, from outside. Once for each ``command``."""
+
+    command: CommandId
+    text: str
+
+
 class Uncertain(_Entry, frozen=True, kw_only=True, tag="gap"):
     """From here on events may be missing."""
 
@@ -119,6 +129,13 @@ class Refused(_Entry, frozen=True, kw_only=True, tag="refused"):
     code: str = ""
     retryable: bool = False
 
+    @classmethod
+    def silently(cls, told: Problem | None, at: float) -> "Refused":
+        """It accepts the prompt and does not keep it; ``told`` is the error that it told meanwhile."""
+        if told is None:
+            return cls(at=at, error="the server does not keep what it is sent", code="unsent", retryable=True)
+        return cls(at=at, error=told.message, code=told.name)
+
 
 class Forsaken(_Entry, frozen=True, kw_only=True, tag="forsaken"):
     """Nobody waits any longer for the end of the prompt."""
@@ -126,4 +143,6 @@ class Forsaken(_Entry, frozen=True, kw_only=True, tag="forsaken"):
     why: str
 
 
-Entry: TypeAlias = Begun | Prompted | Happened | Reconciled | Uncertain | Joined | Ticked | Aborted | Refused | Forsaken
+Entry: TypeAlias = (
+    Begun | Prompted | Happened | Reconciled | Wanted | Uncertain | Joined | Ticked | Aborted | Refused | Forsaken
+)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,7 @@ from protocols.session_changes import PermissionAsked, QuestionAsked
 
 __all__ = ["Answer", "Requests"]
 
+_REJECTED = "Rejected by a person. Go on without."
 _Asked: TypeAlias = PermissionAsked | QuestionAsked
 
 
@@ -28,6 +29,9 @@ class Answer(msgspec.Struct, frozen=True):
     """Which asked: ours, or a child of it."""
     message: str = ""
     """For the agent, which then goes on without. A rejection without a word would end its turn."""
+    always: bool = False
+    """What is like it is allowed too, from now on."""
+    by: str = "the plan"
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class Requests:
     _waiting: dict[str, tuple[float, _Asked]] = field(default_factory=dict)
     """Until when somebody else may answer."""
     _given: dict[str, Answer] = field(default_factory=dict)
+    _fresh: list[Answer] = field(default_factory=list)
+    """Of somebody else, to be given."""
 
     @property
     def due(self) -> float:
@@ -51,6 +57,30 @@ class Requests:
         reply = self._ruling(asked).reply
         self._waiting[asked.id] = (at + self.prompting.answer_within if reply == "ask" else at, asked)
 
+    def reply(self, request: str, reply: Literal["once", "always", "reject"], message: str) -> str:
+        """Somebody else answers. Return why that is too late, or wrong; empty where he is the first: then it is among
+        the next `answers`."""
+        if given := self._given.get(request):
+            return f"{given.by} has answered it already"
+        if request not in self._waiting:
+            return "nobody waits for it: it is answered, or gone, or never was"
+        asked = self._waiting[request][1]
+        if isinstance(asked, QuestionAsked) and reply != "reject":
+            return "it is a question, which can only be rejected"
+        del self._waiting[request]
+        answer = Answer(
+            id=request,
+            question=isinstance(asked, QuestionAsked),
+            allow=reply != "reject",
+            session=asked.session,
+            message=(message or _REJECTED) if reply == "reject" else "",
+            always=reply == "always",
+            by="somebody else",
+        )
+        self._given[request] = answer
+        self._fresh.append(answer)
+        return ""
+
     def withdraw(self, request: str) -> None:
         """It is answered, or nobody waits for it any more."""
         self._waiting.pop(request, None)
@@ -58,6 +88,8 @@ class Requests:
 
     def answers(self, at: float) -> Iterator[Answer]:
         """What is to be answered now."""
+        while self._fresh:
+            yield self._fresh.pop(0)
         for request, (until, asked) in list(self._waiting.items()):
             if until <= at:
                 del self._waiting[request]

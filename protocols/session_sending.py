@@ -7,17 +7,25 @@ puts its text into the message twice.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
 import msgspec
 
 from protocols.agents import Prompting
+from protocols.errors import ServerErrorKind
+from protocols.ids import CommandId
 from protocols.opencode import Envelope, Snapshot
 from protocols.opencode_dialect import make_message_id
+from protocols.session_changes import Change
 
-__all__ = ["Prompts", "ServerClock"]
+__all__ = ["NOT_CARRIED_OUT", "Prompts", "ServerClock"]
+
+NOT_CARRIED_OUT: frozenset[ServerErrorKind] = frozenset(
+    ("refused-password", "not-found", "conflict", "bad-request", "too-big")
+)
+"""A call with such an error has done nothing."""
 
 _TRIES = 3
 _REFUSED_AFTER = 2.0  # seconds; an error was told, and one about a prompt that is kept comes behind the prompt
@@ -95,6 +103,8 @@ class Prompts:
     doubted_at: float = 0.0
     accepted_at: float = 0.0
     tries: int = 0
+    added: dict[CommandId, str] = field(default_factory=dict)
+    """Behind those of the plan, by what brought them."""
     _sent_at: float = 0.0
     _restarted_at: float = -inf
     _missing_from: float = 0.0
@@ -102,11 +112,24 @@ class Prompts:
 
     @property
     def text(self) -> str:
-        return self.prompting.prompts[self.number - 1]
+        return self._all[self.number - 1]
 
     @property
     def left(self) -> bool:
-        return self.number < len(self.prompting.prompts)
+        return self.number < len(self._all)
+
+    @property
+    def _all(self) -> tuple[str, ...]:
+        return (*self.prompting.prompts, *self.added.values())
+
+    def add(self, command: CommandId, text: str) -> list[Change]:
+        """One more. It changes nothing that is to be written or told."""
+        self.added[command] = text
+        return []
+
+    def number_of(self, command: CommandId) -> int:
+        """Of the prompt that this command has added."""
+        return len(self.prompting.prompts) + 1 + list(self.added).index(command)
 
     def next(self, at: float) -> None:
         """Begin with the next one."""

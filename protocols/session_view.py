@@ -1,10 +1,11 @@
 """What the records of a session add up to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.session_events import (
     SessionEnded,
     SessionEvent,
+    SessionPermission,
     SessionPrompted,
     SessionStarted,
     SessionStatus,
@@ -28,6 +29,8 @@ class SessionView:
     """How many records its course comes to: without those of its being taken up again."""
     ended: tuple[SessionEnded, ...] = ()
     """The end of each prompt, in order."""
+    permissions: dict[str, SessionPermission] = field(default_factory=dict)
+    """That it waits for, by their ids."""
 
     def apply(self, event: SessionEvent) -> None:
         self.told += not (isinstance(event, SessionStarted) and event.resumed)
@@ -42,6 +45,10 @@ class SessionView:
                 self.todos = event
             case SessionPrompted():
                 self.prompts = max(self.prompts, event.number)
+            case SessionPermission(id=name, state="asked"):
+                self.permissions[name] = event
+            case SessionPermission(id=name):
+                self.permissions.pop(name, None)
             case SessionEnded():
                 self.ended = (*self.ended, event)
             case _:

@@ -35,7 +35,6 @@ from protocols.keeper import (
     Extend,
     Finished,
     Forget,
-    Interrupt,
     Message,
     Reaped,
     Refusal,
@@ -47,9 +46,9 @@ from protocols.keeper import (
     Stdin,
     Stop,
     Welcome,
-    Write,
 )
 from protocols.keeper_codec import to_os
+from protocols.keeper_inputs import Interrupt, Write
 from protocols.layout import FleetFolder
 from protocols.resumption import OpenAttempt, Resumption
 from tests.process_trees import open_trees

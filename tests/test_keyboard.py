@@ -13,7 +13,7 @@ from actors.keyboard import LONGEST_TEXT, interrupt, type_text
 from actors.orders import Answer, InterruptWorker, Order, SendInput
 from protocols.errors import SpawnError
 from protocols.ids import WorkerId
-from protocols.keeper import Written
+from protocols.keeper_inputs import Written
 
 A = WorkerId("a")
 

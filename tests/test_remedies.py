@@ -14,7 +14,7 @@ from actors.remedies import Care, Deed, Remedies
 from protocols.errors import SpawnError
 from protocols.events import WorkerAction
 from protocols.ids import TaskId, WorkerId
-from protocols.keeper import Written
+from protocols.keeper_inputs import Written
 from protocols.liveness_actions import Ladder, Remedy
 from protocols.liveness_states import Action, State
 from protocols.plan import Stdin, Task

@@ -26,7 +26,8 @@ from actors.roster import Roster
 from protocols.errors import KeeperError
 from protocols.events import WorkerExited
 from protocols.ids import WorkerId
-from protocols.keeper import Finished, Forget, Interrupt, Shutdown, Stop, Write
+from protocols.keeper import Finished, Forget, Shutdown, Stop
+from protocols.keeper_inputs import Interrupt, Write
 from tests.surroundings import Stage, start, surrounded
 
 

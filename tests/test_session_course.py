@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from protocols.agents import Agent, PermissionRule, Prompting
 from protocols.errors import ServerErrorKind
+from protocols.ids import CommandId
 from protocols.opencode import Envelope, Snapshot
 from protocols.opencode_envelope import parse_envelope
 from protocols.session_course import SessionCourse
@@ -64,6 +65,30 @@ def asks(request: str, tool: str = "bash", pattern: str = "ls") -> Envelope:
     }
     event = {"id": f"evt_{request}", "type": "permission.asked", "properties": properties}
     return Envelope(event["id"], "permission.asked", "/work", SESSION, "", json.dumps(event).encode())  # type: ignore[arg-type]
+
+
+def complete(course: SessionCourse, message: str, at: float) -> None:
+    """The server tells that it has the prompt, and its whole answer, and rests."""
+    begun = {"id": message, "sessionID": SESSION, "role": "user", "time": {"created": at * 1000}}
+    said = {
+        "id": f"{message}x",
+        "sessionID": SESSION,
+        "role": "assistant",
+        "parentID": message,
+        "finish": "stop",
+        "time": {"created": at * 1000, "completed": at * 1000 + 1},
+    }
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("message.updated", {"sessionID": SESSION, "info": begun}),
+        ("session.status", {"sessionID": SESSION, "status": {"type": "busy"}}),
+        ("message.updated", {"sessionID": SESSION, "info": said}),
+        ("session.status", {"sessionID": SESSION, "status": {"type": "idle"}}),
+        ("session.idle", {"sessionID": SESSION}),
+    ]
+    for number, (kind, properties) in enumerate(told):
+        event = {"id": f"evt_{message}{number}", "type": kind, "properties": properties}
+        text = json.dumps(event).encode()
+        course.hear(Envelope(str(event["id"]), kind, "/work", SESSION, "", text), at + number / 100)
 
 
 def answers(course: SessionCourse) -> list[Answer]:
@@ -336,6 +361,69 @@ def test_what_somebody_else_answered_is_left_alone() -> None:
     course.tick(1100.0)
 
     assert answers(course) == []
+
+
+def test_the_first_who_answers_from_outside_is_heard_and_the_second_is_told_so() -> None:
+    course = begun(otherwise="ask", answer_within=60.0)
+    sends(course)
+    course.hear(asks("per_1"), 1010.0)
+
+    assert course.requests.reply("per_1", "always", "") == ""
+    assert course.requests.reply("per_1", "reject", "") == "somebody else has answered it already"
+    assert [(answer.allow, answer.always) for answer in answers(course)] == [(True, True)]
+    course.tick(1100.0)
+    assert answers(course) == []
+
+
+def test_a_rejection_from_outside_lets_the_agent_go_on_without() -> None:
+    course = begun(otherwise="ask", answer_within=60.0)
+    sends(course)
+    course.hear(asks("per_1"), 1010.0)
+
+    course.requests.reply("per_1", "reject", "")
+
+    (answer,) = answers(course)
+    assert (answer.allow, answer.message) == (False, "Rejected by a person. Go on without.")
+
+
+def test_what_the_plan_has_answered_or_nobody_asked_is_not_answered_from_outside() -> None:
+    course = begun(otherwise="allow")
+    sends(course)
+    course.hear(asks("per_1"), 1010.0)
+    answers(course)
+
+    assert course.requests.reply("per_1", "reject", "") == "the plan has answered it already"
+    assert "nobody waits for it" in course.requests.reply("per_2", "once", "")
+
+
+def test_a_prompt_from_outside_follows_those_of_the_plan_and_is_sent_once_however_often_it_is_wanted() -> None:
+    course = begun("one")
+    (first,) = sends(course)
+    assert course.want(CommandId("c"), "two", 1002.0) == 2
+    assert course.want(CommandId("c"), "two", 1002.0) == 2
+    assert sends(course) == []
+
+    complete(course, first.message, 1010.0)
+
+    (second,) = sends(course)
+    assert json.loads(second.body)["parts"] == [{"type": "text", "text": "two"}]
+    complete(course, second.message, 1020.0)
+    assert course.end is not None
+    assert course.end.message == second.message
+    assert course.want(CommandId("d"), "three", 1030.0) is None
+
+
+def test_a_prompt_from_outside_is_known_after_a_restart_and_not_wanted_twice() -> None:
+    course = begun("one")
+    course.want(CommandId("c"), "two", 1002.0)
+
+    again = make("one")
+    again.restore(course.entries, 1003.0)
+    again.entries.clear()
+
+    assert again.want(CommandId("c"), "two", 1005.0) == 2
+    assert again.entries == []
+    assert again.prompts.left
 
 
 def test_an_answer_that_may_not_have_been_given_is_given_again_after_a_restart() -> None:

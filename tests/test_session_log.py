@@ -72,6 +72,19 @@ def test_it_is_whole_after_each_write_and_a_torn_write_costs_only_itself(
     assert json.loads(path.read_bytes())["events"][-1]["kind"] == "abort"
 
 
+def test_a_log_that_was_torn_behind_its_head_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "session-events.json"
+    SessionLog.open(path)[0].close()
+    path.write_bytes(path.read_bytes()[:23])
+
+    log, found = SessionLog.open(path)
+    log.add(Aborted(at=1.0, outcome="aborted"))
+    log.close()
+
+    assert found == []
+    assert [entry["kind"] for entry in json.loads(path.read_bytes())["events"]] == ["abort"]
+
+
 def test_what_a_full_disk_does_not_take_waits_and_what_is_there_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from actors.orders import Answer, Ask
 from protocols.agents import Agent, PermissionRule
-from protocols.ids import AttemptId
-from protocols.keeper import Exited, Interrupt, Stopping
+from protocols.ids import AttemptId, CommandId
+from protocols.keeper import Exited, Stopping
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Prompted
 from protocols.session_events import (
     SessionChild,
     SessionEnded,
@@ -43,6 +45,12 @@ def desk_of(server: OpenCode, tmp_path: Path) -> AbstractAsyncContextManager[Ses
     work.mkdir(exist_ok=True)
     agent = Agent(name="coder", attach=server.url, password_env="SECRET")
     return open_desk(tmp_path / "fleet", agent, work, environ={"SECRET": server.password})
+
+
+async def wish(attempt: Attempt, request: Permit | Prompt) -> Answer:
+    send, answer = trio.open_memory_channel[Answer](1)
+    await attempt.desk.asks.send(Ask(request, send))
+    return await answer.receive()
 
 
 async def test_a_prompt_is_sent_followed_and_ends_once_with_success(server: OpenCode, tmp_path: Path) -> None:
@@ -145,6 +153,41 @@ async def test_who_answers_before_the_plan_would_is_heard(server: OpenCode, tmp_
 
     assert ended.code == 0
     assert (tmp_path / "work" / "done").exists()
+
+
+async def test_the_first_reply_from_outside_is_given_and_the_second_is_refused(
+    server: OpenCode, tmp_path: Path
+) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.spawn(script(run("touch done"), say("Well.")), otherwise="ask", answer_within=3600.0)
+        asked = await attempt.until(SessionPermission)
+        answers = [
+            await wish(attempt, Permit(attempt=attempt.id, permission=asked.id, reply=reply))
+            for reply in ("once", "reject")
+        ]
+        ended = await attempt.end()
+
+    assert ended.code == 0
+    assert (tmp_path / "work" / "done").exists()
+    assert answers[0].error is None
+    assert "already" in str(answers[1].error) or "nobody waits" in str(answers[1].error)
+    assert [event.reply for event in attempt.of(SessionPermission)] == ["", "once"]
+
+
+async def test_a_prompt_from_outside_lengthens_a_session_that_is_at_work(server: OpenCode, tmp_path: Path) -> None:
+    async with desk_of(server, tmp_path) as desk:
+        attempt = await desk.spawn(script(run("true"), say("One.")), otherwise="ask", answer_within=3600.0)
+        asked = await attempt.until(SessionPermission)
+        more = Prompt(attempt=attempt.id, command=CommandId("c"), text=script(say("And two.")))
+        answers = [await wish(attempt, more), await wish(attempt, more)]
+        await wish(attempt, Permit(attempt=attempt.id, permission=asked.id, reply="once"))
+        ended = await attempt.end()
+
+    assert ended.code == 0
+    assert [msgspec.json.decode(each.ok, type=Prompted).number for each in answers] == [2, 2]
+    assert [event.number for event in attempt.of(SessionPrompted)] == [1, 2]
+    assert [event.outcome for event in attempt.of(SessionEnded)] == ["completed"] * 2
+    assert "And two." in attempt.spool
 
 
 async def test_permissions_of_children_are_answered_too(server: OpenCode, tmp_path: Path) -> None:

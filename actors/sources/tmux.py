@@ -13,7 +13,7 @@ from actors.tmux_process import Server
 from actors.tmux_server import OwnServer, client_environment
 from actors.tmux_worker import TmuxWorker
 from protocols.ids import FleetId
-from protocols.keeper import Interrupt, Write
+from protocols.keeper_inputs import Interrupt, Write
 from protocols.layout import FleetFolder
 
 __all__ = ["TmuxSource"]

@@ -96,7 +96,7 @@ async def main() -> None:
 
 @asynccontextmanager
 async def _connected(load: Load) -> AsyncIterator[list[WebSocketConnection]]:
-    headers = [("authorization", f"Bearer {load.token}".encode())] if load.token else []
+    headers = [(b"authorization", f"Bearer {load.token}".encode())] if load.token else []
     sockets: list[WebSocketConnection] = []
     limiter = trio.CapacityLimiter(_AT_ONCE)
 
@@ -134,8 +134,8 @@ async def _call(sockets: list[WebSocketConnection], load: Load) -> Seen:
             answer = await socket.get_message()
             count.delays.append((time.perf_counter() - began) * 1000)
             count.units, count.messages, count.bytes = count.units + 1, count.messages + 1, count.bytes + len(answer)
-            if number == 1 and '"result"' not in answer:
-                raise RuntimeError(f"{load.method}: {answer}")
+            if number == 1 and '"result"' not in str(answer):
+                raise RuntimeError(f"{load.method}: {answer!r}")
 
     async with trio.open_nursery() as nursery:
         for socket in sockets:
