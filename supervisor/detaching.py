@@ -2,10 +2,9 @@
 
 import os
 import select
-import subprocess
+import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
@@ -16,47 +15,50 @@ __all__ = ["Announcer", "start_detached"]
 
 _READY = "CALLBOARD_READY_FD"  # for nobody but the process that is started
 _STDERR = 2
+_PIPE = 3  # there
 
 
 def start_detached(command: Sequence[str], *, patience: float) -> int:
-    """Run ``command`` in the background. Return 0 once it has said that it is ready, else its exit code.
+    """Run ``command``, which begins with the path of a program, in the background. Return 0 once it has said that it is
+    ready, else its exit code.
 
     What it writes to standard error until then comes out at ours. Raise `UnreachableError` where neither happens within
     ``patience`` seconds; then it goes on.
     """
     read, write = os.pipe()
-    with tempfile.TemporaryFile() as said, open(read, "rb", buffering=0) as news:  # noqa: PTH123 - it is open
+    with tempfile.TemporaryFile() as said, os.fdopen(read, "rb", buffering=0) as news:
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                env={**os.environ, _READY: str(write)},
-                pass_fds=(write,),
-                start_new_session=True,
-            )
+            pid = _spawn(command, write, said.fileno())
         finally:
             os.close(write)
         try:
-            return _wait(process, news, said, patience)
+            code = _wait(pid, news, patience)
         except KeyboardInterrupt:
-            process.terminate()
+            os.kill(pid, signal.SIGTERM)
             raise
-        finally:
-            process.returncode = process.returncode or 0  # it is to outlive us
-
-
-def _wait(process: subprocess.Popen[bytes], news: IO[bytes], said: IO[bytes], patience: float) -> int:
-    deadline = time.monotonic() + patience
-    if not select.select([news], [], [], patience)[0]:
-        raise UnreachableError(f"callboard up: not ready after {patience:g} s; it goes on, pid {process.pid}")
-    ready = bool(news.read(1))
-    code = 0 if ready else process.wait(max(deadline - time.monotonic(), 1.0))
-    said.seek(0)
-    sys.stderr.write(said.read().decode(errors="replace"))
-    sys.stderr.flush()
+        said.seek(0)
+        sys.stderr.write(said.read().decode(errors="replace"))
+        sys.stderr.flush()
     return code
+
+
+def _spawn(command: Sequence[str], ready: int, stderr: int) -> int:
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_DUP2, stderr, _STDERR),
+        (os.POSIX_SPAWN_DUP2, ready, _PIPE),
+    ]
+    environ = {**os.environ, _READY: str(_PIPE)}
+    return os.posix_spawn(command[0], tuple(command), environ, file_actions=actions, setsid=True, setsigmask=[])
+
+
+def _wait(pid: int, news: IO[bytes], patience: float) -> int:
+    if not select.select([news], [], [], patience)[0]:
+        raise UnreachableError(f"callboard up: not ready after {patience:g} s; it goes on, pid {pid}")
+    if news.read(1):
+        return 0
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])  # nobody else has the other end of the pipe
 
 
 class Announcer:
