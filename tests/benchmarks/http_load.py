@@ -33,7 +33,7 @@ class HttpClient:
         while True:
             match event := self._h11.next_event():
                 case h11.NEED_DATA:
-                    self._h11.receive_data(await self._stream.receive_some(_READ))
+                    self._h11.receive_data(bytes(await self._stream.receive_some(_READ)))
                 case h11.Response() if event.status_code != 200:
                     raise RuntimeError(f"{path}: {event.status_code}")
                 case h11.Data():
