@@ -10,7 +10,6 @@ from actors.course import Course
 from actors.orders import AddTasks, BeginAgain, EndTask, Order, StopWorker, Wish
 from protocols.ids import TaskId, WorkerId
 from protocols.ledger import OVER, Ledger
-from protocols.plan import Task
 from protocols.plan_entries import make_entries
 from protocols.task_events import TasksSubmitted
 from protocols.wording import quote
@@ -47,7 +46,7 @@ class Wishes:
             if course.stop is not None:
                 _answer(wish, _ENDING)
             elif isinstance(wish, AddTasks):
-                _answer(wish, await self._add(course, wish.tasks))
+                _answer(wish, await self._add(course, wish))
             elif wish.task in course.running or course.is_judged_next(wish.task):  # it has begun meanwhile
                 await self._end_worker(course, wish)
             elif isinstance(wish, EndTask):
@@ -76,7 +75,8 @@ class Wishes:
             await self.roster.send(StopWorker(WorkerId(task.id), grace, "stop", reason))
         _answer(wish, "")
 
-    async def _add(self, course: Course, tasks: tuple[Task, ...]) -> str:
+    async def _add(self, course: Course, wish: AddTasks) -> str:
+        tasks = wish.tasks
         if not self.standing:
             return "this run has its tasks from its plan and takes no others; `callboard up` takes some"
         for task in tasks:
@@ -88,6 +88,7 @@ class Wishes:
             roles={task.id: task.role for task in tasks if task.role is not None},
             timeouts={task.id: task.timeout for task in tasks if task.timeout is not None},
             givers=tuple(task.id for task in tasks if task.output is not None),
+            key=wish.key,
         )
         entries = make_entries(tasks, {}, (), behind=len(course.statuses))
         course.take_in(tasks)
