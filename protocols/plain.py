@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.budget import BudgetEvent
+from protocols.call_events import CallEvent, call_text
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
@@ -41,7 +42,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_plain import server_text, session_text
 from protocols.sizes import format_bytes
 from protocols.states import RunView
-from protocols.task_events import RunRetried, TasksAdded
+from protocols.task_events import RunRetried, TasksAdded, TasksSubmitted
 from protocols.task_output import TaskOutput
 from protocols.workspace import workspace_text
 
@@ -185,10 +186,14 @@ def worker_text(event: Event) -> str | None:
 
 
 def _task_text(event: Event) -> str | None:
+    if isinstance(event, TasksSubmitted):
+        return f"submitted: {', '.join(event.tasks)}"
     if isinstance(event, TasksAdded):
         return f"{event.task}: {_count(len(event.tasks), 'item')} of {event.source}"
     if isinstance(event, BudgetEvent):
         return event.reason
+    if isinstance(event, CallEvent):
+        return call_text(event)
     if not isinstance(event, TaskOutput):
         return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"

@@ -59,11 +59,22 @@ class Opened:
         async with await self.connect() as stream:
             return await self.exchange(stream, data)
 
+    async def say_and_end(self, data: bytes) -> bytes:
+        """As `say`; the server sees the end behind ``data``."""
+        async with await self.connect() as stream:
+            try:
+                await stream.send_all(data)
+                await stream.send_eof()
+            except trio.BrokenResourceError:
+                pass
+            return await self.exchange(stream, b"")
+
     @staticmethod
     async def exchange(stream: trio.abc.Stream, data: bytes) -> bytes:
         answer = bytearray()
         try:
-            await stream.send_all(data)
+            if data:
+                await stream.send_all(data)
             while part := await stream.receive_some():
                 answer += part
         except trio.BrokenResourceError:
@@ -104,12 +115,14 @@ async def open_port(
         counts=counts,
         **more,
     )
-    async with trio.open_nursery() as nursery:
-        scope = await nursery.start(_run, port)
-        yield Opened(f"127.0.0.1:{number}", number, folder / "port.sock", counts, scope)
-        scope.cancel()
-    for each in port.listeners:
-        await each.aclose()
+    try:
+        async with trio.open_nursery() as nursery:
+            scope = await nursery.start(_run, port)
+            yield Opened(f"127.0.0.1:{number}", number, folder / "port.sock", counts, scope)
+            scope.cancel()
+    finally:
+        for each in port.listeners:
+            each.socket.close()
 
 
 async def _run(port: Port, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:

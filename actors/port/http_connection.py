@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import h11
-import trio
 
 from actors.port.access import Headers, unauthorized
 from actors.port.caller import Caller
@@ -18,8 +17,6 @@ from protocols.problems import ProblemError
 __all__ = ["HttpConnection"]
 
 _RPC = "/rpc"
-_LINGER = 1.0  # for a client that still sends what nobody wants: closed at once, the answer would be lost on its way
-_LINGER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -49,7 +46,7 @@ class HttpConnection:
             self.service.counts.refuse(error.problem.status)
             if self._wire.can_answer:
                 await self._wire.answer(error)
-                await self._linger()
+                await self.stream.linger()
 
     async def apologize(self) -> None:
         """After an error of ours: say so, if nothing was said."""
@@ -97,24 +94,22 @@ class HttpConnection:
         handshake = handshake_of(request)
         if await self._wire.read_body():
             raise ProblemError(400, "a handshake of WebSocket has no body")
-        self.stream.unread(handshake + self._wire.leave())
-        self._current = WebSocket(stream=self.stream, service=self.service, caller=self.caller, peer=peer)
-
-    async def _linger(self) -> None:
-        """Take what is still on its way, for a while."""
-        await self.stream.send_eof()
-        with trio.move_on_after(_LINGER) as scope:
-            left = _LINGER_BYTES
-            while left > 0 and (data := await self.stream.receive_some(64 * 1024)):
-                left -= len(data)
-        if scope.cancelled_caught:
-            self.service.counts.refuse(408)
+        self._current = WebSocket(
+            stream=self.stream,
+            service=self.service,
+            caller=self.caller,
+            peer=peer,
+            handshake=handshake,
+            rest=self._wire.leave(),
+        )
 
 
 def _check_target(request: h11.Request) -> str:
     """The path, for routing; as it is sent. Raise `ProblemError` for what only a proxy takes."""
     if not request.target.startswith(b"/"):
         raise ProblemError(400, "it does not begin with /", where="target")
+    if request.http_version not in {b"1.0", b"1.1"}:
+        raise ProblemError(400, "HTTP/1.1 is what is spoken here")
     names = [name for name, _ in request.headers]
     if b"content-length" in names and b"transfer-encoding" in names:
         raise ProblemError(400, "two lengths of one body", where="header Transfer-Encoding")

@@ -36,6 +36,7 @@ class HttpWire:
     _served: bool = False
     _ahead: int = 0
     _bodiless: bool = False
+    _announced: int = 0
 
     def __post_init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self.limits.header_size)
@@ -43,12 +44,14 @@ class HttpWire:
     async def next_request(self) -> h11.Request | None:
         """None: the client has no more, or was silent for too long. Raise `ProblemError` for what is no HTTP or
         does not come in time, BrokenResourceError where the client is gone."""
-        begun = bool(self._h11.trailing_data[0])
+        size = len(self._h11.trailing_data[0])
+        begun = size > 0
         patience = self.limits.header if begun or not self._served else self.limits.idle
         with trio.move_on_after(patience) as scope:
             self.idle = None if begun else scope
             while (event := self._parse()) is h11.NEED_DATA:
-                data = await self.stream.receive_some(_READ)
+                data = await self.stream.receive_some(max(1, self.limits.header_size + 1 - size))
+                size += len(data)
                 if not begun and data and self._served:
                     scope.deadline = trio.current_time() + self.limits.header
                 begun, self.idle = True, None
@@ -56,6 +59,7 @@ class HttpWire:
             if not isinstance(event, h11.Request):
                 return None
             self._bodiless = event.method == b"HEAD"
+            self._announced = int(dict(event.headers).get(b"content-length", 0))
             return event
         self.idle = None
         if begun:
@@ -64,6 +68,8 @@ class HttpWire:
 
     async def read_body(self) -> bytes:
         """Raise `ProblemError` for one that is too long, broken or late."""
+        if self._announced > self.limits.body_size:
+            raise ProblemError(413, f"more than {self.limits.body_size} bytes")
         body = bytearray()
         with trio.move_on_after(self.limits.body):
             while True:

@@ -7,6 +7,8 @@ import trio
 __all__ = ["PortStream"]
 
 _PIECE = 64 * 1024
+_LINGER = 1.0
+_LINGER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -18,11 +20,13 @@ class PortStream(trio.abc.Stream):
     patience: float
     """Seconds that the peer may take to make room for 64 KiB."""
     _unread: bytes = b""
+    _gate: trio.Event | None = None
     _broken: bool = False
 
-    def unread(self, data: bytes) -> None:
-        """Let the next `receive_some` return ``data``."""
+    def unread(self, data: bytes, *, before: trio.Event | None = None) -> None:
+        """Let the next `receive_some` return ``data``, and the one behind that wait until ``before`` is set."""
         self._unread = data + self._unread
+        self._gate = before
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Raise BrokenResourceError where the peer is gone, or does not read."""
@@ -49,16 +53,23 @@ class PortStream(trio.abc.Stream):
         await self.stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if not self._unread and self._gate is not None:
+            await self._gate.wait()
         if not self._unread:
             return bytes(await self.stream.receive_some(max_bytes))
         await trio.lowlevel.checkpoint()
         data, self._unread = self._unread[:max_bytes], self._unread[max_bytes or len(self._unread) :]
         return data
 
-    async def send_eof(self) -> None:
-        """Tell that nothing more comes, where the stream can."""
+    async def linger(self) -> None:
+        """Before the end: take for a while what the peer still sends. Closed with that unread, the kernel would reset
+        the connection, and the last answer be lost on its way. Raise BrokenResourceError where the peer is gone."""
         if isinstance(self.stream, trio.abc.HalfCloseableStream):
             await self.stream.send_eof()
+        left = _LINGER_BYTES
+        with trio.move_on_after(_LINGER):  # then it is the peer's loss
+            while left > 0 and (data := await self.stream.receive_some(_PIECE)):
+                left -= len(data)
 
     async def aclose(self) -> None:
         self._broken = True

@@ -67,26 +67,26 @@ def handshake_of(request: h11.Request) -> bytes:
 @dataclass(slots=True, kw_only=True, eq=False)
 class WebSocket:
     stream: PortStream
-    """With the handshake as the first bytes to read."""
     service: Service
     caller: Caller
     peer: Peer | None
     """None: the first frame is to tell."""
+    handshake: bytes
+    """See `handshake_of`."""
+    rest: bytes
+    """What came behind it already."""
     _socket: WebSocketConnection | None = None
     _leaving: trio.Event | None = None
 
     async def run(self) -> None:
         """Return when the handler did, and the socket is closed."""
-        async with trio.open_nursery() as reading:
-            self._socket = socket = await self._shake_hands(reading)
-            peer = self.peer or await self._authenticate(socket)
-            if peer is not None:
-                await self._use(socket, peer)
-            if self._leaving is None:
-                await _close(socket, 1000)
-            else:
-                await self._leaving.wait()
-            reading.cancel_scope.cancel(reason="the WebSocket is closed")
+        try:
+            async with trio.open_nursery() as reading:
+                await self._use(await self._shake_hands(reading))
+                reading.cancel_scope.cancel(reason="the WebSocket is closed")
+        except* ConnectionClosed:  # also out of the library's own task
+            pass
+        await self.stream.linger()
 
     async def say_goodbye(self) -> None:
         if self._socket is None or self._leaving is not None:
@@ -98,6 +98,8 @@ class WebSocket:
             self._leaving.set()
 
     async def _shake_hands(self, reading: trio.Nursery) -> WebSocketConnection:
+        accepted = trio.Event()  # until then the library may lose what it reads
+        self.stream.unread(self.handshake, before=accepted)
         with trio.move_on_after(self.service.limits.header):
             request = await wrap_server_stream(
                 reading,
@@ -106,10 +108,23 @@ class WebSocket:
                 max_message_size=self.service.limits.body_size,
                 receive_buffer_size=_RECEIVE,
             )
-            return await request.accept()
+            socket = await request.accept()
+            self.stream.unread(self.rest)
+            accepted.set()
+            return socket
         raise trio.BrokenResourceError("no handshake of WebSocket in time")
 
-    async def _use(self, socket: WebSocketConnection, peer: Peer) -> None:
+    async def _use(self, socket: WebSocketConnection) -> None:
+        self._socket = socket
+        peer = self.peer or await self._authenticate(socket)
+        if peer is not None:
+            await self._handle(socket, peer)
+        if self._leaving is None:
+            await _close(socket, 1000)
+        else:
+            await self._leaving.wait()
+
+    async def _handle(self, socket: WebSocketConnection, peer: Peer) -> None:
         try:
             async with trio.open_nursery() as using:
                 using.start_soon(self._ping, socket)
