@@ -9,7 +9,9 @@ from protocols.wording import quote
 __all__ = ["task_table"]
 
 
-def task_table(command: Sequence[str], env: Sequence[str], said: Mapping[str, object], *, shell: bool) -> dict[str, Any]:
+def task_table(
+    command: Sequence[str], env: Sequence[str], said: Mapping[str, object], *, shell: bool
+) -> dict[str, Any]:
     """As in ``[[tasks]]``. ``env``: each ``NAME=VALUE``. ``said``: other keys; None is not said. Raise InputError."""
     if not command:
         raise InputError("COMMAND is missing; write it behind --, such as: callboard spawn -- pytest -q")

@@ -36,17 +36,12 @@ def ps(
     config
         The settings file (default callboard.toml, where there is one).
     """
-    from protocols.durations import parse_duration  # noqa: PLC0415 - `--help` need not wait for these
-    from protocols.errors import InputError  # noqa: PLC0415
-    from supervisor.settings import open_settings  # noqa: PLC0415
+    from supervisor.cli.durations import read_flag  # noqa: PLC0415 - `--help` need not wait for these
     from supervisor.cli.worker_views import show_workers, watch_workers  # noqa: PLC0415
+    from supervisor.settings import open_settings  # noqa: PLC0415
 
-    try:
-        seconds = parse_duration(every)
-    except ValueError as error:
-        raise InputError(f"--every: {error}") from error
     folder = open_settings(state, config).state
     if watch:
-        watch_workers(folder, everything=everything, json=json, every=max(seconds, 0.1))
+        watch_workers(folder, everything=everything, json=json, every=max(read_flag("--every", every), 0.1))
     else:
         show_workers(folder, everything=everything, json=json)

@@ -35,13 +35,14 @@ def submit(
         The settings file (default callboard.toml, where there is one).
     """
     from protocols.commands import SubmitRun  # noqa: PLC0415 - `--help` need not wait for these
+    from protocols.errors import InputError  # noqa: PLC0415
     from protocols.ids import TaskId  # noqa: PLC0415
     from supervisor.acting import submit_plan  # noqa: PLC0415
     from supervisor.cli.waiting import tell_end  # noqa: PLC0415
-    from supervisor.input_files import read_text  # noqa: PLC0415
+    from supervisor.input_files import decode_input, read_input  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
 
-    text = read_text(plan, "plan")
+    text = decode_input(read_input(plan, str(plan), InputError), str(plan), InputError)
     wanted = SubmitRun(plan=text, cwd=str(Path.cwd()), name=plan.name, id=None if name is None else TaskId(name))
     done, end = submit_plan(open_settings(state, config).state, wanted, wait=wait)
     print(done.task, flush=True)

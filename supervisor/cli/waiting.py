@@ -2,7 +2,6 @@
 
 import sys
 
-from protocols.outcomes import is_success
 from protocols.port_results import WorkerLine
 from supervisor.table import one_line
 
@@ -11,7 +10,7 @@ __all__ = ["tell_end"]
 
 def tell_end(line: WorkerLine) -> int:
     """Say it where it is a bad end, and return the exit code: 0 or 1."""
-    if is_success(line.status):
+    if line.status in {"succeeded", "skipped"}:
         return 0
     why = line.reason or line.end
     print(one_line(f"{line.task}: {line.status}{f': {why}' if why else ''}"), file=sys.stderr)
