@@ -1,16 +1,30 @@
 """The port of ``callboard up``: where it listens, told in a file while it does."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import trio
+from trio_websocket import WebSocketConnection
 
+from actors.command_desk import CommandDesk
+from actors.dispatcher import Dispatcher
 from actors.display import write_all
+from actors.feed import Feed
 from actors.files import replace_file
+from actors.fleet_reader import FleetReader
+from actors.port.access import Access
+from actors.port.listeners import bind_port, listen
+from actors.port.port import Port
+from actors.port.service import Message
+from actors.rpc_session import RpcSession
 from protocols.layout import StateFolder
+from protocols.peer import Peer
 from protocols.port_file import PortFile
 from supervisor.children import Child
+from supervisor.port_token import find_token
+from supervisor.secrets import open_redactor
 from supervisor.serving import Parts
 from supervisor.version import VERSION
 
@@ -32,15 +46,51 @@ class UpPort:
         return Child("port", run, when_exhausted="park")
 
     async def _run(self, parts: Parts, task_status: trio.TaskStatus[None]) -> None:
-        identity, socket = parts.fleet.identity, parts.fleet.folder.control_socket
-        file = PortFile(pid=identity.pid, run=identity.run, version=VERSION, socket=str(socket))
-        replace_file(self.state.port_file, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
-        try:
-            _tell(f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {_short(socket)}")
-            task_status.started()
-            await trio.sleep_forever()
-        finally:
-            self.state.port_file.unlink(missing_ok=True)
+        identity, path = parts.fleet.identity, self.state.port_socket
+        feed = Feed(journal=parts.fleet.folder.journal, subscribe=parts.channels.requests)
+        desk = CommandDesk(
+            commander=parts.commander, journal=parts.fleet.folder.journal, outbox=parts.channels.events.clone()
+        )
+        with desk.outbox:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(feed.run)
+                await nursery.start(desk.run)
+                port = Port(
+                    listeners=listen([bind_port(path)]),
+                    app=_no_page,
+                    rpc=_rpc(parts, desk, feed),
+                    access=Access(secret=find_token(self.state)),
+                    fleet=identity.fleet,
+                )
+                await nursery.start(port.run)
+                file = PortFile(pid=identity.pid, run=identity.run, version=VERSION, socket=str(path))
+                replace_file(self.state.port_file, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
+                try:
+                    _tell(f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {_short(path)}")
+                    task_status.started()
+                    await trio.sleep_forever()
+                finally:
+                    self.state.port_file.unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
+
+
+def _rpc(parts: Parts, desk: CommandDesk, feed: Feed) -> Callable[[WebSocketConnection, Peer], Awaitable[None]]:
+    reader = FleetReader(folder=parts.fleet.folder, picture=parts.picture, redactor_of=open_redactor)
+    dispatcher = Dispatcher(reader=reader, desk=desk)
+
+    async def serve(socket: WebSocketConnection, peer: Peer) -> None:
+        await RpcSession(socket=socket, peer=peer, dispatcher=dispatcher, feed=feed).run()
+
+    return serve
+
+
+async def _no_page(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """All that there is by HTTP for now is ``/rpc``."""
+    text = b"only /rpc is served here\n"
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"%d" % len(text))]})
+    await send({"type": "http.response.body", "body": text})
 
 
 def _short(path: Path) -> Path:
