@@ -31,10 +31,10 @@ def test_where_there_are_none_it_says_how_to_start_one() -> None:
 def test_one_that_is_stuck_says_so_with_its_reasons() -> None:
     verdict = VerdictLine("stalled", True, ("no output for 9m",), 40.0)
 
+    what = "stalled for 1m; that began with: no output for 9m"
     assert render(line("lint", verdict=verdict, fraction=0.5, label="tests")) == [
         "worker  status   state    role      attempt   pid  time  output  done  what",
-        "lint    running  stalled  reviewer        1  4711  1m5s  1.2 kB   50%  "
-        "stalled for 1m; that began with: no output for 9m",
+        f"lint    running  stalled  reviewer        1  4711  1m5s  1.2 kB   50%  {what}",
     ]
 
 
