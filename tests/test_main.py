@@ -22,6 +22,7 @@ COMMANDS = (
     "check",
     "ps",
     "spawn",
+    "submit",
     "cancel",
     "restart",
     "kill",

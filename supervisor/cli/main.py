@@ -30,6 +30,7 @@ _COMMANDS = {
     "check": "Say whether a plan can run here, in which order, and with which environment.",
     "ps": "List the workers of the supervisor.",
     "spawn": "Start a command as one more worker of the supervisor.",
+    "submit": "Have the supervisor run a plan.",
     "cancel": "Let a task or a run of the supervisor not begin, or end it.",
     "restart": "End a worker of the supervisor and begin its next attempt.",
     "kill": "End a worker of the supervisor at once.",
