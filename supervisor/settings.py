@@ -68,6 +68,21 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many of these older ones stay."""
 
 
+class PortSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of ``callboard up``."""
+
+    host: str = "127.0.0.1"
+    port: int = 3848
+    """0: any that is free."""
+    hosts: tuple[str, ...] = ()
+    """Names that it goes by, besides those of this machine's loopback."""
+    origins: tuple[str, ...] = ()
+    """Pages that may ask it, besides its own."""
+    tls_certificate: Path | None = None
+    """Absolute, as the next one."""
+    tls_key: Path | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: Path
     """The absolute folder of all fleets."""
@@ -77,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admission: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
     up: UpSettings = UpSettings()
+    port: PortSettings = PortSettings()
     log: LogSettings = LogSettings()
 
 

@@ -28,6 +28,7 @@ from supervisor.settings import (
     STATE,
     LivenessSettings,
     LogSettings,
+    PortSettings,
     RetentionSettings,
     Settings,
     StopSettings,
@@ -100,6 +101,15 @@ class _Up(BaseModel):
     concurrency: Annotated[_Count, Field(ge=1, le=10_000)] = UpSettings().concurrency
 
 
+class _Port(BaseModel):
+    host: Annotated[str, Field(min_length=1)] = PortSettings().host
+    port: Annotated[_Count, Field(ge=0, le=65535)] = PortSettings().port
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+
 class _Log(BaseModel):
     file: str = ""
     format: Literal["auto", "text", "json"] = LogSettings().format
@@ -117,6 +127,7 @@ class _Model(BaseSettings):
     admission: _Admission = _Admission()
     retention: _Retention = _Retention()
     up: _Up = _Up()
+    port: _Port = _Port()
     log: _Log = _Log()
 
 
@@ -127,6 +138,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "admission": _Admission,
     "retention": _Retention,
     "up": _Up,
+    "port": _Port,
     "log": _Log,
 }
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
@@ -162,8 +174,15 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         admission=Limits(**model.admission.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
         up=UpSettings(**model.up.model_dump()),
+        port=_port_settings(start, model.port),
         log=_log_settings(start, model.log),
     )
+
+
+def _port_settings(start: Path, port: _Port) -> PortSettings:
+    said = port.model_dump(exclude={"tls_certificate", "tls_key"})
+    certificate, key = (start / path if path else None for path in (port.tls_certificate, port.tls_key))
+    return PortSettings(**said, tls_certificate=certificate, tls_key=key)
 
 
 def _log_settings(start: Path, log: _Log) -> LogSettings:
