@@ -1,5 +1,6 @@
 """What can be read of a fleet at its port: of its picture, and of its files."""
 
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ from protocols.states import RunView
 from protocols.task_tree import count_tree, walk
 from protocols.wording import quote
 
-__all__ = ["FleetReader"]
+__all__ = ["IN_MEMORY", "FleetReader"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,3 +187,7 @@ _READS: Mapping[str, Callable[[FleetReader, Any], Any]] = MappingProxyType(
         "events.read": FleetReader.events,
     }
 )
+IN_MEMORY: frozenset[str] = frozenset(
+    name for name, read in _READS.items() if not inspect.iscoroutinefunction(read)
+) | {"system.info"}
+"""The methods that wait for nothing."""
