@@ -46,6 +46,23 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks run at once; each submitted run is one, however many it has itself."""
 
 
+class PortSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where ``callboard up`` listens, besides its Unix socket."""
+
+    host: str = "127.0.0.1"
+    """An address or a name. One that others can reach takes a certificate."""
+    port: int = 3848
+    """Where somebody else has it: any that is free, told in ``port.json``."""
+    hosts: tuple[str, ...] = ()
+    """Names that it goes by, besides those of loopback; see `protocols.senders`."""
+    origins: tuple[str, ...] = ()
+    """Pages that may use it, besides its own."""
+    certificate: Path | None = None
+    """Absolute; of TLS, PEM with the whole chain."""
+    key: Path | None = None
+    """Absolute; that of the certificate, where it is not in the same file."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_runs: int = 20
     """How many runs stay, the latest ones."""
@@ -66,21 +83,6 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the file; then it becomes ``FILE.1``, that one ``FILE.2``. 0: it grows without end."""
     keep: int = 3
     """How many of these older ones stay."""
-
-
-class PortSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Of ``callboard up``."""
-
-    host: str = "127.0.0.1"
-    port: int = 3848
-    """0: any that is free."""
-    hosts: tuple[str, ...] = ()
-    """Names that it goes by, besides those of this machine's loopback."""
-    origins: tuple[str, ...] = ()
-    """Pages that may ask it, besides its own."""
-    tls_certificate: Path | None = None
-    """Absolute, as the next one."""
-    tls_key: Path | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

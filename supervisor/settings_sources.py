@@ -104,10 +104,10 @@ class _Up(BaseModel):
 class _Port(BaseModel):
     host: Annotated[str, Field(min_length=1)] = PortSettings().host
     port: Annotated[_Count, Field(ge=0, le=65535)] = PortSettings().port
-    hosts: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
-    tls_certificate: str = ""
-    tls_key: str = ""
+    hosts: str = ""
+    origins: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 class _Log(BaseModel):
@@ -179,15 +179,24 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
     )
 
 
-def _port_settings(start: Path, port: _Port) -> PortSettings:
-    said = port.model_dump(exclude={"tls_certificate", "tls_key"})
-    certificate, key = (start / path if path else None for path in (port.tls_certificate, port.tls_key))
-    return PortSettings(**said, tls_certificate=certificate, tls_key=key)
-
-
 def _log_settings(start: Path, log: _Log) -> LogSettings:
     said = log.model_dump(exclude={"file"})
     return LogSettings(file=start / log.file if log.file else None, **said)
+
+
+def _port_settings(start: Path, port: _Port) -> PortSettings:
+    return PortSettings(
+        host=port.host,
+        port=port.port,
+        hosts=_words(port.hosts.lower()),
+        origins=_words(port.origins),
+        certificate=start / port.certificate if port.certificate else None,
+        key=start / port.key if port.key else None,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _merge(flags: dict[str, object], document: dict[str, object]) -> _Model:

@@ -10,7 +10,7 @@ from protocols.layout import StateFolder
 from supervisor.fleets import Fleet, create_fleet, find_fleet
 from supervisor.locks import hold_lock, lock_owner
 from supervisor.output import Output
-from supervisor.port_token import find_token
+from supervisor.port_sockets import open_sockets
 from supervisor.resuming import hold_run, take_up
 from supervisor.runner import Course, End, prepare_run
 from supervisor.serving import Serve
@@ -18,7 +18,7 @@ from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.submissions import standing_plan
 from supervisor.sweep import conclude_all, find_end
-from supervisor.up_listening import listening
+from supervisor.token_file import load_token
 from supervisor.up_port import UpPort
 from supervisor.version import VERSION
 
@@ -33,18 +33,17 @@ def run_up(settings: Settings, *, output: Output) -> int:
     Raise InputError or StateError before anything has started.
     """
     state = open_state(settings.state)
+    folder = StateFolder(state)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go
-    with _hold(state):
-        folder = StateFolder(state)
-        token = find_token(folder)
+    with _hold(state), open_sockets(folder, settings.port) as sockets:
+        token = load_token(folder.token)
+        serve = UpPort(state=folder, settings=settings.port, sockets=sockets, token=token).child
         left = _find_standing(conclude_all(state))
-        with listening(folder, settings.port) as found:
-            serve = UpPort(state=folder, listening=found, token=token).child
-            if left is None:
-                course, end = _begin(state, settings, output, serve)
-            else:
-                with hold_run(left) as fleet:
-                    course, end = take_up(fleet, settings, output=output, serve=serve)
+        if left is None:
+            course, end = _begin(state, settings, output, serve)
+        else:
+            with hold_run(left) as fleet:
+                course, end = take_up(fleet, settings, output=output, serve=serve)
         course.tell(find_fleet(state, course.fleet.identity.run), end)
     return _INTERRUPTED if end.haste else 0
 

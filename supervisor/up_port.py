@@ -1,6 +1,5 @@
 """The port of ``callboard up``: where it listens, told in a file while it does."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +13,20 @@ from actors.display import write_all
 from actors.feed import Feed
 from actors.files import replace_file
 from actors.fleet_reader import FleetReader
+from actors.http_app import HttpSide, make_app
 from actors.port.access import Access
 from actors.port.listeners import listen
 from actors.port.port import Port
-from actors.port.service import Message
 from actors.rpc_session import RpcSession
 from protocols.layout import StateFolder
 from protocols.peer import Peer
 from protocols.port_file import PortFile
+from protocols.senders import Senders
 from supervisor.children import Child
+from supervisor.port_sockets import PortSockets
 from supervisor.secrets import open_redactor
 from supervisor.serving import Parts
-from supervisor.up_listening import Listening
+from supervisor.settings import PortSettings
 from supervisor.version import VERSION
 
 __all__ = ["UpPort"]
@@ -36,8 +37,10 @@ _STDERR = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpPort:
     state: StateFolder
-    listening: Listening
+    settings: PortSettings
+    sockets: PortSockets
     token: str
+    """Of the admin."""
 
     def child(self, parts: Parts) -> Child:
         """See `Serve`."""
@@ -48,14 +51,28 @@ class UpPort:
         return Child("port", run, when_exhausted="park")
 
     async def _run(self, parts: Parts, task_status: trio.TaskStatus[None]) -> None:
-        journal = parts.fleet.folder.journal
-        feed = Feed(journal=journal, subscribe=parts.channels.requests)
-        async with parts.channels.events.clone() as outbox, trio.open_nursery() as nursery:
-            desk = CommandDesk(commander=parts.commander, journal=journal, outbox=outbox)
+        folder, channels = parts.fleet.folder, parts.channels
+        feed = Feed(journal=folder.journal, subscribe=channels.requests)
+        desk = CommandDesk(commander=parts.commander, journal=folder.journal, outbox=channels.events)
+        reader = FleetReader(folder=folder, picture=parts.picture, redactor_of=open_redactor)
+        dispatcher = Dispatcher(reader=reader, desk=desk)
+
+        async def rpc(socket: WebSocketConnection, peer: Peer) -> None:
+            await RpcSession(socket=socket, peer=peer, dispatcher=dispatcher, feed=feed).run()
+
+        senders = Senders(hosts=frozenset(self.settings.hosts), origins=frozenset(self.settings.origins))
+        port = Port(
+            listeners=listen(each.dup() for each in self.sockets.bound),
+            app=make_app(HttpSide(dispatcher=dispatcher, feed=feed, version=VERSION)),
+            rpc=rpc,
+            access=Access(secret=self.token, senders=senders),
+            fleet=parts.fleet.identity.fleet,
+            tls=self.sockets.tls,
+        )
+        async with trio.open_nursery() as nursery:
             await nursery.start(feed.run)
             await nursery.start(desk.run)
-            reader = FleetReader(folder=parts.fleet.folder, picture=parts.picture, redactor_of=open_redactor)
-            await nursery.start(self._port(parts, Dispatcher(reader=reader, desk=desk), feed).run)
+            await nursery.start(port.run)
             self._tell_where(parts)
             try:
                 task_status.started()
@@ -63,33 +80,15 @@ class UpPort:
             finally:
                 self.state.port_file.unlink(missing_ok=True)
 
-    def _port(self, parts: Parts, dispatcher: Dispatcher, feed: Feed) -> Port:
-        async def rpc(socket: WebSocketConnection, peer: Peer) -> None:
-            await RpcSession(socket=socket, peer=peer, dispatcher=dispatcher, feed=feed).run()
-
-        return Port(
-            listeners=listen([bound.dup() for bound in self.listening.bound]),
-            app=_no_page,
-            rpc=rpc,
-            access=Access(secret=self.token, senders=self.listening.senders),
-            fleet=parts.fleet.identity.fleet,
-            tls=self.listening.tls,
-        )
-
     def _tell_where(self, parts: Parts) -> None:
-        identity, url, path = parts.fleet.identity, self.listening.url, self.state.port_socket
-        file = PortFile(pid=identity.pid, run=identity.run, version=VERSION, url=url, socket=str(path))
+        identity, sockets = parts.fleet.identity, self.sockets
+        file = PortFile(pid=identity.pid, run=identity.run, version=VERSION, url=sockets.url, socket=str(sockets.unix))
         replace_file(self.state.port_file, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
-        _tell(f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {url} and {_short(path)}")
-
-
-async def _no_page(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
-    """All that there is by HTTP for now is ``/rpc``."""
-    text = b"only /rpc is served here\n"
-    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"%d" % len(text))]})
-    await send({"type": "http.response.body", "body": text})
+        note = f" ({sockets.note})" if sockets.note else ""
+        _tell(
+            f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {sockets.url}{note} and on "
+            f"{_short(sockets.unix)}; its token is in {_short(self.state.token)}"
+        )
 
 
 def _short(path: Path) -> Path:
