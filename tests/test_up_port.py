@@ -24,7 +24,7 @@ def port_file(folder: Path) -> PortFile:
 
 
 def token(folder: Path) -> str:
-    return (folder / ".callboard" / "token").read_text()
+    return (folder / ".callboard" / "token").read_text().strip()
 
 
 def call(fleet: Up, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
@@ -93,7 +93,7 @@ def test_where_its_port_is_taken_it_takes_another_one_and_says_so(tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "settings", "problem"),
     [
-        (["--host", "0.0.0.0"], "", 'port.host "0.0.0.0": others can reach it'),  # noqa: S104 - it is refused
+        (["--host", "0.0.0.0"], "", 'port.host "0.0.0.0": others can reach it'),
         (["--host", "no-such-host.invalid"], "", 'port.host "no-such-host.invalid": others can reach it'),
         ([], '[port]\ncertificate = "x.pem"\n', "port.certificate"),
     ],
@@ -116,4 +116,4 @@ def test_a_token_that_others_could_have_written_is_refused(tmp_path: Path) -> No
 
     done = callboard(tmp_path, "up", "--port", "0", code=2)
 
-    assert "remove it, a new one is made" in done.stderr
+    assert "remove it, and callboard up makes a new one" in done.stderr
