@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 _KEYS = 10_000  # that are remembered, the latest
 _TEXT = 500  # characters of parameters that are recorded
 _UNTOLD = frozenset({"key", "data", "plan", "env"})  # what is long, or is not for every reader of the journal
+_SHUTDOWN = "system.shutdown"
 _UNKNOWN = (
     "the supervisor ended before it could answer, and nobody knows whether it was done; look, and ask with another key"
 )
@@ -119,6 +120,8 @@ class CommandDesk:
             call.answer = await self._do(method, params, peer)
             await self._record(_answered(call.asked, call.answer, self.now()), wait=True)
         finally:
+            if call.answer is None and method.name == _SHUTDOWN:
+                call.answer = Done()  # it is what was asked for
             if call.answer is not None:  # else the fleet, or this supervisor of it, ends, and so do all connections
                 call.done.set()
 
@@ -196,7 +199,10 @@ def _answer(answered: CallAnswered) -> Done | CallError:
 
 
 def _about(params: Any) -> str:
-    named = (getattr(params, name, None) for name in ("task", "run", "instance", "id", "name"))
+    task = getattr(params, "task", None)
+    if isinstance(task, dict):
+        return str(task.get("id", ""))
+    named = (getattr(params, name, None) for name in ("task", "run", "instance", "id"))
     return next((each for each in named if isinstance(each, str)), "")
 
 
