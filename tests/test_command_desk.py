@@ -91,11 +91,10 @@ async def test_who_ends_the_fleet_is_told_so_however_fast_it_ends(tmp_path: Path
     async def ask(fleet: PortRig) -> None:
         answers.append(await fleet.call("system.shutdown"))
 
-    async with trio.open_nursery() as nursery:
-        async with open_fleet(tmp_path) as fleet:
-            fleet.commander.gate = trio.Event()
-            nursery.start_soon(ask, fleet)
-            await fleet.commander.began.wait()
+    async with trio.open_nursery() as nursery, open_fleet(tmp_path) as fleet:
+        fleet.commander.gate = trio.Event()
+        nursery.start_soon(ask, fleet)
+        await fleet.commander.began.wait()
 
     assert answers == [Done()]
 
