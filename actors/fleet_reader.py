@@ -16,6 +16,7 @@ from actors.output_part import read_output
 from actors.picture import Picture
 from protocols.attempt_view import AttemptView
 from protocols.layout import FleetFolder
+from protocols.openrpc import openrpc_document
 from protocols.peer import Peer
 from protocols.port_params import InstanceParams, OutputParams, ReadParams, RunParams, TaskListParams, TaskParams
 from protocols.port_results import (
@@ -185,6 +186,7 @@ _READS: Mapping[str, Callable[[FleetReader, Any], Any]] = MappingProxyType(
         "instance.list": lambda reader, _: reader.instances(),
         "instance.get": FleetReader.instance,
         "events.read": FleetReader.events,
+        "rpc.discover": lambda *_: openrpc_document(),
     }
 )
 IN_MEMORY: frozenset[str] = frozenset(
