@@ -1,14 +1,17 @@
 """What reaches a living worker from outside: bytes that it reads, and an interrupt."""
 
 import errno
+import fcntl
 import os
 import signal
+import sys
+import termios
 
 from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.signals import signal_group
 from actors.keeper_process.terminal import interrupt_foreground
 
-__all__ = ["NoInputError", "interrupt", "write"]
+__all__ = ["NoInputError", "interrupt", "unread", "write"]
 
 
 class NoInputError(Exception):
@@ -32,6 +35,15 @@ def write(attempt: Attempt, data: bytes) -> int:
         if exc.errno not in {errno.EPIPE, errno.EIO}:
             raise
         raise NoInputError(attempt, "EPIPE", "it has closed its input") from exc
+
+
+def unread(attempt: Attempt) -> int:
+    """How many bytes of what was written to its stdin, a pipe, wait there. Raise `NoInputError`."""
+    _check_living(attempt)
+    if attempt.stdin is None:
+        raise NoInputError(attempt, "EBADF", "it has no pipe as its input, or no more")
+    waiting: bytes = fcntl.ioctl(attempt.stdin, termios.FIONREAD, bytes(4))
+    return int.from_bytes(waiting, sys.byteorder)
 
 
 def interrupt(attempt: Attempt) -> None:
