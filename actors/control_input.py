@@ -32,6 +32,11 @@ class Inputs:
         if ours is not None and any(each.id == ours and each.source == "instance" for each in attempts):
             raise RefusedError("an instance may not stop the run that started it; that is for people")
 
+    def check_command(self, pid: int) -> None:
+        """``pid``: of who asks, 0 if unknown. Raise `RefusedError` where a worker of this run does."""
+        if pid and attempt_of(mark_of(pid) or "", self.fleet) is not None:
+            raise RefusedError("a worker of this run may not command it; that is for people")
+
     async def send(self, params: SendParams, view: RunView, pid: int) -> SendResult:
         """``pid``: of who asks. Raise `RefusedError` where it may not, or where the text did not arrive."""
         if attempt_of(mark_of(pid) or "", self.fleet) is not None:

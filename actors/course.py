@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
-from actors.orders import FleetEmpty, StartWorker, StopRun, WorkerEnded
+from actors.orders import FleetEmpty, StartWorker, StopRun, Wish, WorkerEnded
 from actors.teller import Teller
 from protocols.allowance import Allowance
 from protocols.events import TaskStatusChanged, WorkerExited
@@ -83,12 +83,26 @@ class Course:
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
     """Of the most urgent stop of each worker that was told to stop."""
+    standing: bool = False
+    """It is over only when somebody wants that."""
+    wishes: list[Wish] = field(default_factory=list)
+    """What nobody has answered yet."""
+    unwanted: set[TaskId] = field(default_factory=set)
+    """Somebody wants their end: nothing follows from that of their worker."""
+    again: set[TaskId] = field(default_factory=set)
+    """Somebody wants another attempt of these as soon as their worker has ended."""
+    closed: bool = False
+    """Nothing is decided any more."""
 
     def is_over(self) -> bool:
         """Nothing runs, and nothing is to start any more."""
-        if self.running or self.ended:
+        if self.running or self.ended or self.wishes:
             return False
-        return self.stop is not None or not (self.left or self.is_stale())
+        return self.stop is not None or not (self.standing or self.left or self.is_stale())
+
+    def is_judged_next(self, task: TaskId) -> bool:
+        """Its worker has ended, and nobody has said yet what that means."""
+        return any(TaskId(each.worker.exited.worker) == task for each in self.ended)
 
     def is_stale(self) -> bool:
         """The ledger may let somebody start who could not when it was asked last."""
@@ -159,9 +173,14 @@ class Course:
         """This one stands for these from now on."""
         self.made[group] = tuple(task.id for task in tasks)
         self.refused |= refused
-        self.tasks |= {task.id: task for task in tasks}
-        self.statuses |= dict.fromkeys(self.made[group], "pending")
-        self.add_services(tasks)
+        self.take_in(tasks)
+
+    def take_in(self, tasks: Iterable[Task]) -> None:
+        """It has these too from now on."""
+        fresh = {task.id: task for task in tasks}
+        self.tasks |= fresh
+        self.statuses |= dict.fromkeys(fresh, "pending")
+        self.add_services(fresh.values())
 
     def add_services(self, tasks: Iterable[Task]) -> None:
         services = [task for task in tasks if task.restart.when != "never"]

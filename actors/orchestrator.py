@@ -13,10 +13,14 @@ import trio
 from actors.course import Course, Ended
 from actors.door import Door
 from actors.fan_outs import FanOuts
+from actors.judging import judge_end
 from actors.messages import Append
 from actors.orders import (
+    AddTasks,
+    BeginAgain,
     Decision,
     EndFleet,
+    EndTask,
     FleetEmpty,
     Order,
     OverBudget,
@@ -26,20 +30,19 @@ from actors.orders import (
     WorkerEnded,
 )
 from actors.teller import Teller
+from actors.wishes import Wishes
 from protocols.allowance import Allowance
 from protocols.backoff import delay
 from protocols.events import RunEnded, RunResumed, RunStarted, RunStopping
 from protocols.fleet_events import FleetSwept
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Outcome
-from protocols.ledger import OVER, Done, End, Grant, Ledger, Retry
+from protocols.ledger import OVER, Done, End, Grant, Ledger
 from protocols.liveness_actions import Remedy
-from protocols.outcomes import judge
 from protocols.plan import Plan
 from protocols.plan_budgets import budgets_of
 from protocols.plan_entries import make_entries, make_standings
 from protocols.pressure import Limits
-from protocols.restarts import Again
 from protocols.resumption import Resumption
 
 __all__ = ["Orchestrator"]
@@ -76,6 +79,7 @@ class Orchestrator:
         """Return when every task has its outcome and `RunEnded` is on its way to the journal."""
         teller = Teller(self.outbox, self.ledger.name)
         course = self._begin(teller)
+        wishes = Wishes(ledger=self.ledger, roster=self.roster, now=self.now, standing=self.plan.standing)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(teller.run)
             task_status.started()
@@ -83,11 +87,12 @@ class Orchestrator:
                 await self.fan_outs.make_again(course, self.resumption)
                 await self._restore(course, self.resumption)
             async with trio.open_nursery() as listening:
-                for listen in (self._hear, self._watch, self._trim):
-                    listening.start_soon(listen, course)
+                listening.start_soon(self._hear, course, wishes)
+                listening.start_soon(self._watch, course)
+                listening.start_soon(self._trim, course)
                 await self._take_in(course)
                 await self._give_up(course)
-                await self._decide(course)
+                await self._decide(course, wishes)
                 await self._conclude(course)
                 listening.cancel_scope.cancel(reason="the run has ended")
             teller.close()
@@ -102,6 +107,7 @@ class Orchestrator:
             teller.tell(resumed)
         allowance = Allowance(budgets_of(self.plan))
         course = Course(tasks, teller, dict.fromkeys(tasks, "pending"), self.backoff, allowance=allowance)
+        course.standing = self.plan.standing
         course.add_services(self.plan.tasks)
         return course
 
@@ -137,7 +143,7 @@ class Orchestrator:
             output = left.outputs.get(TaskId(exited.worker))
             course.ended.append(Ended(WorkerEnded(exited, output), course.stop is not None))
 
-    async def _hear(self, course: Course) -> None:
+    async def _hear(self, course: Course, wishes: Wishes) -> None:
         """A stop, and the end of what stands still, come through whatever the ledger waits for."""
         async for decision in self.inbox:
             match decision:
@@ -152,6 +158,8 @@ class Orchestrator:
                     await self._spend(course, decision)
                 case FleetEmpty():
                     course.empty = decision
+                case AddTasks() | EndTask() | BeginAgain():
+                    await wishes.hear(course, decision)
             course.news.set()
 
     async def _watch(self, course: Course) -> None:
@@ -177,17 +185,19 @@ class Orchestrator:
         course.grants |= {grant.task: grant for grant in synced.grants}
         course.tell(synced)
 
-    async def _decide(self, course: Course) -> None:
+    async def _decide(self, course: Course, wishes: Wishes) -> None:
         while not course.is_over():
+            await wishes.grant(course)
             if ended := course.take_ended():
                 await self._finish(course, ended)
             if course.stop is None and course.is_stale():
                 await self._claim(course)
-            elif not course.ended:
+            elif not course.ended and not course.wishes:
                 await course.pause(math.inf if course.stop else course.due)
+        wishes.close(course)
 
     async def _finish(self, course: Course, ended: Sequence[Ended]) -> None:
-        ends = [self._judge(course, each.worker, stopping=each.stopping) for each in ended]
+        ends = [judge_end(course, each, self.now()) for each in ended]
         await self._tell_end(course, *ends)
 
     async def _give_up(self, course: Course) -> None:
@@ -249,30 +259,6 @@ class Orchestrator:
         for task in tuple(course.running) if course.stop is None else ():
             if why := course.used_up(task, begun=1):
                 await self.roster.send(StopWorker(WorkerId(task), course.tasks[task].grace, "budget", why))
-
-    def _judge(self, course: Course, ended: WorkerEnded, *, stopping: bool) -> End:
-        """What the end of an attempt means for its task."""
-        exited = ended.exited
-        task = TaskId(exited.worker)
-        grant = course.grants.pop(task)
-        remedy = course.remedies.pop(task, None)
-        verdict = judge(exited, course.tasks[task].timeout, stopping=stopping, remedy=remedy)
-        course.judged(exited, verdict, ended.output)
-        given_up = (exited.reason == "stalled" and not verdict.retry) or bool(course.used_up(task))
-        if not stopping and task in course.restarts and not given_up:
-            lived = 0.0 if exited.started_at is None else exited.ended_at - exited.started_at
-            follows = course.restarts[task].ended(trio.current_time(), lived, verdict)
-            if isinstance(follows, Again):
-                course.kept.add(task)
-                reason = verdict.reason or "exit code 0"
-                return Retry(grant=grant, status="restarting", reason=reason, pause=follows.pause, keeps_slot=True)
-            verdict = follows
-        pause = course.pause_before_retry(exited, verdict, self.now())
-        if pause is not None and not stopping:
-            return Retry(grant=grant, reason=verdict.reason, pause=pause)
-        if not stopping:
-            verdict = course.explain(verdict, task)
-        return Done(grant=grant, status=verdict.status, reason=verdict.reason)
 
     async def _stop(self, course: Course, stop: StopRun) -> None:
         """No new starts from now on, and every worker is told. Said again, it can only become more urgent."""

@@ -16,7 +16,7 @@ from protocols.plan import Task
 from protocols.resumption import OpenAttempt
 from protocols.task_output import Failure, TaskOutput
 
-__all__ = ["Ask", "Decision", "Order", "ReachWorker", "StopRun", "WorkerEnded"]
+__all__ = ["Ask", "Decision", "Order", "ReachWorker", "StopRun", "Wish", "WorkerEnded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,4 +187,35 @@ class StopRun:
     grace: float | None
 
 
-Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun | OverBudget | Remedy
+@dataclass(frozen=True, slots=True)
+class AddTasks:
+    """More tasks, for a plan that is standing. As for every `Wish`, ``answer`` (of one slot) gets why that cannot be;
+    empty where it is on its way, and the records of the run tell when it is so."""
+
+    tasks: tuple[Task, ...]
+    answer: trio.MemorySendChannel[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EndTask:
+    """The end of a task that is not over, whether it runs or waits. ``grace`` in seconds; None is the task's own."""
+
+    task: TaskId
+    grace: float | None
+    reason: str
+    answer: trio.MemorySendChannel[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAgain:
+    """The end of the attempt that runs, and another one at once."""
+
+    task: TaskId
+    grace: float | None
+    answer: trio.MemorySendChannel[str]
+
+
+Wish: TypeAlias = AddTasks | EndTask | BeginAgain
+"""What somebody outside wants of the tasks of a run."""
+
+Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun | OverBudget | Remedy | Wish

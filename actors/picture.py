@@ -1,8 +1,10 @@
 """The fleet as its records tell it, kept up to date for those who ask."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
@@ -14,6 +16,8 @@ from protocols.fleet_events import ActorFailed
 from protocols.states import RunView
 
 __all__ = ["Picture"]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +49,12 @@ class Picture:
         """Return when the records up to this number are in the view."""
         while self.view.last_seq < seq:
             await self._news.wait()
+
+    async def wait_until(self, find: Callable[[RunView], T | None]) -> T:
+        """What ``find`` finds as soon as it does: it is asked now, and behind each record."""
+        while (found := find(self.view)) is None:
+            await self._news.wait()
+        return found
 
     def _last(self) -> int:
         return last_seq(self.journal)

@@ -8,7 +8,7 @@ from pathlib import Path
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import Source, Stream
 
-__all__ = ["FleetFolder", "InstanceFolder", "streams_of"]
+__all__ = ["FleetFolder", "InstanceFolder", "StateFolder", "streams_of"]
 
 _STREAMS: dict[Source, tuple[Stream, ...]] = {
     "pipe": ("stdout", "stderr"),
@@ -26,6 +26,42 @@ def streams_of(source: Source, *, log: bool = False, command: bool = True) -> tu
     ``log``: a file is followed; ``command``: something was started.
     """
     return (*(_STREAMS[source] if command else ()), *(("log",) if log else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """``STATE``: what ``callboard up`` keeps there beside the runs."""
+
+    root: Path
+
+    @property
+    def up_lock(self) -> Path:
+        """Held with ``flock`` by the living ``callboard up``; holds its pid as text."""
+        return self.root / "up.lock"
+
+    @property
+    def up_log(self) -> Path:
+        return self.root / "up.log"
+
+    @property
+    def port_file(self) -> Path:
+        """Where ``callboard up`` is reached, while it lives (`protocols.port_file`). Mode 0600."""
+        return self.root / "port.json"
+
+    @property
+    def port_socket(self) -> Path:
+        return self.root / "port.sock"
+
+    @property
+    def token(self) -> Path:
+        """The token with which everything may be done. Mode 0600."""
+        return self.root / "token"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all these, and of older logs."""
+        paths = (self.up_lock, self.up_log, self.port_file, self.port_socket, self.token)
+        return frozenset(path.name for path in paths) | {f"{self.up_log.name}.{number}" for number in range(1, 10)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +154,11 @@ class FleetFolder:
     def plan(self) -> Path:
         """A copy of the plan as it was when the run began."""
         return self.root / "plan.toml"
+
+    @property
+    def submitted(self) -> Path:
+        """The tasks that a standing fleet was given, each in ``TASK.json``."""
+        return self.root / "submitted"
 
     @property
     def manifest(self) -> Path:

@@ -41,7 +41,7 @@ from protocols.pane import WorkerPane, WorkerUnclaimed
 from protocols.session_plain import server_text, session_text
 from protocols.sizes import format_bytes
 from protocols.states import RunView
-from protocols.task_events import RunRetried, TasksAdded
+from protocols.task_events import RunRetried, TasksAdded, TasksSubmitted
 from protocols.task_output import TaskOutput
 from protocols.workspace import workspace_text
 
@@ -185,6 +185,8 @@ def worker_text(event: Event) -> str | None:
 
 
 def _task_text(event: Event) -> str | None:
+    if isinstance(event, TasksSubmitted):
+        return f"submitted: {', '.join(event.tasks)}"
     if isinstance(event, TasksAdded):
         return f"{event.task}: {_count(len(event.tasks), 'item')} of {event.source}"
     if isinstance(event, BudgetEvent):

@@ -178,6 +178,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     on_failure: OnFailure = "continue"
     grace: float = 10.0
     """Seconds between TERM and KILL where neither task nor role says otherwise."""
+    standing: bool = False
+    """It takes tasks while it runs, may begin without any, and ends only when somebody wants that."""
 
     def caps(self) -> dict[str, int]:
         """By the names of `Task.counted_as`."""

@@ -13,11 +13,11 @@ __all__ = ["make_entries", "make_standings"]
 
 
 def make_entries(
-    tasks: Iterable[Task], made: Mapping[TaskId, Sequence[TaskId]], refused: Collection[TaskId]
+    tasks: Iterable[Task], made: Mapping[TaskId, Sequence[TaskId]], refused: Collection[TaskId], *, behind: int = 0
 ) -> list[Entry]:
     """One for each task, in the order of the plan, those that were made for items at the place for which they stand.
 
-    ``made``: by the tasks that stand for others. ``refused``: nothing is run for these.
+    ``made``: by the tasks that stand for others. ``refused``: nothing is run for these. ``behind``: so many others.
     """
     places: dict[TaskId, int] = {}
     return [
@@ -29,7 +29,7 @@ def make_entries(
             ),
             labels=task.counted_as(),
             priority=task.priority,
-            order=places.setdefault(planned(task.id), len(places)),
+            order=behind + places.setdefault(planned(task.id), len(places)),
             allow_failure=task.allow_failure,
             slots=0 if task.for_each is not None or task.id in refused else 1,
         )

@@ -36,7 +36,7 @@ from protocols.kinds import Outcome, TaskStatus
 from protocols.ledger import OVER
 from protocols.pane import WorkerUnclaimed
 from protocols.server_events import ServerEnded, ServerOther, ServerStarted
-from protocols.task_events import RunRetried, TasksAdded, TaskUnblocked
+from protocols.task_events import RunRetried, TasksAdded, TasksSubmitted, TaskUnblocked
 from protocols.task_output import TaskOutput
 from protocols.workspace import SpaceEvent
 
@@ -157,10 +157,10 @@ class RunView:
             case RunStarted():
                 self.run, self.plan, self.pid, self.version = event.run, event.plan, event.pid, event.version
                 self.started_at, self.epoch = event.at, 1
-                self.tasks = {
-                    task: TaskView(task, event.roles.get(task, ""), event.timeouts.get(task), task in event.givers)
-                    for task in event.tasks
-                }
+                self.tasks = {}
+                self._take_in(event)
+            case TasksSubmitted():
+                self._take_in(event)
             case RunResumed():
                 self.pid, self.version, self.epoch = event.pid, event.version, event.epoch
                 self._forget_blocked()  # the keeper says it again
@@ -193,6 +193,14 @@ class RunView:
                 pass
             case _:
                 self._apply_to_attempt(event)
+
+    def _take_in(self, event: RunStarted | TasksSubmitted) -> None:
+        """Behind all others, in this order. The record of an attempt may come before this one."""
+        for task in event.tasks:
+            view = self.tasks.pop(task, None) or TaskView(task)
+            view.role, view.timeout = event.roles.get(task, ""), event.timeouts.get(task)
+            view.gives = task in event.givers
+            self.tasks[task] = view
 
     def _apply_to_task(self, event: TaskStatusChanged | TaskOutput | TasksAdded) -> None:
         task = self._task(event.task)

@@ -5,7 +5,7 @@ from typing import TypeAlias
 from protocols.bases import BaseEvent
 from protocols.ids import TaskId
 
-__all__ = ["RunRetried", "TaskEvent", "TaskUnblocked", "TasksAdded"]
+__all__ = ["RunRetried", "TaskEvent", "TaskUnblocked", "TasksAdded", "TasksSubmitted"]
 
 
 class RunRetried(BaseEvent, frozen=True, kw_only=True, tag="run.retried"):
@@ -37,4 +37,14 @@ class TasksAdded(BaseEvent, frozen=True, kw_only=True, tag="tasks.added"):
     tasks: tuple[TaskId, ...]
 
 
-TaskEvent: TypeAlias = RunRetried | TasksAdded | TaskUnblocked
+class TasksSubmitted(BaseEvent, frozen=True, kw_only=True, tag="tasks.submitted"):
+    """A standing fleet has these tasks too from now on. What else is said is meant as in ``run.started``."""
+
+    tasks: tuple[TaskId, ...]
+    roles: dict[TaskId, str] = {}  # noqa: RUF012 - msgspec copies it
+    timeouts: dict[TaskId, float] = {}  # noqa: RUF012
+    """Seconds."""
+    givers: tuple[TaskId, ...] = ()
+
+
+TaskEvent: TypeAlias = RunRetried | TasksAdded | TasksSubmitted | TaskUnblocked

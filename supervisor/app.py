@@ -8,51 +8,40 @@ from functools import partial
 
 import trio
 
-from actors.accountant import Accountant
-from actors.control_input import Inputs
-from actors.control_port import ControlPort
-from actors.deadlines import DeadlineCare, Deadlines
 from actors.display import JsonText, LiveText, PlainText
 from actors.door import Door
 from actors.fan_outs import FanOuts
 from actors.follower import Follower
 from actors.hub import Hub
-from actors.inspection import Inspector
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
-from actors.keyboard import manner_of
 from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
-from actors.liveness import Liveness
 from actors.messages import Append
 from actors.orchestrator import Orchestrator
 from actors.orders import KeeperAsk, StopRun
-from actors.remedies import Care, Remedies
 from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
-from protocols.fan_out import planned
 from protocols.fleet_events import ActorFailed
-from protocols.ids import WorkerId
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
 from protocols.ledger import Ledger
-from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
-from supervisor.ancestry import end_if_orphaned, greeter_child
+from supervisor.ancestry import end_if_orphaned
 from supervisor.channels import Channels, open_channels
 from supervisor.children import Child, supervise
 from supervisor.displays import display_child
 from supervisor.fleets import NewFleet
 from supervisor.instance_plans import check_given
 from supervisor.layers import layer
-from supervisor.marker_tables import choose_markers
 from supervisor.plans import LoadedPlan, load_source
-from supervisor.policies import choose_policies
+from supervisor.roll import Roll
 from supervisor.run_log import Sayer, saying
 from supervisor.secrets import open_redactor
+from supervisor.serving import Serve, Serving
 from supervisor.settings import Settings
 from supervisor.signals import obey_signals
 from supervisor.sources import instance_child, logfile_child, session_child, tmux_child
@@ -79,7 +68,15 @@ class Run:
     """Where an earlier supervisor has left it."""
     sayer: Sayer | None = None
     """Where it is a picture: who says in it what no record tells."""
+    serve: Serve | None = None
+    """Makes its port, where it has one."""
     _channels: Channels = field(default_factory=open_channels, init=False)
+    _roll: Roll = field(init=False)
+
+    def __post_init__(self) -> None:
+        redactor = open_redactor(self.fleet.folder)
+        roll = Roll.of(self.loaded, heartbeat=self.settings.liveness.heartbeat, redactor=redactor)
+        object.__setattr__(self, "_roll", roll)
 
     async def run(self) -> str:
         """Run the plan to its end, whatever that is. Return why it was left in haste, empty if it was not.
@@ -120,7 +117,7 @@ class Run:
         """
         channels, folder = self._channels, self.fleet.folder
         hub = Hub(inbox=channels.to_hub, requests=channels.to_admit)
-        redactor = open_redactor(folder)
+        redactor = self._roll.redactor
         journal = Journal(path=folder.journal, inbox=channels.to_journal, outbox=channels.records, redactor=redactor)
         after = 0 if self.resumption is None else self.resumption.last_seq
         display = display_child(self.text, folder, channels.requests, self.fd, after=after)
@@ -143,7 +140,7 @@ class Run:
             fleet=fleet,
             asks=channels.to_keeper,
             outbox=channels.events,
-            durable=any(task.durable for task in self.loaded.plan.tasks),
+            durable=self.loaded.plan.standing or any(task.durable for task in self.loaded.plan.tasks),
             resumption=self.resumption,
         )
         follower = Follower(requests=channels.to_follower, flush_interval=flush)
@@ -163,17 +160,17 @@ class Run:
 
     def _source_children(self) -> Iterator[Child]:
         """The sources that some task has, besides the keeper."""
-        channels, tasks = self._channels, self.loaded.plan.tasks
+        channels, tasks, standing = self._channels, self.loaded.plan.tasks, self.loaded.plan.standing
         if self._follows_files():
             yield logfile_child(self.fleet.folder, channels.to_logfiles, channels.asks)
         in_tmux = [task for task in tasks if task.source == "tmux"]
-        if in_tmux:
-            durable = any(task.durable for task in in_tmux)
+        if in_tmux or standing:
+            durable = standing or any(task.durable for task in in_tmux)
             yield tmux_child(self.fleet, channels.to_tmux, channels.asks, durable=durable)
-        if any(task.instance is not None for task in tasks):
+        if standing or any(task.instance is not None for task in tasks):
             yield instance_child(self.fleet, self.loaded, self.resumption, channels)
-        if any(task.prompting is not None for task in tasks):
-            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events, self.loaded.secrets)
+        if standing or any(task.prompting is not None for task in tasks):
+            yield session_child(self.fleet, channels.to_sessions, channels.asks, channels.events, self._roll.secrets)
 
     def _other_sources(self) -> dict[Source, trio.MemorySendChannel[KeeperAsk]]:
         logfiles: dict[Source, trio.MemorySendChannel[KeeperAsk]] = {"logfile": self._channels.log_asks}
@@ -210,58 +207,11 @@ class Run:
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
             await self._start(deciding, Child("orchestrator", conduct, limit=0))
             async with layer(drain=0) as serving:
-                if budgets_of(self.loaded.plan):
-                    await self._start(serving, Child("accountant", self._accountant().run, when_exhausted="park"))
-                await self._start(serving, Child("liveness", self._liveness().run, when_exhausted="park"))
-                await self._start(serving, Child("control port", self._port().run, when_exhausted="park"))
-                if self.loaded.handover is not None:
-                    await self._start(serving, greeter_child(self.loaded.handover, identity.run))
+                for child in self._serving().children():
+                    await self._start(serving, child)
                 await decided.wait()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
-
-    def _accountant(self) -> Accountant:
-        folder, channels = self.fleet.folder, self._channels
-        return Accountant(
-            folder=folder,
-            after=0 if self.resumption is None else self.resumption.last_seq,
-            subscribe=channels.requests,
-            outbox=channels.events,
-            decisions=channels.decisions,
-            orders=channels.orders,
-            manners={task.id: manner_of(task) for task in self.loaded.plan.tasks},
-        )
-
-    def _port(self) -> ControlPort:
-        folder, channels = self.fleet.folder, self._channels
-        return ControlPort(
-            path=folder.control_socket,
-            journal=folder.journal,
-            subscribe=channels.requests,
-            outbox=channels.decisions,
-            inputs=Inputs(fleet=self.fleet.identity.fleet, orders=channels.orders),
-            greetings=channels.greetings if any(task.instance for task in self.loaded.plan.tasks) else None,
-        )
-
-    def _liveness(self) -> Liveness:
-        """In the innermost layer: it may write as long as anybody does, and nobody waits for it at the end."""
-        folder, channels, tasks = self.fleet.folder, self._channels, self.loaded.plan.tasks
-        heartbeat = self.settings.liveness.heartbeat
-        cares = {WorkerId(task.id): care for task in tasks if (care := DeadlineCare.of(task)) is not None}
-        return Liveness(
-            folder=folder,
-            subscribe=channels.requests,
-            outbox=channels.events,
-            inspect=partial(Inspector, folder, choose_markers(tasks)),
-            policies=choose_policies(tasks, heartbeat),
-            remedies=Remedies(
-                care=lambda worker: Care.of(next(task for task in tasks if task.id == planned(worker))),
-                orders=channels.orders,
-                decisions=channels.decisions,
-            ),
-            deadlines=Deadlines(cares=cares, orders=channels.orders) if cares else None,
-            heartbeat=heartbeat,
-        )
 
     def _surroundings(self) -> Surroundings:
         identity, channels = self.fleet.identity, self._channels
@@ -271,25 +221,39 @@ class Run:
             boot_id=identity.boot_id,
             pid_namespace=identity.pid_namespace,
             environ=os.environ,
-            executables=self.loaded.executables,
+            executables=self._roll.executables,
             sources=Sources(channels.asks, self._other_sources()),
             follower=channels.follows,
             outbox=channels.events,
             linger=self.settings.stop.linger,
             heartbeat=self.settings.liveness.heartbeat,
-            secrets=self.loaded.secrets,
-            redactor=open_redactor(self.fleet.folder),
+            secrets=self._roll.secrets,
+            redactor=self._roll.redactor,
             check_plan=check_given(
                 self.loaded.plan, self.loaded.bounds, load_source, base=os.environ, secrets=self.loaded.secrets
             ),
-            workspaces=open_workspaces(self.fleet, self.loaded.plan, self.resumption, channels.asks, channels.events),
+            workspaces=open_workspaces(
+                self.fleet, self.loaded.plan, self._roll.tasks, self.resumption, channels.asks, channels.events
+            ),
         )
 
     def _follows_files(self) -> bool:
-        return any(task.logfile is not None for task in self.loaded.plan.tasks)
+        plan = self.loaded.plan
+        return plan.standing or any(task.logfile is not None for task in plan.tasks)
 
     def _longest_grace(self) -> float:
-        return max(task.grace for task in self.loaded.plan.tasks)
+        return max((task.grace for task in self._roll.tasks.values()), default=self.loaded.plan.grace)
+
+    def _serving(self) -> Serving:
+        return Serving(
+            fleet=self.fleet,
+            loaded=self.loaded,
+            settings=self.settings,
+            resumption=self.resumption,
+            channels=self._channels,
+            roll=self._roll,
+            serve=self.serve,
+        )
 
     async def _start(self, nursery: trio.Nursery, child: Child) -> None:
         await nursery.start(partial(supervise, child, self._report))

@@ -103,6 +103,7 @@ def create_fleet(
     cwd: str,
     version: str,
     durable: Durable = "none",
+    standing: bool = False,
     now: Callable[[], float] = time.time,
 ) -> Iterator[NewFleet]:
     """Make the folder of a new fleet in an opened state folder, and hold its lock while the context lasts.
@@ -116,7 +117,7 @@ def create_fleet(
             make_folder(fresh)
             held.callback(shutil.rmtree, fresh, ignore_errors=True)  # for what fails: later it has another name
             held.enter_context(hold_lock(fresh / "lock"))
-            identity = identify(fresh, plan, cwd, version, now(), durable)
+            identity = identify(fresh, plan, cwd, version, now(), durable, standing=standing)
             _write(FleetFolder(fresh), identity)
             root = fresh.rename(state / identity.run)
         except OSError as exc:
@@ -193,6 +194,8 @@ def _write(folder: FleetFolder, identity: Identity) -> None:
 
 def tell_detached(fleet: Fleet) -> str:
     """What to do about a fleet that is detached and has not ended."""
+    if fleet.identity is not None and fleet.identity.standing:
+        return f"its supervisor is gone; go on with: callboard up, or end it with: callboard stop {fleet.name}"
     workers = "its keeper looks after its workers" if fleet.keeper_lives() else "no keeper looks after its workers"
     return (
         f"its supervisor is gone, {workers}; go on with: callboard resume {fleet.name}, "

@@ -44,6 +44,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Of the folder: a copy of it has another one, and owns no processes."""
     durable: Durable = "none"
     """Which of its workers go on when their supervisor is gone. Where some do, nobody but a user ends the run."""
+    standing: bool = False
+    """It is that of a ``callboard up``."""
     epoch: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Counts its supervisors."""
 
@@ -62,7 +64,9 @@ def is_run_name(name: str) -> bool:
     return re.search(_RUN, name) is not None
 
 
-def identify(folder: Path, plan: str, cwd: str, version: str, at: float, durable: Durable = "none") -> Identity:
+def identify(
+    folder: Path, plan: str, cwd: str, version: str, at: float, durable: Durable = "none", *, standing: bool = False
+) -> Identity:
     """A new fleet in this folder, of this process. Raise `StateError` where our own process is not to be seen."""
     process = _ourselves()
     return Identity(
@@ -79,6 +83,7 @@ def identify(folder: Path, plan: str, cwd: str, version: str, at: float, durable
         pid_namespace=pid_namespace(),
         inode=folder.stat().st_ino,
         durable=durable,
+        standing=standing,
     )
 
 

@@ -13,9 +13,10 @@ import msgspec
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
 from protocols.control import StopParams
-from protocols.errors import InputError, PlanError
+from protocols.errors import InputError, PlanError, StateError
 from protocols.ids import TaskId
 from protocols.instances import Handover
+from protocols.ledger import OVER
 from protocols.resumption import Resumption, find_resumption
 from supervisor.fleets import Fleet, find_fleet, lock_fleet, take_fleet
 from supervisor.leaders import find_leaders
@@ -25,16 +26,18 @@ from supervisor.machine import boot_id, pid_namespace
 from supervisor.outbox import take_in_outbox
 from supervisor.output import Output, choose_output
 from supervisor.plans import LoadedPlan, load_plan, make_durable
-from supervisor.runner import Course
+from supervisor.runner import Course, End
+from supervisor.serving import Serve
 from supervisor.settings import Settings
 from supervisor.standing import tell_stopped
 from supervisor.state import open_state, state_error
+from supervisor.submissions import drop_untold, load_submitted
 from supervisor.summary import read_identity
 from supervisor.sweep import conclude, contains_us, find_end
 from supervisor.version import VERSION
 from supervisor.views import read_view
 
-__all__ = ["end_run", "hold_run", "load_again", "resume_run"]
+__all__ = ["end_run", "hold_run", "load_again", "resume_run", "take_up"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +60,28 @@ def resume_run(
     output = choose_output(output, show_output=show_output)
     state = open_state(settings.state)
     with hold_run(find_fleet(state, prefix)) as fleet:
-        left = _find_out(fleet)
-        loaded = load_again(fleet, settings, [*left.statuses, *(each.task for each in left.open)], handover)
-        _sweep(fleet)
-        course = Course(take_fleet(fleet, VERSION), loaded, settings, output, show_output, left)
-        end = course.run()
+        if read_identity(fleet).standing:
+            raise InputError(f"run {fleet.name}: it is that of `callboard up`; go on with it: callboard up")
+        course, end = take_up(fleet, settings, output=output, show_output=show_output, handover=handover)
     return course.tell(find_fleet(state, fleet.name), end)
+
+
+def take_up(
+    fleet: Fleet,
+    settings: Settings,
+    *,
+    output: Output,
+    show_output: bool = False,
+    handover: Handover | None = None,
+    serve: Serve | None = None,
+) -> tuple[Course, End]:
+    """Go on with a run whose lock we hold (`hold_run`), to its end. Raise InputError or StateError before anything
+    has changed."""
+    left = _find_out(fleet)
+    loaded = load_again(fleet, settings, [*left.statuses, *(each.task for each in left.open)], handover)
+    _sweep(fleet)
+    course = Course(take_fleet(fleet, VERSION), loaded, settings, output, show_output, left, serve=serve)
+    return course, course.run()
 
 
 def end_run(fleet: Fleet, settings: Settings, params: StopParams) -> None:
@@ -142,8 +161,14 @@ def _check_keeper(fleet: Fleet) -> None:
 def load_again(
     fleet: Fleet, settings: Settings, leave: Collection[TaskId], handover: Handover | None = None
 ) -> LoadedPlan:
-    """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Raise PlanError."""
+    """The plan as it was when the run began. ``leave``: tasks that need nothing any more. Of a standing fleet, those of
+    its tasks that are not over. Raise PlanError, StateError."""
     identity = read_identity(fleet)
+    if identity.standing:
+        view = read_view(fleet.folder.journal)
+        drop_untold(fleet.folder, view.tasks)
+        waiting = [task.id for task in view.tasks.values() if task.status not in OVER]
+        return load_submitted(fleet.folder, waiting, settings.up.concurrency, settings.stop.grace)
     loaded = load_plan(
         fleet.folder.plan,
         identity.start,
@@ -160,7 +185,7 @@ def _load_or_warn(fleet: Fleet, settings: Settings) -> LoadedPlan | None:
     """None where the plan cannot be read any more: its workers can be ended all the same."""
     try:
         return load_again(fleet, settings, leave=[*read_view(fleet.folder.journal).tasks])
-    except PlanError as error:
+    except (PlanError, StateError) as error:
         logger.warning("%s", error)
         return None
 

@@ -23,6 +23,7 @@ from supervisor.resuming import hold_run, load_again
 from supervisor.runner import Course
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
+from supervisor.summary import read_identity
 from supervisor.sweep import conclude
 from supervisor.version import VERSION
 from supervisor.views import read_view
@@ -48,6 +49,8 @@ def retry_run(
     found = find_fleet(state, prefix)
     conclude(found)
     with hold_run(found, ended=True) as fleet:
+        if read_identity(fleet).standing:
+            raise InputError(f"run {fleet.name}: it was that of `callboard up`; its tasks can be spawned anew there")
         view = read_view(fleet.folder.journal, samples=True)
         wanted = _find_tasks(view, origins)
         needs = load_again(fleet, settings, leave=view.tasks).plan.needs()

@@ -27,13 +27,14 @@ from supervisor.report import Report, build_report
 from supervisor.report_files import keep_report
 from supervisor.run_log import Sayer, log_to, warn
 from supervisor.secrets import keep_fingerprints, named_values
+from supervisor.serving import Serve
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.summary import EXIT_CODES, tell_summary
 from supervisor.sweep import conclude, conclude_all
 from supervisor.version import VERSION
 
-__all__ = ["Course", "End", "run_plan"]
+__all__ = ["Course", "End", "prepare_run", "run_plan"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def run_plan(
     conclude_all(state)
     which = _which_durable(loaded, everything=durable)
     with create_fleet(state, plan=str(path), cwd=str(Path.cwd()), version=VERSION, durable=which) as fleet:
-        _prepare(fleet.folder, loaded)
+        prepare_run(fleet.folder, loaded)
         course = Course(fleet, make_durable(loaded) if durable else loaded, settings, output, show_output)
         end = course.run()
     return course.tell(find_fleet(state, fleet.identity.run), end)
@@ -91,6 +92,8 @@ class Course:
     resumption: Resumption | None = None
     fd: int = 1
     """Where it is shown."""
+    serve: Serve | None = None
+    """Makes its port, where it has one."""
 
     def run(self) -> End:
         """To its end, whatever that is. Raise StateError where nothing can be written down."""
@@ -113,6 +116,7 @@ class Course:
                 fd=self.fd,
                 resumption=self.resumption,
                 sayer=sayer,
+                serve=self.serve,
             )
         )
 
@@ -123,7 +127,7 @@ class Course:
         """
         conclude(found)  # only where the run did not come to its own end
         report = _report(self.fleet)
-        if self.output != "json" and not end.haste:
+        if self.output != "json" and not end.haste and not self.loaded.plan.standing:
             tell_summary(report, self.fleet.folder.report_markdown)
         if end.haste:
             warn(f"left in haste: {end.haste}; see: callboard report {self.fleet.identity.run}")
@@ -137,7 +141,7 @@ def _which_durable(loaded: LoadedPlan, *, everything: bool) -> Durable:
     return "all" if everything or all(said) else "some" if any(said) else "none"
 
 
-def _prepare(folder: FleetFolder, loaded: LoadedPlan) -> None:
+def prepare_run(folder: FleetFolder, loaded: LoadedPlan) -> None:
     """What a run cannot begin without. Where that fails, nothing of the run is left; raise StateError."""
     try:
         replace_file(folder.plan, loaded.source)

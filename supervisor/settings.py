@@ -39,6 +39,13 @@ class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two looks at each worker."""
 
 
+class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of ``callboard up``."""
+
+    concurrency: int = 64
+    """How many tasks run at once; each submitted run is one, however many it has itself."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_runs: int = 20
     """How many runs stay, the latest ones."""
@@ -69,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: LivenessSettings = LivenessSettings()
     admission: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
+    up: UpSettings = UpSettings()
     log: LogSettings = LogSettings()
 
 

@@ -32,6 +32,7 @@ from supervisor.settings import (
     Settings,
     StopSettings,
     StreamSettings,
+    UpSettings,
 )
 
 __all__ = ["read_settings"]
@@ -95,6 +96,10 @@ class _Retention(BaseModel):
     keep_days: Annotated[_Count, Field(ge=1, le=1_000_000)] = RetentionSettings().keep_days
 
 
+class _Up(BaseModel):
+    concurrency: Annotated[_Count, Field(ge=1, le=10_000)] = UpSettings().concurrency
+
+
 class _Log(BaseModel):
     file: str = ""
     format: Literal["auto", "text", "json"] = LogSettings().format
@@ -111,6 +116,7 @@ class _Model(BaseSettings):
     liveness: _Liveness = _Liveness()
     admission: _Admission = _Admission()
     retention: _Retention = _Retention()
+    up: _Up = _Up()
     log: _Log = _Log()
 
 
@@ -120,6 +126,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "liveness": _Liveness,
     "admission": _Admission,
     "retention": _Retention,
+    "up": _Up,
     "log": _Log,
 }
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
@@ -154,6 +161,7 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         liveness=LivenessSettings(**model.liveness.model_dump()),
         admission=Limits(**model.admission.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
+        up=UpSettings(**model.up.model_dump()),
         log=_log_settings(start, model.log),
     )
 

@@ -1,6 +1,7 @@
 """Who makes the workspaces of a run."""
 
 import os
+from collections.abc import Mapping
 
 import trio
 
@@ -10,7 +11,7 @@ from actors.orders import KeeperAsk
 from actors.workspaces import Workspaces
 from protocols.ids import TaskId
 from protocols.outcomes import is_success
-from protocols.plan import Plan
+from protocols.plan import Plan, Task
 from protocols.resumption import Resumption
 from supervisor.fleets import NewFleet
 
@@ -20,12 +21,13 @@ __all__ = ["open_workspaces"]
 def open_workspaces(
     fleet: NewFleet,
     plan: Plan,
+    tasks: Mapping[TaskId, Task],
     left: Resumption | None,
     keeper: trio.MemorySendChannel[KeeperAsk],
     outbox: trio.MemorySendChannel[Append],
 ) -> Workspaces | None:
-    """None where no task has one of its own."""
-    if all(task.workspace.kind == "shared" for task in plan.tasks):
+    """None where no task has one of its own. ``tasks``: of the plan, with those that come to it."""
+    if not plan.standing and all(task.workspace.kind == "shared" for task in plan.tasks):
         return None
     limiter = trio.CapacityLimiter(4)
     git = KeeperGit(
@@ -40,7 +42,7 @@ def open_workspaces(
         outcomes = dict(left.finished) | {TaskId(exited.worker): is_success(exited) for exited in left.ended}
     return Workspaces(
         folder=fleet.folder,
-        tasks={task.id: task for task in plan.tasks},
+        tasks=tasks,
         git=git,
         outbox=outbox,
         limiter=limiter,

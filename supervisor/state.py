@@ -8,6 +8,7 @@ from pathlib import Path
 
 from actors.files import make_folder, replace_file
 from protocols.errors import StateError
+from protocols.layout import StateFolder
 from supervisor.identity import is_run_name
 
 __all__ = ["check_state", "open_state", "state_error"]
@@ -82,7 +83,8 @@ def _is_ours(path: Path) -> bool:
         names = {entry.name for entry in path.iterdir()}
     except OSError as exc:
         raise state_error(path, exc) from exc
-    return ".git" not in names and all(is_run_name(name) or name.startswith(".") for name in names)
+    ours = StateFolder(path).names
+    return ".git" not in names and all(is_run_name(name) or name.startswith(".") or name in ours for name in names)
 
 
 def _make(path: Path) -> None:

@@ -14,6 +14,7 @@ from supervisor.cli import main as command
 CALLBOARD = Path(sys.executable).with_name("callboard")
 COMMANDS = (
     "run",
+    "up",
     "resume",
     "retry",
     "watch-run",

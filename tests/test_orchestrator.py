@@ -121,6 +121,7 @@ async def conducted(
     machine: Callable[[], Machine] | None = None,
     ledger: Ledger | None = None,
     role_budgets: dict[str, Budget] | None = None,
+    standing: bool = False,
 ) -> AsyncIterator[Stage]:
     """Run the orchestrator over these tasks; at the end of the body it must come to its own end."""
     orders, to_roster = trio.open_memory_channel[Order](1)
@@ -130,7 +131,7 @@ async def conducted(
     stage.disk.set()
     orchestrator = Orchestrator(
         run_id=RunId("aaaaaaaa"),
-        plan=Plan(tasks=tasks, concurrency=concurrency, role_budgets=role_budgets or {}),
+        plan=Plan(tasks=tasks, concurrency=concurrency, role_budgets=role_budgets or {}, standing=standing),
         plan_path="plan.toml",
         version="0",
         pid=1,

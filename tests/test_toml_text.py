@@ -1,9 +1,13 @@
 """What is wrong with TOML, and where."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocols.errors import PlanError, SettingsError
-from protocols.toml_text import parse_toml
+from protocols.toml_text import parse_toml, write_toml
 
 
 def test_the_tables_of_a_text_come_back() -> None:
@@ -26,3 +30,25 @@ def test_a_mistake_is_told_with_its_place(text: str, problem: str) -> None:
         parse_toml(text, "x.toml", SettingsError)
 
     assert caught.value.problems == (f"x.toml: {problem}",)
+
+
+_JSON = st.recursive(
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), _JSON, max_size=4))
+def test_what_is_written_is_read_as_the_same(table: dict[str, object]) -> None:
+    assert parse_toml(write_toml(table), "x.toml", PlanError) == table
+
+
+def test_null_is_no_value_and_its_place_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^a\.b\[1\]: null is no value"):
+        write_toml(json.loads('{"a": {"b": [1, null]}}'))

@@ -22,6 +22,7 @@ _KERNEL = (5, 10)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _COMMANDS = {
     "run": "Run a plan in the foreground.",
+    "up": "Supervise until somebody wants the end, and take tasks meanwhile.",
     "resume": "Go on with a run whose callboard was killed.",
     "retry": "Run some tasks of an ended run again.",
     "watch-run": "Show a run that somebody else started.",

@@ -1,0 +1,150 @@
+"""Carries out the commands that one fleet gets from outside: checked here, decided by the orchestrator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from actors.commander import RefusedError
+from actors.control_input import Inputs
+from actors.orders import AddTasks, BeginAgain, Decision, EndTask, StopRun, Wish
+from actors.picture import Picture
+from protocols.commands import CancelTask, Command, Done, RestartTask, ShutDown, SpawnWorker, StopTask
+from protocols.errors import FleetError
+from protocols.ids import TaskId
+from protocols.ledger import OVER
+from protocols.plan import Task
+from protocols.states import RunView, TaskView
+from protocols.wording import did_you_mean, quote
+
+__all__ = ["Admission", "FleetCommander"]
+
+_ENDING = "the run is ending and takes no more commands"
+_DECIDED = 60.0  # seconds; it takes milliseconds, unless the disk is full
+_NO_TASKS = "this run has its tasks from its plan and takes no others; `callboard up` takes some"
+
+
+class Admission(Protocol):
+    """Takes tasks in that a plan does not have. Blocks; one call at a time."""
+
+    def admit(self, command: SpawnWorker) -> Task:
+        """The task, looked up and kept on disk, so that it is there again after any crash. Raise `FleetError`."""
+
+    def drop(self, task: TaskId) -> None:
+        """It is not taken in after all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCommander:
+    """A `Commander`. What it returns is in the journal."""
+
+    picture: Picture
+    decisions: trio.MemorySendChannel[Decision]
+    inputs: Inputs
+    admission: Admission | None = None
+    """None: the plan is not standing."""
+    _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
+    _turn: trio.Lock = field(default_factory=trio.Lock)
+
+    async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
+        """See `Commander`."""
+        self.inputs.check_command(pid)
+        match command:
+            case SpawnWorker():
+                return await self._spawn(command)
+            case StopTask() | CancelTask():
+                grace = command.grace if isinstance(command, StopTask) else None
+                return await self._end(command.task, grace, command.reason)
+            case RestartTask():
+                return await self._restart(command)
+            case ShutDown():
+                return await self._shut_down(command)
+            case _:
+                raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
+
+    async def _spawn(self, command: SpawnWorker) -> Done:
+        """A caller that goes away leaves it wholly there or not at all."""
+        if self.admission is None:
+            raise RefusedError(_NO_TASKS)
+        async with self._turn:
+            with trio.move_on_after(_DECIDED, shield=True) as scope:
+                task = await self._take_in(self.admission, command)
+        if scope.cancelled_caught:
+            raise RefusedError(f"not decided within {_DECIDED:g} s, so it may still come; see: callboard status")
+        return await self.picture.wait_until(lambda view: _told(view, task.id))
+
+    async def _take_in(self, admission: Admission, command: SpawnWorker) -> Task:
+        try:
+            task = await trio.to_thread.run_sync(admission.admit, command, limiter=self._limiter)
+        except FleetError as error:
+            raise RefusedError(str(error)) from error
+        try:
+            await self._wish(lambda answer: AddTasks((task,), answer))
+        except RefusedError:
+            await trio.to_thread.run_sync(admission.drop, task.id, limiter=self._limiter)
+            raise
+        return task
+
+    async def _end(self, name: str, grace: float | None, reason: str) -> Done:
+        task = self._find(name)
+        if task.status in OVER:
+            raise RefusedError(f"task {quote(name)}: it is over already, it is {task.status}")
+        await self._wish(lambda answer: EndTask(task.id, grace, reason, answer))
+        return await self.picture.wait_until(lambda view: _over(view, task.id))
+
+    async def _restart(self, command: RestartTask) -> Done:
+        task = self._find(command.task)
+        before = len(task.attempts)
+        await self._wish(lambda answer: BeginAgain(task.id, command.grace, answer))
+        return await self.picture.wait_until(lambda view: _begun(view, task.id, before))
+
+    async def _shut_down(self, command: ShutDown) -> Done:
+        if command.workers == "leave":
+            raise RefusedError('workers: "leave" is not supported by this fleet; stop them, or leave it running')
+        before = self.picture.view.stopping
+        await self._send(StopRun(command.reason, command.grace))
+        return await self.picture.wait_until(
+            lambda view: Done(seq=view.last_seq) if view.stopping is not before else None
+        )
+
+    async def _wish(self, make: Callable[[trio.MemorySendChannel[str]], Wish]) -> None:
+        """Raise `RefusedError` where it is not granted."""
+        send, receive = trio.open_memory_channel[str](1)
+        with send, receive:
+            await self._send(make(send))
+            if why := await receive.receive():
+                raise RefusedError(why)
+
+    async def _send(self, decision: Decision) -> None:
+        try:
+            await self.decisions.send(decision)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise RefusedError(_ENDING) from error
+
+    def _find(self, name: str) -> TaskView:
+        view = self.picture.view
+        task = view.tasks.get(TaskId(name))
+        if task is None:
+            guess = did_you_mean(name, view.tasks) or "; see: callboard status"
+            raise RefusedError(f"task {quote(name)}: there is none in this run{guess}")
+        return task
+
+
+def _told(view: RunView, task: TaskId) -> Done | None:
+    return Done(task=task, seq=view.last_seq) if task in view.tasks else None
+
+
+def _over(view: RunView, task: TaskId) -> Done | None:
+    found = view.tasks.get(task)
+    if found is None or found.status not in OVER:
+        return None
+    return Done(task=task, attempt=len(found.attempts), seq=view.last_seq)
+
+
+def _begun(view: RunView, task: TaskId, before: int) -> Done | None:
+    """Or it is over, where the run was stopped meanwhile."""
+    found = view.tasks.get(task)
+    if found is None or (len(found.attempts) <= before and found.status not in OVER):
+        return None
+    return Done(task=task, attempt=len(found.attempts), seq=view.last_seq)

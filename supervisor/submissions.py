@@ -1,0 +1,163 @@
+"""The tasks that a standing fleet is given while it lives: checked like a plan, and kept on disk before anything else.
+
+Each is a file ``submitted/TASK.json`` in the folder of the run. It counts once the journal has told of the task: one
+that was left by a crash before that is removed when the fleet is taken up again.
+"""
+
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.files import replace_file
+from protocols.commands import SpawnWorker
+from protocols.errors import InputError, PlanError, StateError
+from protocols.ids import TaskId
+from protocols.layout import FleetFolder
+from protocols.plan import Plan, Task
+from protocols.toml_text import write_toml
+from protocols.wording import quote
+from supervisor.plan_texts import keep_schemas
+from supervisor.plans import LoadedPlan, load_source, make_durable
+from supervisor.roll import Roll
+from supervisor.secrets import keep_fingerprints, named_values, open_redactor
+from supervisor.state import state_error
+
+__all__ = ["Submissions", "drop_untold", "load_submitted", "standing_plan"]
+
+logger = logging.getLogger(__name__)
+
+_FILE = "task"
+_LONGEST_NAME = 48  # of those that are made up, without their number
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds."""
+
+    task: dict[str, Any]
+    """As a plan writes it in ``[[tasks]]``."""
+    cwd: str
+    """Relative paths count from there."""
+
+
+_decoder = msgspec.json.Decoder(Submission)
+
+
+def standing_plan(concurrency: int, grace: float) -> LoadedPlan:
+    """The plan of a standing fleet, without any task."""
+    plan = Plan(tasks=(), concurrency=concurrency, grace=grace, standing=True)
+    return LoadedPlan(plan=plan, executables={}, source=b"# The tasks of this run are in the folder submitted.\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submissions:
+    """Takes tasks in for one fleet (`actors.fleet_commander.Admission`)."""
+
+    folder: FleetFolder
+    roll: Roll
+    grace: float
+    """Seconds, where the task says none."""
+
+    def admit(self, command: SpawnWorker) -> Task:
+        """See `Admission`. Raise InputError, PlanError, StateError."""
+        start = Path(command.cwd)
+        if not start.is_absolute():
+            raise InputError(f"cwd: {quote(command.cwd)}: write an absolute path")
+        table = {**command.task}
+        table.setdefault("id", self._name(table))
+        loaded = _load(table, start, self.grace)
+        (task,) = loaded.plan.tasks
+        if task.budget is not None:
+            raise PlanError("budget: belongs to a plan; write one with this task and submit that")
+        if self._is_taken(task.id):
+            raise InputError(f"id: there is a task {quote(task.id)} already; choose another one, or leave it out")
+        try:
+            self.folder.submitted.mkdir(mode=0o700, exist_ok=True)
+            keep_schemas(self.folder, loaded.schemas)
+            data = msgspec.json.encode(Submission(task=table, cwd=command.cwd))
+            replace_file(self._path(task.id), data, sync=True)
+        except OSError as error:
+            raise state_error(self.folder.root, error) from error
+        keep_fingerprints(self.folder, named_values(loaded.plan.tasks, loaded.secrets))
+        self.roll.redactor.learn(open_redactor(self.folder))
+        self.roll.add(loaded)
+        return task
+
+    def drop(self, task: TaskId) -> None:
+        """See `Admission`."""
+        self._path(task).unlink(missing_ok=True)
+
+    def _path(self, task: TaskId) -> Path:
+        return self.folder.submitted / f"{task}.json"
+
+    def _is_taken(self, task: TaskId) -> bool:
+        return task in self.roll.tasks or self._path(task).exists()
+
+    def _name(self, table: Mapping[str, Any]) -> str:
+        """By its role or its program: ``pytest``, ``pytest-2``."""
+        command = table.get("command")
+        words = command.split() if isinstance(command, str) else command
+        said = table.get("role") or (words[0] if words and isinstance(words, list) else "")
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(str(said)).name).strip("-._")[:_LONGEST_NAME] or "task"
+        number, found = 1, name
+        while self._is_taken(TaskId(found)):
+            number += 1
+            found = f"{name}-{number}"
+        return found
+
+
+def load_submitted(folder: FleetFolder, tasks: Iterable[TaskId], concurrency: int, grace: float) -> LoadedPlan:
+    """The plan of a standing fleet with these of its tasks, in this order. What they name may be gone: their next
+    attempts tell that. Raise StateError for a task whose file cannot be read."""
+    whole = standing_plan(concurrency, grace)
+    found: list[Task] = []
+    for name in tasks:
+        loaded = _read(folder, name, grace)
+        found += loaded.plan.tasks
+        whole.executables.update(loaded.executables)
+        whole.secrets.update(loaded.secrets)
+    plan = msgspec.structs.replace(whole.plan, tasks=tuple(found))
+    return msgspec.structs.replace(whole, plan=plan)
+
+
+def drop_untold(folder: FleetFolder, told: Collection[TaskId]) -> None:
+    """Forget what was to be submitted when the supervisor was killed: nobody was told that it is there."""
+    for path in folder.submitted.glob("*.json"):
+        if path.stem not in told:
+            logger.warning("task %s was never submitted to its end; %s is removed", path.stem, path)
+            path.unlink(missing_ok=True)
+
+
+def _read(folder: FleetFolder, name: TaskId, grace: float) -> LoadedPlan:
+    path = folder.submitted / f"{name}.json"
+    try:
+        kept = _decoder.decode(path.read_bytes())
+        return _load(kept.task, Path(kept.cwd), grace, leave=[name], kept=folder)
+    except OSError as error:
+        raise StateError(f"{path}: {error.strerror}; the run has this task, so put its file back") from error
+    except (msgspec.DecodeError, PlanError) as error:
+        raise StateError(f"{path}: {error}; it was written by another version of callboard, or changed") from error
+
+
+def _load(
+    table: Mapping[str, object],
+    start: Path,
+    grace: float,
+    *,
+    leave: Collection[TaskId] = (),
+    kept: FleetFolder | None = None,
+) -> LoadedPlan:
+    """A plan of one task. Raise PlanError, in the words of the plan parser, without its place."""
+    try:
+        source = write_toml({"tasks": [table]}).encode()
+        return make_durable(load_source(source, _FILE, start, grace=grace, leave=leave, kept=kept))
+    except ValueError as error:
+        raise PlanError(str(error).removeprefix("tasks[0].")) from error
+    except PlanError as error:
+        prefix = f"{_FILE}: "
+        lines = [line.removeprefix(prefix).removeprefix("tasks[0].") for line in error.problems]
+        raise PlanError(*lines) from error
