@@ -229,6 +229,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     log_bytes: int = 0
     session_bytes: int = 0
     swept: tuple[str, ...]
+    unread: int | None = None  # of its stdin, where that was a pipe of which somebody knows it
     released: bool = False  # it goes on: it was somebody else's
     final: bool = False  # who refused it would refuse it again, such as for a wrong key
     quota: bool = False  # a session's provider had none left for it

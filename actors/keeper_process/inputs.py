@@ -1,13 +1,11 @@
 """What reaches a living worker from outside: bytes that it reads, and an interrupt."""
 
 import errno
-import fcntl
 import os
 import signal
-import sys
-import termios
 
 from actors.keeper_process.attempt import Attempt
+from actors.keeper_process.pipes import waiting_in
 from actors.keeper_process.signals import signal_group
 from actors.keeper_process.terminal import interrupt_foreground
 
@@ -42,8 +40,7 @@ def unread(attempt: Attempt) -> int:
     _check_living(attempt)
     if attempt.stdin is None:
         raise NoInputError(attempt, "EBADF", "it has no pipe as its input, or no more")
-    waiting: bytes = fcntl.ioctl(attempt.stdin, termios.FIONREAD, bytes(4))
-    return int.from_bytes(waiting, sys.byteorder)
+    return waiting_in(attempt.stdin)
 
 
 def interrupt(attempt: Attempt) -> None:
