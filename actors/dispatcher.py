@@ -5,24 +5,16 @@ from typing import Any
 
 import msgspec
 
-from actors.commander import Commander, RefusedError
+from actors.command_desk import CommandDesk
 from actors.fleet_reader import FleetReader
-from protocols.commands import Command, Done
-from protocols.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, NOT_FOUND, REFUSED
+from protocols.commands import Done
+from protocols.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, NOT_FOUND, CallError
 from protocols.peer import Peer
 from protocols.port_methods import METHODS, Method
-from protocols.port_view import ROOT, UnknownNameError, find_run
+from protocols.port_view import UnknownNameError, find_run
 from protocols.wording import did_you_mean, quote
 
-__all__ = ["CallError", "Dispatcher", "decode_params", "find_method"]
-
-
-class CallError(Exception):
-    """A call that is answered with an error; ``code`` as JSON-RPC has it."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+__all__ = ["Dispatcher", "decode_params", "find_method"]
 
 
 def find_method(name: str) -> Method:
@@ -46,32 +38,26 @@ class Dispatcher:
     """Answers every method but those that belong to a connection."""
 
     reader: FleetReader
-    commander: Commander
+    desk: CommandDesk
 
     async def call(self, method: Method, params: Any, peer: Peer) -> Any:
         """The result of ``method``, of its type ``result``; ``params`` is of its type ``params``. Raise `CallError`.
 
-        One that acts returns when its effect is in the journal, and in what is read here from then on."""
-        if not peer.may(method.need):
-            raise CallError(FORBIDDEN, f"{method.name}: it takes the scope {method.need}; this is {peer.scope}")
+        One that acts returns when its effect is in the journal, and in what is read here from then on. It goes on
+        where this is cancelled: who asks again with the same key gets the same answer."""
         try:
-            if method.command is None:
+            if method.acts:
+                return await self._act(method, params, peer)
+            if peer.may(method.need):
                 return await self.reader.read(method.name, params, peer)
-            command = method.command(params if method.names == "task" else self._named(method, params))
-            return await self._act(command, peer)
         except UnknownNameError as error:
             raise CallError(NOT_FOUND, str(error)) from error
-        except RefusedError as error:
-            raise CallError(REFUSED, str(error)) from error
+        raise CallError(FORBIDDEN, f"{method.name}: it takes the scope {method.need}; this is {peer.scope}")
 
-    async def _act(self, command: Command, peer: Peer) -> Done:
-        done = await self.commander.carry_out(command, pid=peer.pid)
+    async def _act(self, method: Method, params: Any, peer: Peer) -> Done:
+        if method.names != "task":  # the id of a run may stand there
+            task = find_run(self.reader.view, getattr(params, method.names))
+            params = msgspec.structs.replace(params, **{method.names: task})
+        done = await self.desk.act(method, params, peer)
         await self.reader.picture.wait_for(done.seq)
         return done
-
-    def _named(self, method: Method, params: Any) -> Any:
-        """The parameters with the name of a task where the id of a run may stand."""
-        task = find_run(self.reader.view, getattr(params, method.names))
-        if task == ROOT:
-            raise RefusedError(f"{method.name}: that is the fleet itself; system.shutdown ends it")
-        return msgspec.structs.replace(params, **{method.names: task})

@@ -57,6 +57,11 @@ class Feed:
         """The number of the latest record."""
         return self._last
 
+    @property
+    def oldest(self) -> int:
+        """The number of the first record at hand; of those before it only the journal knows."""
+        return self._latest[0].seq if self._latest else self._last + 1
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow the journal until the fleet ends. Raise `JournalError`."""
         if not self._last:

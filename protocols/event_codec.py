@@ -6,7 +6,7 @@ import msgspec
 
 from protocols.events import Event, Record
 
-__all__ = ["decode_event", "decode_record", "encode_event", "encode_record", "escape_json"]
+__all__ = ["decode_event", "decode_record", "encode_any", "encode_event", "encode_record", "escape_json"]
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -28,10 +28,15 @@ def encode_event(event: Event) -> bytes:
 
     Text that is no Unicode (a path with odd bytes) comes as ``\\udcXX``.
     """
+    return encode_any(event)
+
+
+def encode_any(value: object) -> bytes:
+    """As `encode_event` does."""
     try:
-        data = _encoder.encode(event)
+        data = _encoder.encode(value)
     except UnicodeEncodeError:
-        data = _encoder.encode(_escape(msgspec.to_builtins(event)))
+        data = _encoder.encode(_escape(msgspec.to_builtins(value)))
     return escape_json(data)
 
 

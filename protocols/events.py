@@ -8,6 +8,7 @@ from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.bases import BaseEvent as _Event
 from protocols.bases import WorkerEvent as _WorkerEvent
 from protocols.budget import BudgetExceeded, BudgetOf, BudgetWarned
+from protocols.call_events import CallRecord
 from protocols.command_events import QueueEvent
 from protocols.fleet_events import FleetEvent
 from protocols.ids import AttemptId, RunId, TaskId, WorkerId
@@ -268,6 +269,7 @@ OwnEvent: TypeAlias = (
     | InstanceLinked
     | WorkspaceEvent
     | QueueEvent
+    | CallRecord
 )
 
 

@@ -4,7 +4,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from protocols.event_codec import encode_any
+
 __all__ = [
+    "CallError",
     "Failure",
     "Id",
     "Notification",
@@ -42,6 +45,14 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 class Failure(msgspec.Struct, frozen=True):
     code: int
     message: str
+
+
+class CallError(Exception):
+    """A call that is answered with an error; ``code`` as JSON-RPC has it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +97,7 @@ def decode_message(data: bytes) -> Request | Response | list[Request | Response]
 
 
 def success(request: Id, result: object) -> Response:
-    return Response(id=request, result=msgspec.Raw(msgspec.json.encode(result)))
+    return Response(id=request, result=msgspec.Raw(encode_any(result)))
 
 
 def failure(request: Id, code: int, message: str) -> Response:

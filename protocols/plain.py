@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from protocols.adoption_events import WorkerAdopted, WorkerLate
 from protocols.budget import BudgetEvent
+from protocols.call_events import CallEvent, call_text
 from protocols.deeds import tell_deed
 from protocols.durations import format_duration, format_elapsed
 from protocols.events import (
@@ -191,6 +192,8 @@ def _task_text(event: Event) -> str | None:
         return f"{event.task}: {_count(len(event.tasks), 'item')} of {event.source}"
     if isinstance(event, BudgetEvent):
         return event.reason
+    if isinstance(event, CallEvent):
+        return call_text(event)
     if not isinstance(event, TaskOutput):
         return workspace_text(event)
     return f"{event.task}: gave {format_bytes(event.bytes)} of {'JSON' if event.form == 'json' else 'text'}"

@@ -10,9 +10,11 @@ from protocols.kinds import Outcome, Source, Stream, TaskStatus
 from protocols.session_events import SessionEnded, SessionTodos, SessionUsage
 
 __all__ = [
+    "Ended",
     "Health",
     "InstanceLine",
     "InstanceList",
+    "Lagged",
     "Output",
     "ReadResult",
     "RunDetail",
@@ -227,3 +229,21 @@ class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """The last number that was looked at: go on behind it."""
     more: bool
     """There is more up to what was asked for."""
+
+
+class Lagged(msgspec.Struct, frozen=True, kw_only=True):
+    """``events.lagged``: the client was too slow for a subscription. It goes on behind what is left out, which
+    ``events.read`` has."""
+
+    subscription: str
+    first: int
+    last: int
+    """Numbers of records, both are left out."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """``events.ended``: nothing comes any more, the fleet has ended."""
+
+    subscription: str
+    upto: int
+    """The last number that it has looked at."""

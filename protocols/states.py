@@ -6,6 +6,7 @@ from protocols.accounts import Accounts
 from protocols.adoption_events import WorkerLate
 from protocols.attempt_view import AttemptEvent, AttemptView
 from protocols.budget import BudgetEvent
+from protocols.call_events import CallEvent
 from protocols.command_events import CommandEvent
 from protocols.events import (
     AttemptStarting,
@@ -189,6 +190,7 @@ class RunView:
                 | InstanceLinked()
                 | BudgetEvent()
                 | CommandEvent()
+                | CallEvent()
             ):
                 pass
             case _:

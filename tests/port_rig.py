@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import trio
 
+from actors.command_desk import CommandDesk
 from actors.commander import RefusedError
 from actors.dispatcher import Dispatcher, decode_params, find_method
 from actors.fleet_reader import FleetReader
+from actors.journal_file import last_seq
 from actors.messages import Append
 from actors.picture import Picture
 from protocols.commands import Command, Done
@@ -60,16 +62,26 @@ class FakeCommander:
 
     rig: Rig
     asked: list[Command] = field(default_factory=list)
+    gate: trio.Event | None = None
+    """What it waits for before it does anything."""
+    began: trio.Event = field(default_factory=trio.Event)
+
+    async def put(self, event: Event) -> None:
+        """Return when it is in the journal."""
+        committed = trio.Event()
+        await self.rig.inbox.send(Append(event, committed))
+        await committed.wait()
 
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         self.asked.append(command)
+        self.began.set()
+        if self.gate is not None:
+            await self.gate.wait()
         task = getattr(command, "task", "")
         if task == "no":
             raise RefusedError('task "no": not now')
-        committed = trio.Event()
-        await self.rig.inbox.send(Append(status("lint", "running", reason="asked"), committed))
-        await committed.wait()
-        return Done(task=str(task), attempt=1, seq=len(TREE) + len(self.asked))
+        await self.put(status("lint", "running", reason="asked"))
+        return Done(task=str(task), attempt=1, seq=last_seq(self.rig.path))
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ class PortRig:
     dispatcher: Dispatcher
     commander: FakeCommander
 
-    async def call(self, name: str, peer: Peer = ADMIN, **params: object) -> Any:
+    async def call(self, name: str, peer: Peer = ADMIN, /, **params: object) -> Any:
         """The result, as its type."""
         method = find_method(name)
         return await self.dispatcher.call(method, decode_params(method, msgspec.json.encode(params)), peer)
@@ -89,13 +101,13 @@ class PortRig:
 async def open_fleet(root: Path, events: Sequence[Event] = TREE) -> AsyncIterator[PortRig]:
     folder = FleetFolder(root)
     async with running(folder.journal) as rig, trio.open_nursery() as nursery:
+        commander = FakeCommander(rig)
         for event in events:
-            committed = trio.Event()
-            await rig.inbox.send(Append(event, committed))
-            await committed.wait()
+            await commander.put(event)
         picture = Picture(journal=folder.journal, subscribe=rig.requests)
         await nursery.start(picture.run)
         reader = FleetReader(folder=folder, picture=picture, redactor_of=lambda _: Redactor(), now=lambda: AT + 10)
-        commander = FakeCommander(rig)
-        yield PortRig(rig, folder, Dispatcher(reader=reader, commander=commander), commander)
+        desk = CommandDesk(commander=commander, journal=folder.journal, outbox=rig.inbox, now=lambda: AT + 10)
+        await nursery.start(desk.run)
+        yield PortRig(rig, folder, Dispatcher(reader=reader, desk=desk), commander)
         nursery.cancel_scope.cancel(reason="the test is done")

@@ -5,11 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.dispatcher import CallError
 from protocols.commands import CancelTask, RetryTask, StopTask
 from protocols.events import WorkerOutput
 from protocols.ids import WorkerId
-from protocols.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, NOT_FOUND, REFUSED
+from protocols.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, NOT_FOUND, REFUSED, CallError
 from protocols.port_methods import METHODS
 from tests.made_fleets import AT, exited, output
 from tests.port_rig import ADMIN, READER, TREE, open_fleet
@@ -129,7 +128,7 @@ async def test_what_acts_is_carried_out_before_it_is_answered_and_is_seen_by_who
         CancelTask(task="build", reason="enough"),
         RetryTask(task="x/y"),
     ]
-    assert done.seq == len(TREE) + 1 and seen.reason == "asked"
+    assert done.seq == len(TREE) + 2 and seen.reason == "asked"
 
 
 async def test_calls_that_cannot_be_are_told_apart_by_their_codes(tmp_path: Path) -> None:
