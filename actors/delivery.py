@@ -8,6 +8,7 @@ import trio
 
 from actors.asking import ask_worker
 from actors.commander import Commander, RefusedError
+from actors.keyboard import LONGEST_TEXT
 from actors.orders import AddPrompt, Answer, Order, ReplyPermission, SendInput
 from protocols.attempt_view import AttemptView
 from protocols.commands import RestartTask, SignalWorker
@@ -60,6 +61,8 @@ class Delivery:
                 return await self._carry_out(RestartTask(task=row.task, grace=grace), "its next attempt has begun")
 
     async def _type(self, row: Queued, attempt: AttemptView) -> Outcome:
+        if len(_bytes(row)) > LONGEST_TEXT:
+            return Outcome("failed", f"longer than {LONGEST_TEXT} bytes; put it in a file and name that")
         for number, part in enumerate(_parts(row, terminal="terminal" in streams_of(attempt.source))):
             if number:
                 await trio.sleep(_BETWEEN)
@@ -104,15 +107,19 @@ class Delivery:
 
 
 def _parts(row: Queued, *, terminal: bool) -> list[bytes]:
-    match row.new.action:
-        case SendText(text=text, enter=enter):
-            data = text.encode("utf-8", "surrogateescape")
-            parts = [data, b"\r" * enter] if terminal else [data + b"\n" * enter]
-        case SendKeys(data=data):
-            parts = [data]
-        case _:
-            raise AssertionError("not typed")
+    data, enter = _bytes(row), isinstance(row.new.action, SendText) and row.new.action.enter
+    parts = [data, b"\r" * enter] if terminal else [data + b"\n" * enter]
     return [part for part in parts if part]
+
+
+def _bytes(row: Queued) -> bytes:
+    match row.new.action:
+        case SendText(text=text):
+            return text.encode()
+        case SendKeys(data=data):
+            return data
+        case _:
+            return b""
 
 
 def _refused(answer: Answer) -> Outcome:
