@@ -41,7 +41,8 @@ class Senders(msgspec.Struct, frozen=True, kw_only=True):
         return host in _LOOPBACK or host in self.hosts
 
     def knows_origin(self, values: Sequence[bytes], host: bytes) -> bool:
-        """``values``: of all headers ``Origin``; ``host``: of the header ``Host``. Only browsers send the former."""
+        """``values``: of all headers ``Origin``; ``host``: of the header ``Host``. Only browsers send the former. The
+        scheme may be either: something in front of us may speak TLS."""
         if not values:
             return True
         if len(values) != 1 or (found := _ORIGIN.fullmatch(values[0].lower())) is None:

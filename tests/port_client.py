@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from trio_websocket import WebSocketConnection
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from actors.port.access import Access
 from actors.port.limits import PortLimits
@@ -80,6 +80,14 @@ class Opened:
         except trio.BrokenResourceError:
             pass
         return bytes(answer)
+
+    @asynccontextmanager
+    async def websocket(self, *, token: str | None = SECRET) -> AsyncIterator[WebSocketConnection]:
+        """The library leaves its stream open where the other side has closed: here it is closed."""
+        headers = [] if token is None else [(b"Authorization", f"Bearer {token}".encode())]
+        async with await self.connect() as stream, trio.open_nursery() as nursery:
+            yield await wrap_client_stream(nursery, stream, "localhost", "/rpc", extra_headers=headers)
+            nursery.cancel_scope.cancel()
 
     async def get(self, path: str = "/x", *headers: str) -> bytes:
         """The answer to a request with the admin's token."""

@@ -22,6 +22,7 @@ class PortStream(trio.abc.Stream):
     _unread: bytes = b""
     _gate: trio.Event | None = None
     _broken: bool = False
+    _closed: bool = False
 
     def unread(self, data: bytes, *, before: trio.Event | None = None) -> None:
         """Let the next `receive_some` return ``data``, and the one behind that wait until ``before`` is set."""
@@ -64,6 +65,8 @@ class PortStream(trio.abc.Stream):
     async def linger(self) -> None:
         """Before the end: take for a while what the peer still sends. Closed with that unread, the kernel would reset
         the connection, and the last answer be lost on its way. Raise BrokenResourceError where the peer is gone."""
+        if self._closed:
+            return
         if isinstance(self.stream, trio.abc.HalfCloseableStream):
             await self.stream.send_eof()
         left = _LINGER_BYTES
@@ -72,5 +75,5 @@ class PortStream(trio.abc.Stream):
                 left -= len(data)
 
     async def aclose(self) -> None:
-        self._broken = True
+        self._broken = self._closed = True
         await self.stream.aclose()
