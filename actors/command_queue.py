@@ -112,6 +112,7 @@ class _Desk:
         else:
             self.waiters.append(request)
             self.told.set()
+            self.news.set()
 
     async def write(self) -> None:
         """Begin with each whose turn it is."""

@@ -10,7 +10,18 @@ from actors.commander import RefusedError
 from actors.control_input import Inputs
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, StopRun, Wish
 from actors.picture import Picture
-from protocols.commands import CancelTask, Command, Done, RestartTask, ShutDown, SpawnWorker, StopTask
+from protocols.commands import (
+    CancelTask,
+    Command,
+    Done,
+    ReplyPermission,
+    RestartTask,
+    SendToWorker,
+    ShutDown,
+    SpawnWorker,
+    StopTask,
+    TypeInput,
+)
 from protocols.errors import FleetError
 from protocols.ids import TaskId
 from protocols.ledger import OVER
@@ -60,6 +71,8 @@ class FleetCommander:
                 return await self._restart(command)
             case ShutDown():
                 return await self._shut_down(command)
+            case SendToWorker() | TypeInput() | ReplyPermission():
+                return await self.inputs.workers.carry_out(command, by=f"process {pid}" if pid else "")
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
 

@@ -119,7 +119,7 @@ class SendToWorker(_Command, frozen=True, kw_only=True, tag="send"):
     expires: Annotated[float, msgspec.Meta(gt=0, le=MOST_EXPIRES)] = 60.0
     """Seconds until it is not written any more."""
     until: Literal["queued", "written"] = "queued"
-    """When it is answered: as soon as it is on the disk, or when it has been written; what never is, is refused then."""
+    """When it is answered: as soon as it is on the disk, or when it was written; what never is, is refused then."""
 
 
 class ReplyPermission(_Command, frozen=True, kw_only=True, tag="permission"):

@@ -88,14 +88,7 @@ def _refuse() -> int:
 def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError  # noqa: PLC0415 - after the check of the system
 
-    from protocols.errors import (  # noqa: PLC0415
-        FleetError,
-        InputError,
-        JournalError,
-        LedgerError,
-        StateError,
-        UnreachableError,
-    )
+    from protocols.errors import (# noqa: PLC0415         FleetError, InputError, JournalError, LedgerError, QueueError, StateError, UnreachableError)
     from supervisor.cli.usage import explain_usage  # noqa: PLC0415
 
     app = _app()
@@ -104,7 +97,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(explain_usage(error, _COMMANDS), BAD_INPUT)
-    except (InputError, StateError, JournalError, LedgerError) as error:
+    except (InputError, StateError, JournalError, LedgerError, QueueError) as error:
         return _fail(str(error), BAD_INPUT)
     except UnreachableError as error:
         return _fail(str(error), UNREACHABLE)
