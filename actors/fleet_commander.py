@@ -20,6 +20,7 @@ from protocols.commands import (
     ShutDown,
     SpawnWorker,
     StopTask,
+    SubmitRun,
     TypeInput,
 )
 from protocols.errors import FleetError
@@ -39,7 +40,7 @@ _NO_TASKS = "this run has its tasks from its plan and takes no others; `callboar
 class Admission(Protocol):
     """Takes tasks in that a plan does not have. Blocks; one call at a time."""
 
-    def admit(self, command: SpawnWorker) -> Task:
+    def admit(self, command: SpawnWorker | SubmitRun) -> Task:
         """The task, looked up and kept on disk, so that it is there again after any crash. Raise `FleetError`."""
 
     def drop(self, task: TaskId) -> None:
@@ -62,7 +63,7 @@ class FleetCommander:
         """See `Commander`."""
         self.inputs.check_command(pid)
         match command:
-            case SpawnWorker():
+            case SpawnWorker() | SubmitRun():
                 return await self._spawn(command)
             case StopTask() | CancelTask():
                 grace = command.grace if isinstance(command, StopTask) else None
@@ -76,7 +77,7 @@ class FleetCommander:
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
 
-    async def _spawn(self, command: SpawnWorker) -> Done:
+    async def _spawn(self, command: SpawnWorker | SubmitRun) -> Done:
         """A caller that goes away leaves it wholly there or not at all."""
         if self.admission is None:
             raise RefusedError(_NO_TASKS)
@@ -87,7 +88,7 @@ class FleetCommander:
             raise RefusedError(f"not decided within {_DECIDED:g} s, so it may still come; see: callboard status")
         return await self.picture.wait_until(lambda view: _told(view, task.id))
 
-    async def _take_in(self, admission: Admission, command: SpawnWorker) -> Task:
+    async def _take_in(self, admission: Admission, command: SpawnWorker | SubmitRun) -> Task:
         try:
             task = await trio.to_thread.run_sync(admission.admit, command, limiter=self._limiter)
         except FleetError as error:

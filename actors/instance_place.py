@@ -47,8 +47,9 @@ class _Report(msgspec.Struct, frozen=True):
     tasks: tuple[_Task, ...]
 
 
-def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds) -> Handover:
-    """Write what this attempt of an instance is told. ``path``: of the run that starts it; ``bounds``: its own.
+def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds, *, most: int | None) -> Handover:
+    """Write what this attempt of an instance is told. ``path``: of the run that starts it; ``bounds``: its own;
+    ``most``: how many instances it may start, None where there is no end of them.
 
     Blocks. Raise `SpawnError`.
     """
@@ -66,7 +67,7 @@ def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds)
         durable=task.durable,
     )
     try:
-        _check_fan_out(place, bounds.fan_out)
+        _check_fan_out(place, most)
         place.root.mkdir(mode=0o700, exist_ok=True)
         for output in order.outputs:
             if output.task == task.instance.giver:
@@ -80,10 +81,10 @@ def hand_over(order: StartWorker, fleet: FleetFolder, path: str, bounds: Bounds)
     return handover
 
 
-def _check_fan_out(place: InstanceFolder, most: int) -> None:
+def _check_fan_out(place: InstanceFolder, most: int | None) -> None:
     place.root.parent.mkdir(mode=0o700, exist_ok=True)
     others = {each.name for each in os.scandir(place.root.parent)} - {place.root.name}
-    if len(others) >= most:
+    if most is not None and len(others) >= most:
         raise SpawnError(f"this run has started {len(others)} instances, and may have {most} (fan_out)", "fan-out")
 
 

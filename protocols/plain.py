@@ -34,6 +34,7 @@ from protocols.fleet_events import (
     KeeperLost,
     KeeperStarted,
     ProcessUnattributed,
+    SupervisorLeft,
 )
 from protocols.ids import TaskId
 from protocols.lines import printable
@@ -219,7 +220,10 @@ def gap_text(gap: WorkerGap) -> str:
     return f"GAP in {gap.stream}: {many}{lost} {how} lost: {gap.why}"
 
 
-def _again_text(event: RunResumed | RunRetried) -> str:
+def _again_text(event: RunResumed | RunRetried | SupervisorLeft) -> str:
+    if isinstance(event, SupervisorLeft):
+        what = "starts anew" if event.restart else "leaves"
+        return f"the supervisor {what} ({event.reason}); the workers go on"
     if isinstance(event, RunResumed):
         return f"the run is taken up again, pid {event.pid} goes on with it"
     more = len(event.tasks) - len(event.origins)
@@ -229,7 +233,7 @@ def _again_text(event: RunResumed | RunRetried) -> str:
 def fleet_text(event: Event) -> str | None:
     """What happened to a fleet as a whole; None where it is not worth a line. May hold control characters."""
     match event:
-        case RunResumed() | RunRetried():
+        case RunResumed() | RunRetried() | SupervisorLeft():
             return _again_text(event)
         case KeeperLost():
             return f"the keeper (pid {event.pid}) is lost: {event.reason}"

@@ -24,14 +24,7 @@ from protocols.events import (
     WorkerProgress,
 )
 from protocols.fan_out import group_of
-from protocols.fleet_events import (
-    ActorFailed,
-    FleetSwept,
-    JournalResumed,
-    KeeperLost,
-    KeeperStarted,
-    ProcessUnattributed,
-)
+from protocols.fleet_events import FleetNotice, KeeperLost, KeeperStarted
 from protocols.ids import RunId, TaskId, WorkerId
 from protocols.kinds import Outcome, TaskStatus
 from protocols.ledger import OVER
@@ -180,11 +173,8 @@ class RunView:
                 self._forget_blocked()  # the next keeper says it again
             case ServerStarted() | ServerEnded():
                 self.servers[event.server] = event
-            case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | JournalResumed() | KeeperStarted()) | (
-                ProcessUnattributed()
-                | ActorFailed()
-                | FleetSwept()
-                | ServerOther()
+            case (WorkerMismatch() | WorkerLate() | WorkerUnclaimed() | FleetNotice() | KeeperStarted()) | (
+                ServerOther()
                 | TaskUnblocked()
                 | SpaceEvent()
                 | InstanceLinked()

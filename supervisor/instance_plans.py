@@ -105,6 +105,8 @@ def bounds_of(task: Task, wanted: Instance, plan: Plan, bounds: Bounds | None) -
 def own_bounds(plan: Plan, bounds: Bounds | None) -> Bounds:
     """What a run with this plan may do; ``bounds`` where it is an instance."""
     own = bounds or Bounds()
+    if plan.standing:  # a run that is submitted is one of its tasks, however many it has itself
+        return own
     return msgspec.structs.replace(own, concurrency=min(own.concurrency, plan.concurrency))
 
 

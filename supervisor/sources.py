@@ -37,6 +37,7 @@ def instance_child(fleet: NewFleet, loaded: LoadedPlan, resumption: Resumption |
         folder=fleet.folder,
         path=ROOT if loaded.handover is None else loaded.handover.path,
         bounds=own_bounds(loaded.plan, loaded.bounds),
+        standing=loaded.plan.standing,
         asks=channels.to_instances,
         keeper=channels.asks,
         greetings=channels.to_welcome,

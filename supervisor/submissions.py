@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.files import replace_file
-from protocols.commands import SpawnWorker
+from protocols.commands import SpawnWorker, SubmitRun
 from protocols.errors import InputError, PlanError, StateError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
@@ -32,6 +32,8 @@ __all__ = ["Submissions", "drop_untold", "load_submitted", "standing_plan"]
 logger = logging.getLogger(__name__)
 
 _FILE = "task"
+_UNBOUNDED = 1_000_000  # of the tasks of a submitted run: that is what its plan says
+_OVERHEAD = 1.25  # an instance gives its tasks a part of its own grace
 _LONGEST_NAME = 48  # of those that are made up, without their number
 
 
@@ -62,13 +64,36 @@ class Submissions:
     grace: float
     """Seconds, where the task says none."""
 
-    def admit(self, command: SpawnWorker) -> Task:
+    def admit(self, command: SpawnWorker | SubmitRun) -> Task:
         """See `Admission`. Raise InputError, PlanError, StateError."""
         start = Path(command.cwd)
         if not start.is_absolute():
             raise InputError(f"cwd: {quote(command.cwd)}: write an absolute path")
+        if isinstance(command, SubmitRun):
+            return self._admit_plan(command, start)
         table = {**command.task}
-        table.setdefault("id", self._name(table))
+        table.setdefault("id", self._name_of(table))
+        return self._admit(table, start)
+
+    def _admit_plan(self, command: SubmitRun, start: Path) -> Task:
+        """A task that is an instance, with the plan beside its file."""
+        source = command.plan.encode()
+        loaded = load_source(source, command.name, start, grace=self.grace)
+        name = TaskId(command.id or self._free_name(Path(command.name).stem))
+        if self._is_taken(name):
+            raise InputError(f"id: there is a task {quote(name)} already; choose another one, or leave it out")
+        place = _plan_path(self.folder, name)
+        _write(self.folder, place, source)
+        try:
+            return self._admit(_instance_table(name, place, loaded.plan, start), start)
+        except (InputError, PlanError, StateError) as error:
+            place.unlink(missing_ok=True)
+            if isinstance(error, PlanError):  # it asks for more than an instance may
+                here, there = f"instance.plan: {place}: ", f"{command.name}: "
+                raise PlanError(*(line.replace(here, there, 1) for line in error.problems)) from error
+            raise
+
+    def _admit(self, table: dict[str, Any], start: Path) -> Task:
         loaded = _load(table, start, self.grace)
         (task,) = loaded.plan.tasks
         if task.budget is not None:
@@ -76,12 +101,10 @@ class Submissions:
         if self._is_taken(task.id):
             raise InputError(f"id: there is a task {quote(task.id)} already; choose another one, or leave it out")
         try:
-            self.folder.submitted.mkdir(mode=0o700, exist_ok=True)
             keep_schemas(self.folder, loaded.schemas)
-            data = msgspec.json.encode(Submission(task=table, cwd=command.cwd))
-            replace_file(self._path(task.id), data, sync=True)
         except OSError as error:
             raise state_error(self.folder.root, error) from error
+        _write(self.folder, self._path(task.id), msgspec.json.encode(Submission(task=table, cwd=str(start))))
         keep_fingerprints(self.folder, named_values(loaded.plan.tasks, loaded.secrets))
         self.roll.redactor.learn(open_redactor(self.folder))
         self.roll.add(loaded)
@@ -90,6 +113,7 @@ class Submissions:
     def drop(self, task: TaskId) -> None:
         """See `Admission`."""
         self._path(task).unlink(missing_ok=True)
+        _plan_path(self.folder, task).unlink(missing_ok=True)
 
     def _path(self, task: TaskId) -> Path:
         return self.folder.submitted / f"{task}.json"
@@ -97,17 +121,45 @@ class Submissions:
     def _is_taken(self, task: TaskId) -> bool:
         return task in self.roll.tasks or self._path(task).exists()
 
-    def _name(self, table: Mapping[str, Any]) -> str:
+    def _name_of(self, table: Mapping[str, Any]) -> str:
         """By its role or its program: ``pytest``, ``pytest-2``."""
         command = table.get("command")
         words = command.split() if isinstance(command, str) else command
         said = table.get("role") or (words[0] if words and isinstance(words, list) else "")
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(str(said)).name).strip("-._")[:_LONGEST_NAME] or "task"
+        return self._free_name(Path(str(said)).name)
+
+    def _free_name(self, wanted: str) -> str:
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._")[:_LONGEST_NAME] or "task"
         number, found = 1, name
         while self._is_taken(TaskId(found)):
             number += 1
             found = f"{name}-{number}"
         return found
+
+
+def _plan_path(folder: FleetFolder, task: TaskId) -> Path:
+    return folder.submitted / f"{task}.toml"
+
+
+def _write(folder: FleetFolder, path: Path, data: bytes) -> None:
+    """It is on disk then. Raise StateError."""
+    try:
+        folder.submitted.mkdir(mode=0o700, exist_ok=True)
+        replace_file(path, data, sync=True)
+    except OSError as error:
+        raise state_error(folder.root, error) from error
+
+
+def _instance_table(name: TaskId, place: Path, plan: Plan, start: Path) -> dict[str, Any]:
+    """With the environment and the patience that `callboard run` would have."""
+    grace = max((task.grace for task in plan.tasks), default=plan.grace)
+    return {
+        "id": name,
+        "cwd": str(start),
+        "instance": {"plan": str(place)},
+        "pass_env": ["*"],
+        "grace": f"{grace * _OVERHEAD + 1:.3f}s",
+    }
 
 
 def load_submitted(folder: FleetFolder, tasks: Iterable[TaskId], concurrency: int, grace: float) -> LoadedPlan:
@@ -126,7 +178,7 @@ def load_submitted(folder: FleetFolder, tasks: Iterable[TaskId], concurrency: in
 
 def drop_untold(folder: FleetFolder, told: Collection[TaskId]) -> None:
     """Forget what was to be submitted when the supervisor was killed: nobody was told that it is there."""
-    for path in folder.submitted.glob("*.json"):
+    for path in (*folder.submitted.glob("*.json"), *folder.submitted.glob("*.toml")):
         if path.stem not in told:
             logger.warning("task %s was never submitted to its end; %s is removed", path.stem, path)
             path.unlink(missing_ok=True)
@@ -153,7 +205,7 @@ def _load(
 ) -> LoadedPlan:
     """A plan of one task. Raise PlanError, in the words of the plan parser, without its place."""
     try:
-        source = write_toml({"tasks": [table]}).encode()
+        source = write_toml({"defaults": {"concurrency": _UNBOUNDED}, "tasks": [table]}).encode()
         return make_durable(load_source(source, _FILE, start, grace=grace, leave=leave, kept=kept))
     except ValueError as error:
         raise PlanError(str(error).removeprefix("tasks[0].")) from error

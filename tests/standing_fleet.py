@@ -1,7 +1,7 @@
 """A real ``callboard up`` for tests, and a client of its control socket."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,10 @@ class Up(RunningPlan):
 
 
 @contextmanager
-def up(folder: Path, *options: str) -> Iterator[Up]:
+def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Up]:
     """It listens, and has told so."""
     (folder / ".callboard" / "port.json").unlink(missing_ok=True)  # that of one that was killed
-    fleet = Up(folder, start(folder, ["up", *options]))
+    fleet = Up(folder, start(folder, ["up", *options], env))
     try:
         fleet.wait_until(
             lambda: (folder / ".callboard" / "port.json").exists() and bool(find_fleets(folder / ".callboard"))

@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "actors", "supervisor", "tests")
 KEEPER = "actors/keeper_process"
 # Who may spawn: the keeper its workers, its client the keeper, a terminal its guard, tmux's sources its clients;
-# who wants to know the version of a program, or asks git where there is no keeper.
+# who wants to know the version of a program, or asks git where there is no keeper; who starts us in the background.
 SPAWNERS = {
     "actors/schema_check.py",  # a process that limits itself
     *("actors/keeper_link.py", "actors/live/guard.py", "actors/tmux_process.py"),
-    *("actors/git_program.py", "actors/program_version.py"),
+    *("actors/git_program.py", "actors/program_version.py", "supervisor/detaching.py"),
 }
 # Who may become another program: nothing of ours runs then.
 BECOMES = {"supervisor/cli/attach.py"}

@@ -21,6 +21,7 @@ from protocols.fleet_events import (
     KeeperLost,
     KeeperStarted,
     ProcessUnattributed,
+    SupervisorLeft,
 )
 from protocols.ids import WorkerId
 from protocols.plain import PlainLines, format_counts
@@ -115,6 +116,11 @@ def test_a_failure_that_is_allowed_is_told_as_such() -> None:
         (WorkerStopping(at=AT, worker=A, attempt=1, reason="timeout", grace=0.0), "a: timeout: KILL now"),
         (KeeperLost(at=AT, pid=7, reason="killed"), "the keeper (pid 7) is lost: killed"),
         (KeeperStarted(at=AT, pid=8, generation=2), "a new keeper (pid 8) takes over"),
+        (SupervisorLeft(at=AT, reason="an upgrade"), "the supervisor leaves (an upgrade); the workers go on"),
+        (
+            SupervisorLeft(at=AT, reason="an upgrade", restart=True),
+            "the supervisor starts anew (an upgrade); the workers go on",
+        ),
         (JournalResumed(at=AT, seconds=61.2, error="full"), "the journal could not be written for 1m1s: full"),
         (
             SpoolBlocked(at=AT, worker=A, attempt=1, stream="stdout", error="No space left on device"),

@@ -66,6 +66,8 @@ class InstanceSource:
     """Of this run, in the tree of instances."""
     bounds: Bounds
     """What this run may do."""
+    standing: bool = False
+    """It starts as many as it is given, one after the other."""
     asks: trio.MemoryReceiveChannel[KeeperAsk]
     keeper: trio.MemorySendChannel[KeeperAsk]
     greetings: trio.MemoryReceiveChannel[Greeting]
@@ -142,7 +144,8 @@ class InstanceSource:
             if order.open is not None and order.open.started is not None:  # a stop of it may come at once
                 await self._meet(guest, order.open.started)
             return request
-        write = partial(hand_over, order, self.folder, self.path, self.bounds)
+        most = None if self.standing else self.bounds.fan_out
+        write = partial(hand_over, order, self.folder, self.path, self.bounds, most=most)
         guest.token = (await trio.to_thread.run_sync(write, limiter=self.counter)).token
         place = self.folder.instance(order.task.id)
         argv = [*request.argv]

@@ -88,7 +88,15 @@ def _refuse() -> int:
 def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError  # noqa: PLC0415 - after the check of the system
 
-    from protocols.errors import (# noqa: PLC0415         FleetError, InputError, JournalError, LedgerError, QueueError, StateError, UnreachableError)
+    from protocols.errors import (  # noqa: PLC0415
+        FleetError,
+        InputError,
+        JournalError,
+        LedgerError,
+        QueueError,
+        StateError,
+        UnreachableError,
+    )
     from supervisor.cli.usage import explain_usage  # noqa: PLC0415
 
     app = _app()
