@@ -14,22 +14,15 @@ from protocols.commands import (
     CancelTask,
     Command,
     Done,
-<<<<<<< HEAD
     ReplyPermission,
     RestartTask,
-    SendToWorker,
-=======
-    RestartTask,
     RetryTask,
->>>>>>> main
+    SendToWorker,
     ShutDown,
     SpawnWorker,
     StopTask,
     SubmitRun,
-<<<<<<< HEAD
     TypeInput,
-=======
->>>>>>> main
 )
 from protocols.errors import FleetError
 from protocols.ids import TaskId
