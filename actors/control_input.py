@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from actors.belonging import find_worker
 from actors.commander import RefusedError
 from actors.keyboard import LONGEST_TEXT
+from actors.own_workers import find_worker
 from actors.worker_commands import WorkerCommands
 from protocols.attempt_view import AttemptView
 from protocols.commands import SendToWorker
@@ -35,13 +35,19 @@ class Inputs:
 
     def check_command(self, pid: int) -> None:
         """``pid``: of who asks, 0 if unknown. Raise `RefusedError` where a worker of this run does."""
-        if find_worker(pid, self.fleet) is not None:
+        if find_worker(pid, self.fleet):
             raise RefusedError("a worker of this run may not command it; that is for people")
+
+    def check_person(self, pid: int) -> None:
+        """As `check_command`, and of who might be one too: a worker that could type or reply would approve itself."""
+        if find_worker(pid, self.fleet) is not None:
+            raise RefusedError(
+                "a worker of this run may not type or reply for itself or another one; that is for people"
+            )
 
     async def send(self, params: SendParams, view: RunView, pid: int) -> SendResult:
         """``pid``: of who asks. Raise `RefusedError` where it may not, or where the text did not arrive."""
-        if find_worker(pid, self.fleet) is not None:
-            raise RefusedError("a worker of this run may not type for itself or another one; that is for people")
+        self.check_person(pid)
         attempt = _running(params, view)
         if len(params.text.encode("utf-8", "surrogateescape")) > LONGEST_TEXT:
             why = f"longer than {LONGEST_TEXT} bytes; put it in a file and name that"

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import trio
 
 from actors.commander import RefusedError
 from actors.control_input import Inputs
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
+from actors.passing_on import pass_on
 from actors.picture import Picture
 from protocols.commands import (
     CancelTask,
@@ -22,10 +24,12 @@ from protocols.commands import (
     SpawnWorker,
     StopTask,
     SubmitRun,
+    TaskCommand,
     TypeInput,
 )
 from protocols.errors import FleetError
 from protocols.ids import TaskId
+from protocols.layout import FleetFolder
 from protocols.ledger import OVER
 from protocols.plan import Task
 from protocols.states import RunView, TaskView
@@ -55,6 +59,7 @@ class Admission(Protocol):
 class FleetCommander:
     """A `Commander`. What it returns is in the journal."""
 
+    folder: FleetFolder
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
@@ -66,6 +71,10 @@ class FleetCommander:
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         """See `Commander`."""
         self.inputs.check_command(pid)
+        if isinstance(command, SendToWorker | TypeInput | ReplyPermission):
+            self.inputs.check_person(pid)
+        if isinstance(command, TaskCommand) and "/" in command.task:
+            return await self._pass_on(command)
         match command:
             case SpawnWorker() | SubmitRun():
                 return await self._spawn(command)
@@ -80,6 +89,24 @@ class FleetCommander:
                 return await self.inputs.workers.carry_out(command, by=f"process {pid}" if pid else "")
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
+
+    async def _pass_on(self, command: TaskCommand) -> Done:
+        """To the instance that it is for; the answer is that one's, and what it tells is here too."""
+        name, _, rest = command.task.partition("/")
+        link = self.picture.view.links.get(self._find(name).id)
+        if link is None:
+            raise RefusedError(f"task {quote(name)}: it is no instance that has begun, so nothing is below it")
+        task, run = TaskId(name), link.run
+        path = self.folder.instance(task).run(run).control_socket
+        done = await pass_on(path, name, msgspec.structs.replace(command, task=rest))
+
+        def has_come(view: RunView) -> Done | None:
+            now = view.links.get(task)
+            if now is not None and now.run == run and now.last < done.seq:
+                return None
+            return Done(task=f"{name}/{done.task}", attempt=done.attempt, seq=view.last_seq)
+
+        return await self.picture.wait_until(has_come)
 
     async def _spawn(self, command: SpawnWorker | SubmitRun) -> Done:
         """A caller that goes away leaves it wholly there or not at all."""

@@ -132,7 +132,11 @@ class Serving:
 
             admission = Submissions(folder=self.fleet.folder, roll=self.roll, grace=self.settings.stop.grace)
         return FleetCommander(
-            picture=self.picture, decisions=self.channels.decisions, inputs=self._inputs(), admission=admission
+            folder=self.fleet.folder,
+            picture=self.picture,
+            decisions=self.channels.decisions,
+            inputs=self._inputs(),
+            admission=admission,
         )
 
     def _inputs(self) -> Inputs:

@@ -33,6 +33,7 @@ COMMANDS = (
     "attach",
     "logs",
     "events",
+    "token",
     "prune",
     "clean",
     "doctor",

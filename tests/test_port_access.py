@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from actors.belonging import find_worker
+from actors.own_workers import find_worker
 from actors.port.access import Access
 from actors.port.caller import Caller
 from actors.port.service import Message

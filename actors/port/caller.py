@@ -6,7 +6,7 @@ from socket import AF_UNIX
 
 import trio
 
-from actors.belonging import find_worker
+from actors.own_workers import find_worker
 from actors.unix_socket import peer_process, peer_user
 from protocols.ids import AttemptId, FleetId
 

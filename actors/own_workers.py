@@ -1,4 +1,4 @@
-"""Whether a process lives in the tree of one of our workers, whatever it did to its own environment."""
+"""Which of a fleet's own workers a process that asks for something belongs to."""
 
 import os
 from pathlib import Path
@@ -35,8 +35,8 @@ def find_worker(pid: int, fleet: FleetId) -> AttemptId | None:
 
 
 def _is_keeper(pid: int, fleet: FleetId) -> bool:
-    """Its last argument is the fleet that it keeps (see `actors.keeper_link`). One of an earlier supervisor is no
-    child of ours."""
+    """Its last argument is the fleet that it keeps (see `actors.keeper_link`). One of an earlier supervisor is no child
+    of ours."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{fleet}\0".encode())
     except OSError:
