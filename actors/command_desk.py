@@ -38,6 +38,7 @@ _MAKES = frozenset({"worker.spawn", "run.submit", "instance.spawn"})
 """They make a task: it is there, and told, or it is not."""
 _ENDS = frozenset({"worker.stop", "worker.kill", "task.cancel"})
 """To do them twice does no more than once."""
+_SHUTDOWN = "system.shutdown"
 _ENDING = "the fleet is ending and takes no more commands"
 _UNKNOWN = (
     "the supervisor ended before it could answer, and nobody knows whether it was done; look, and ask with another key"
@@ -133,7 +134,8 @@ class CommandDesk:
             call.answer = await self._do(method, params, peer)
             await self._record(_answered(call.asked, call.answer, self.now()), wait=True)
         finally:
-            call.answer = call.answer or CallError(REFUSED, f"{method.name}: {_UNKNOWN}")
+            ended = method.name == _SHUTDOWN  # then this is what was asked for
+            call.answer = call.answer or (Done() if ended else CallError(REFUSED, f"{method.name}: {_UNKNOWN}"))
             call.done.set()
 
     async def _do(self, method: Method, params: Any, peer: Peer) -> Done | CallError:

@@ -85,6 +85,20 @@ async def test_a_key_holds_behind_a_restart_of_the_supervisor(tmp_path: Path) ->
     assert len(fleet.commander.asked) == 1 and numbers == [1, 1, 2, 2]
 
 
+async def test_who_ends_the_fleet_is_told_so_however_fast_it_ends(tmp_path: Path) -> None:
+    answers: list[object] = []
+
+    async def ask(fleet: PortRig) -> None:
+        answers.append(await fleet.call("system.shutdown"))
+
+    async with trio.open_nursery() as nursery, open_fleet(tmp_path) as fleet:
+        fleet.commander.gate = trio.Event()
+        nursery.start_soon(ask, fleet)
+        await fleet.commander.began.wait()
+
+    assert answers == [Done()]
+
+
 async def test_a_call_that_had_no_answer_when_the_supervisor_ended_is_not_done_again(tmp_path: Path) -> None:
     await _kill_while(tmp_path, "worker.restart", task="lint", key="k1")
 
