@@ -16,13 +16,16 @@ from protocols.commands import (
     CancelTask,
     Command,
     Done,
+    ReplyPermission,
     RestartTask,
     RetryTask,
+    SendToWorker,
     ShutDown,
     SpawnWorker,
     StopTask,
     SubmitRun,
     TaskCommand,
+    TypeInput,
 )
 from protocols.errors import FleetError
 from protocols.ids import TaskId
@@ -68,6 +71,8 @@ class FleetCommander:
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         """See `Commander`."""
         self.inputs.check_command(pid)
+        if isinstance(command, SendToWorker | TypeInput | ReplyPermission):
+            self.inputs.check_person(pid)
         if isinstance(command, TaskCommand) and "/" in command.task:
             return await self._pass_on(command)
         match command:
@@ -80,6 +85,8 @@ class FleetCommander:
                 return await self._begin_again(command)
             case ShutDown():
                 return await self._shut_down(command)
+            case SendToWorker() | TypeInput() | ReplyPermission():
+                return await self.inputs.workers.carry_out(command, by=f"process {pid}" if pid else "")
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
 

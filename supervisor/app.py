@@ -207,9 +207,11 @@ class Run:
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
             await self._start(deciding, Child("orchestrator", conduct, limit=0))
             async with layer(drain=0) as serving:
-                for child in self._serving().children():
+                around = self._serving()
+                for child in around.children():
                     await self._start(serving, child)
                 await decided.wait()
+                await around.close()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
 

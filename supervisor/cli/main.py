@@ -100,6 +100,7 @@ def _run(arguments: list[str]) -> int:
         InputError,
         JournalError,
         LedgerError,
+        QueueError,
         StateError,
         UnreachableError,
     )
@@ -111,7 +112,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(explain_usage(error, _COMMANDS), BAD_INPUT)
-    except (InputError, StateError, JournalError, LedgerError) as error:
+    except (InputError, StateError, JournalError, LedgerError, QueueError) as error:
         return _fail(str(error), BAD_INPUT)
     except UnreachableError as error:
         return _fail(str(error), UNREACHABLE)
