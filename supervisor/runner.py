@@ -13,6 +13,7 @@ from actors.journal_file import open_journal, read_records
 from actors.ledger_file import open_ledger
 from actors.messages import Said
 from protocols.errors import FleetError, JournalError, LedgerError, StateError
+from protocols.fleet_events import SupervisorLeft
 from protocols.instances import Handover
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
@@ -78,6 +79,8 @@ class End:
     """Why it was left in haste; empty if it was not."""
     failure: FleetError | None
     """What ended it before its time."""
+    left: SupervisorLeft | None = None
+    """It has not ended: the next supervisor goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,9 @@ class Course:
 
         ``found``: the fleet as it is on disk, its lock free.
         """
+        if end.left is not None:
+            warn(f"left ({end.left.reason}), its workers go on; take it up with: callboard resume {found.name}")
+            return 0
         conclude(found)  # only where the run did not come to its own end
         report = _report(self.fleet)
         if self.output != "json" and not end.haste and not self.loaded.plan.standing:
@@ -159,7 +165,8 @@ def _supervise(run: Run) -> End:
     folder = run.fleet.folder
     with log_to(folder, run.sayer):
         try:
-            return End(trio.run(run.run), None)
+            ending = trio.run(run.run)
+            return End(ending.haste, None, ending.left)
         except* (FleetError, OSError) as group:
             logger.exception("the run failed")
             causes = "; ".join(_causes(group))

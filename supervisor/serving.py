@@ -13,6 +13,7 @@ from actors.deadlines import Deadlines
 from actors.fleet_commander import FleetCommander
 from actors.inspection import Inspector
 from actors.keyboard import manner_of
+from actors.leaving import Leaving
 from actors.liveness import Liveness
 from actors.picture import Picture
 from actors.remedies import Remedies
@@ -51,6 +52,8 @@ class Serving:
     resumption: Resumption | None
     channels: Channels
     roll: Roll
+    leaving: Leaving | None
+    """None: its workers would end with it."""
     serve: Serve | None = None
     picture: Picture = field(init=False)
 
@@ -119,7 +122,12 @@ class Serving:
 
             admission = Submissions(folder=self.fleet.folder, roll=self.roll, grace=self.settings.stop.grace)
         return FleetCommander(
-            picture=self.picture, decisions=self.channels.decisions, inputs=self._inputs(), admission=admission
+            picture=self.picture,
+            journal=self.fleet.folder.journal,
+            decisions=self.channels.decisions,
+            inputs=self._inputs(),
+            admission=admission,
+            leaving=self.leaving,
         )
 
     def _inputs(self) -> Inputs:
