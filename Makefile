@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv agents demo test check bench soak picture clean
+.PHONY: help venv agents demo test check bench soak picture schemas clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -40,6 +40,9 @@ soak: venv ## run the tests that take minutes, then rounds of chaos without end;
 
 picture: venv ## draw configs/showcase.svg again, from the real screen in tmux
 	$(BIN)/python -m tests.picture
+
+schemas: venv ## write the documents of the port in configs/schemas again
+	$(BIN)/python -m tests.schemas
 
 clean: ## remove .venv and what tools left, but not .callboard, which holds your runs
 	rm -rf .venv tests/e2e/node_modules build dist .coverage .hypothesis .mypy_cache .ruff_cache

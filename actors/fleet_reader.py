@@ -1,5 +1,6 @@
 """What can be read of a fleet at its port: of its picture, and of its files."""
 
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from actors.output_part import read_output
 from actors.picture import Picture
 from protocols.attempt_view import AttemptView
 from protocols.layout import FleetFolder
+from protocols.openrpc import openrpc_document
 from protocols.peer import Peer
 from protocols.port_params import InstanceParams, OutputParams, ReadParams, RunParams, TaskListParams, TaskParams
 from protocols.port_results import (
@@ -49,7 +51,7 @@ from protocols.states import RunView
 from protocols.task_tree import count_tree, walk
 from protocols.wording import quote
 
-__all__ = ["FleetReader"]
+__all__ = ["IN_MEMORY", "FleetReader"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,5 +186,10 @@ _READS: Mapping[str, Callable[[FleetReader, Any], Any]] = MappingProxyType(
         "instance.list": lambda reader, _: reader.instances(),
         "instance.get": FleetReader.instance,
         "events.read": FleetReader.events,
+        "rpc.discover": lambda *_: openrpc_document(),
     }
 )
+IN_MEMORY: frozenset[str] = frozenset(
+    name for name, read in _READS.items() if not inspect.iscoroutinefunction(read)
+) | {"system.info"}
+"""The methods that wait for nothing."""

@@ -17,7 +17,7 @@ from protocols.redaction import Redactor
 from protocols.states import RunView
 from protocols.wording import quote
 
-__all__ = ["OutputFile", "find_output_file", "read_output"]
+__all__ = ["OutputFile", "find_output_file", "read_masked", "read_output"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,16 @@ def _read(
     try:
         size = os.fstat(fd).st_size
         start = params.start if params.start >= 0 else max(size + params.start, 0)
-        redactor = redactor_of(file.folder)
-        begin = max(start - redactor.longest, 0)  # with the secrets that begin before it, or end behind it
-        data = redactor.mask(_read_all(fd, begin, start - begin + params.length + redactor.longest))
-        return start, data[start - begin :][: params.length], size
+        return start, read_masked(fd, start, params.length, redactor_of(file.folder)), size
     finally:
         os.close(fd)
+
+
+def read_masked(fd: int, start: int, length: int, redactor: Redactor) -> bytes:
+    """Up to ``length`` bytes of a file from ``start`` on, with stars in place of secrets. Raise OSError."""
+    begin = max(start - redactor.longest, 0)  # with the secrets that begin before it, or end behind it
+    data = redactor.mask(_read_all(fd, begin, start - begin + length + redactor.longest))
+    return data[start - begin :][:length]
 
 
 def _read_all(fd: int, start: int, length: int) -> bytes:

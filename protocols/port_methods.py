@@ -146,5 +146,6 @@ _TABLE = (
     Method("events.subscribe", SubscribeParams, Subscribed, "Get records as they come.", session=True),
     Method("events.unsubscribe", UnsubscribeParams, Unsubscribed, "Get no more of them.", session=True),
     Method("events.read", ReadParams, ReadResult, "Records by their numbers."),
+    Method("rpc.discover", NoParams, Any, "What can be said here, as an OpenRPC document."),
 )
 METHODS: Mapping[str, Method] = MappingProxyType({each.name: each for each in _TABLE})

@@ -19,6 +19,7 @@ __all__ = [
     "TaskListParams",
     "TaskParams",
     "UnsubscribeParams",
+    "Wanted",
 ]
 
 DEFAULT_PART = 64 * 1024

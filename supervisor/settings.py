@@ -46,6 +46,23 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks run at once; each submitted run is one, however many it has itself."""
 
 
+class PortSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where ``callboard up`` listens, besides its Unix socket."""
+
+    host: str = "127.0.0.1"
+    """An address or a name. One that others can reach takes a certificate."""
+    port: int = 3848
+    """Where somebody else has it: any that is free, told in ``port.json``."""
+    hosts: tuple[str, ...] = ()
+    """Names that it goes by, besides those of loopback; see `protocols.senders`."""
+    origins: tuple[str, ...] = ()
+    """Pages that may use it, besides its own."""
+    certificate: Path | None = None
+    """Absolute; of TLS, PEM with the whole chain."""
+    key: Path | None = None
+    """Absolute; that of the certificate, where it is not in the same file."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_runs: int = 20
     """How many runs stay, the latest ones."""
@@ -77,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admission: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
     up: UpSettings = UpSettings()
+    port: PortSettings = PortSettings()
     log: LogSettings = LogSettings()
 
 

@@ -28,6 +28,7 @@ from supervisor.settings import (
     STATE,
     LivenessSettings,
     LogSettings,
+    PortSettings,
     RetentionSettings,
     Settings,
     StopSettings,
@@ -100,6 +101,15 @@ class _Up(BaseModel):
     concurrency: Annotated[_Count, Field(ge=1, le=10_000)] = UpSettings().concurrency
 
 
+class _Port(BaseModel):
+    host: Annotated[str, Field(min_length=1)] = PortSettings().host
+    port: Annotated[_Count, Field(ge=0, le=65535)] = PortSettings().port
+    hosts: str = ""
+    origins: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
 class _Log(BaseModel):
     file: str = ""
     format: Literal["auto", "text", "json"] = LogSettings().format
@@ -117,6 +127,7 @@ class _Model(BaseSettings):
     admission: _Admission = _Admission()
     retention: _Retention = _Retention()
     up: _Up = _Up()
+    port: _Port = _Port()
     log: _Log = _Log()
 
 
@@ -127,6 +138,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "admission": _Admission,
     "retention": _Retention,
     "up": _Up,
+    "port": _Port,
     "log": _Log,
 }
 _NAMES = ("state", *(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields))
@@ -162,6 +174,7 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
         admission=Limits(**model.admission.model_dump()),
         retention=RetentionSettings(**model.retention.model_dump()),
         up=UpSettings(**model.up.model_dump()),
+        port=_port_settings(start, model.port),
         log=_log_settings(start, model.log),
     )
 
@@ -169,6 +182,21 @@ def read_settings(start: Path, file: Path | None, flags: Mapping[str, object]) -
 def _log_settings(start: Path, log: _Log) -> LogSettings:
     said = log.model_dump(exclude={"file"})
     return LogSettings(file=start / log.file if log.file else None, **said)
+
+
+def _port_settings(start: Path, port: _Port) -> PortSettings:
+    return PortSettings(
+        host=port.host,
+        port=port.port,
+        hosts=_words(port.hosts.lower()),
+        origins=_words(port.origins),
+        certificate=start / port.certificate if port.certificate else None,
+        key=start / port.key if port.key else None,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _merge(flags: dict[str, object], document: dict[str, object]) -> _Model:

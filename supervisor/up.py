@@ -10,6 +10,7 @@ from protocols.layout import StateFolder
 from supervisor.fleets import Fleet, create_fleet, find_fleet
 from supervisor.locks import hold_lock, lock_owner
 from supervisor.output import Output
+from supervisor.port_sockets import open_sockets
 from supervisor.resuming import hold_run, take_up
 from supervisor.runner import Course, End, prepare_run
 from supervisor.serving import Serve
@@ -17,6 +18,7 @@ from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.submissions import standing_plan
 from supervisor.sweep import conclude_all, find_end
+from supervisor.token_file import load_token
 from supervisor.up_port import UpPort
 from supervisor.version import VERSION
 
@@ -31,9 +33,11 @@ def run_up(settings: Settings, *, output: Output) -> int:
     Raise InputError or StateError before anything has started.
     """
     state = open_state(settings.state)
+    folder = StateFolder(state)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go
-    with _hold(state):
-        serve = UpPort(StateFolder(state)).child
+    with _hold(state), open_sockets(folder, settings.port) as sockets:
+        token = load_token(folder.token)
+        serve = UpPort(state=folder, settings=settings.port, sockets=sockets, token=token).child
         left = _find_standing(conclude_all(state))
         if left is None:
             course, end = _begin(state, settings, output, serve)

@@ -13,7 +13,7 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_task
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
 
 from actors import feed as feed_module
-from actors import rpc_session
+from actors import rpc_session, rpc_writer
 from actors.feed import Feed
 from actors.rpc_session import RpcSession
 from protocols.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, NOT_FOUND, OVERLOADED, PARSE_ERROR
@@ -221,7 +221,7 @@ async def test_one_who_was_too_slow_is_told_what_is_missing_and_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "_KEPT", 8)
-    monkeypatch.setattr(rpc_session, "_QUEUE", 1)
+    monkeypatch.setattr(rpc_writer, "_QUEUE", 1)
     async with _connected(tmp_path, lockstep=True) as client:
         await client.call("events.subscribe", subscription="s", after=0, workers="all")
         await client.push()
@@ -247,7 +247,7 @@ async def test_one_who_wants_no_gaps_gets_all_however_slow_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "_KEPT", 8)
-    monkeypatch.setattr(rpc_session, "_QUEUE", 1)
+    monkeypatch.setattr(rpc_writer, "_QUEUE", 1)
     async with _connected(tmp_path, lockstep=True) as client:
         await client.call("events.subscribe", after=0, workers="all", replay=True)
         await client.push()

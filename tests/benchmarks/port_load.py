@@ -13,6 +13,9 @@ import msgspec
 import trio
 from trio_websocket import WebSocketConnection, connect_websocket_url
 
+from protocols.sse import SseEvent, SseParser
+from tests.benchmarks.http_load import HttpClient
+
 __all__ = ["Load", "Seen"]
 
 _PATIENCE = 120.0
@@ -21,12 +24,14 @@ _AT_ONCE = 50  # connections that are being opened
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    kind: Literal["calls", "push", "idle", "delays"]
+    kind: Literal["calls", "push", "idle", "delays", "requests", "events"]
+    """``requests`` and ``events`` are of HTTP: as fast as they are answered, and of one stream."""
     url: str
     token: str = ""
     connections: int = 1
     seconds: float = 1.0
     method: str = ""
+    """Of HTTP a path."""
     params: dict[str, Any] = {}
     count: int = 0
     """Of ``push``: messages that each connection gets; of records, the number of the last one."""
@@ -77,21 +82,32 @@ class _Count:
 
 
 _decoder: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
+_record_decoder: msgspec.json.Decoder[_Record] = msgspec.json.Decoder(_Record)
 
 
 async def main() -> None:
     load = msgspec.json.decode(sys.argv[1], type=Load)
-    async with _connected(load) as sockets:
-        match load.kind:
-            case "calls":
-                seen = await _call(sockets, load)
-            case "push":
-                seen = await _take_pushes(sockets, load)
-            case "delays":
-                seen = await _note_delays(sockets, load)
-            case "idle":
-                seen = await _wait()
+    match load.kind:
+        case "requests":
+            seen = await _request_all(load)
+        case "events":
+            seen = await _note_events(load)
+        case _:
+            async with _connected(load) as sockets:
+                seen = await _use(sockets, load)
     print(msgspec.json.encode(seen).decode())
+
+
+async def _use(sockets: list[WebSocketConnection], load: Load) -> Seen:
+    match load.kind:
+        case "calls":
+            return await _call(sockets, load)
+        case "push":
+            return await _take_pushes(sockets, load)
+        case "delays":
+            return await _note_delays(sockets, load)
+        case _:
+            return await _wait()
 
 
 @asynccontextmanager
@@ -202,6 +218,40 @@ async def _note_delays(sockets: list[WebSocketConnection], load: Load) -> Seen:
     async with trio.open_nursery() as nursery:
         for socket in sockets:
             nursery.start_soon(note, socket)
+    return count.seen(load.seconds)
+
+
+async def _request_all(load: Load) -> Seen:
+    count = _Count()
+    until = time.perf_counter() + load.seconds
+
+    async def go_on() -> None:
+        client = await HttpClient.connect(load.url, load.token)
+        while time.perf_counter() < until:
+            delay, size = await client.time(load.method)
+            count.delays.append(delay)
+            count.units, count.messages, count.bytes = count.units + 1, count.messages + 1, count.bytes + size
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(load.connections):
+            nursery.start_soon(go_on)
+    return count.seen(load.seconds)
+
+
+async def _note_events(load: Load) -> Seen:
+    """Of each record that comes as an event, since its event happened."""
+    count = _Count()
+    parser = SseParser()
+    client = await HttpClient.connect(load.url, load.token)
+    with trio.move_on_after(load.seconds):
+        async for data in client.get(load.method):
+            now = time.time()
+            for found in (each for each in parser.feed(data) if isinstance(each, SseEvent)):
+                record = _record_decoder.decode(found.data)
+                if record.event.type == load.event:
+                    count.delays.append((now - record.event.at) * 1000)
+                count.units += 1
+            count.messages, count.bytes = count.messages + 1, count.bytes + len(data)
     return count.seen(load.seconds)
 
 
