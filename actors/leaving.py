@@ -26,6 +26,11 @@ class Leaving:
     _told: list[SupervisorLeft] = field(default_factory=list)
     _asked: trio.Event = field(default_factory=trio.Event)
 
+    @property
+    def restarting(self) -> bool:
+        """Clients are to wait for it."""
+        return bool(self._told) and self._told[0].restart
+
     async def tell(self, command: ShutDown) -> None:
         """Return when it is in the journal, with all that was said before. From then on it is as good as done."""
         committed = trio.Event()

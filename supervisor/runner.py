@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,7 +130,8 @@ class Course:
         ``found``: the fleet as it is on disk, its lock free.
         """
         if end.left is not None:
-            warn(f"left ({end.left.reason}), its workers go on; take it up with: callboard resume {found.name}")
+            again = "callboard up" if self.loaded.plan.standing else f"callboard resume {found.name}"
+            warn(f"left ({end.left.reason}), its workers go on; take it up with: {again}")
             return 0
         conclude(found)  # only where the run did not come to its own end
         report = _report(self.fleet)
@@ -163,7 +165,8 @@ def prepare_run(folder: FleetFolder, loaded: LoadedPlan) -> None:
 
 def _supervise(run: Run) -> End:
     folder = run.fleet.folder
-    with log_to(folder, run.sayer):
+    standing = run.loaded.plan.standing  # it has a log of its own, see `supervisor.service_log`
+    with nullcontext() if standing else log_to(folder, run.sayer):
         try:
             ending = trio.run(run.run)
             return End(ending.haste, None, ending.left)
@@ -171,8 +174,10 @@ def _supervise(run: Run) -> End:
             logger.exception("the run failed")
             causes = "; ".join(_causes(group))
     durable = run.fleet.identity.durable != "none"
-    what = f"go on with it: callboard resume {folder.root.name}" if durable else "its workers were ended"
-    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; {what}; see {folder.log}"))
+    again = "callboard up" if standing else f"callboard resume {folder.root.name}"
+    what = f"go on with it: {again}" if durable else "its workers were ended"
+    see = "" if standing else f"; see {folder.log}"
+    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; {what}{see}"))
 
 
 def _causes(error: BaseException) -> list[str]:

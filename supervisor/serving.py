@@ -38,6 +38,7 @@ class Parts:
     channels: Channels
     picture: Picture
     commander: Commander
+    leaving: Leaving | None
 
 
 Serve: TypeAlias = Callable[[Parts], Child]
@@ -72,7 +73,13 @@ class Serving:
         if handover is not None:
             yield greeter_child(handover, self.fleet.identity.run)
         if self.serve is not None:
-            parts = Parts(fleet=self.fleet, channels=self.channels, picture=self.picture, commander=commander)
+            parts = Parts(
+                fleet=self.fleet,
+                channels=self.channels,
+                picture=self.picture,
+                commander=commander,
+                leaving=self.leaving,
+            )
             yield self.serve(parts)
 
     def _accountant(self) -> Accountant:

@@ -20,6 +20,8 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """Holds the lock of the state folder, all the time."""
     listeners: tuple[int, ...] = ()
     """Clients that come meanwhile wait there."""
+    detached: bool = False
+    """Nobody reads what we print."""
 
 
 def become_anew(inheritance: Inheritance) -> NoReturn:
@@ -32,7 +34,7 @@ def become_anew(inheritance: Inheritance) -> NoReturn:
     try:
         for fd in held:
             os.set_inheritable(fd, True)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line
     except OSError as error:
         del os.environ[_INHERITANCE]
         raise FleetError(

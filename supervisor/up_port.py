@@ -1,5 +1,6 @@
 """The port of ``callboard up``: where it listens, told in a file while it does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from actors.http_app import HttpSide, make_app
 from actors.port.access import Access
 from actors.port.listeners import listen
 from actors.port.port import Port
+from actors.readiness import notify
 from actors.rpc_session import RpcSession
 from protocols.layout import StateFolder
 from protocols.peer import Peer
@@ -41,6 +43,8 @@ class UpPort:
     sockets: PortSockets
     token: str
     """Of the admin."""
+    ready: Callable[[], None]
+    """Called once it listens."""
 
     def child(self, parts: Parts) -> Child:
         """See `Serve`."""
@@ -76,9 +80,12 @@ class UpPort:
             self._tell_where(parts)
             try:
                 task_status.started()
+                await parts.picture.wait_until(lambda view: view.stopping)
+                notify("STOPPING=1")
                 await trio.sleep_forever()
             finally:
-                self.state.port_file.unlink(missing_ok=True)
+                if parts.leaving is None or not parts.leaving.restarting:
+                    self.state.port_file.unlink(missing_ok=True)
 
     def _tell_where(self, parts: Parts) -> None:
         identity, sockets = parts.fleet.identity, self.sockets
@@ -89,6 +96,8 @@ class UpPort:
             f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {sockets.url}{note} and on "
             f"{_short(sockets.unix)}; its token is in {_short(self.state.token)}"
         )
+        notify("READY=1", f"STATUS=run {identity.run}, {sockets.url}")
+        self.ready()
 
 
 def _short(path: Path) -> Path:
