@@ -182,6 +182,13 @@ class Course:
         self.statuses |= dict.fromkeys(fresh, "pending")
         self.add_services(fresh.values())
 
+    def reopen(self, task: Task) -> None:
+        """It is to run once more, as if it had never failed."""
+        for kept in (self.failures_by_cause, self.failures, self.outputs, self.remedies, self.restarts):
+            kept.pop(task.id, None)
+        self.kept.discard(task.id)
+        self.add_services([task])
+
     def add_services(self, tasks: Iterable[Task]) -> None:
         services = [task for task in tasks if task.restart.when != "never"]
         self.restarts |= {task.id: Restarts(task.restart, task.backoff, self.backoff) for task in services}

@@ -11,9 +11,19 @@ from actors.commander import RefusedError
 from actors.control_input import Inputs
 from actors.journal_file import last_seq
 from actors.leaving import Leaving
-from actors.orders import AddTasks, BeginAgain, Decision, EndTask, StopRun, Wish
+from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
 from actors.picture import Picture
-from protocols.commands import CancelTask, Command, Done, RestartTask, ShutDown, SpawnWorker, StopTask, SubmitRun
+from protocols.commands import (
+    CancelTask,
+    Command,
+    Done,
+    RestartTask,
+    RetryTask,
+    ShutDown,
+    SpawnWorker,
+    StopTask,
+    SubmitRun,
+)
 from protocols.errors import FleetError
 from protocols.ids import TaskId
 from protocols.ledger import OVER
@@ -36,6 +46,9 @@ class Admission(Protocol):
 
     def drop(self, task: TaskId) -> None:
         """It is not taken in after all."""
+
+    def recall(self, task: TaskId) -> Task:
+        """One that was admitted, be it by an earlier supervisor. Raise `FleetError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +75,8 @@ class FleetCommander:
             case StopTask() | CancelTask():
                 grace = command.grace if isinstance(command, StopTask) else None
                 return await self._end(command.task, grace, command.reason)
-            case RestartTask():
-                return await self._restart(command)
+            case RestartTask() | RetryTask():
+                return await self._begin_again(command)
             case ShutDown():
                 return await self._shut_down(command)
             case _:
@@ -99,11 +112,25 @@ class FleetCommander:
         await self._wish(lambda answer: EndTask(task.id, grace, reason, answer))
         return await self.picture.wait_until(lambda view: _over(view, task.id))
 
-    async def _restart(self, command: RestartTask) -> Done:
+    async def _begin_again(self, command: RestartTask | RetryTask) -> Done:
+        """A restart is there with its next attempt, a retry once the task waits for its own."""
         task = self._find(command.task)
-        before = len(task.attempts)
-        await self._wish(lambda answer: BeginAgain(task.id, command.grace, answer))
-        return await self.picture.wait_until(lambda view: _begun(view, task.id, before))
+        plan = await self._recall(task) if task.status in OVER else None
+        before, seq = len(task.attempts), task.changed_seq
+        if isinstance(command, RetryTask):
+            await self._wish(lambda answer: RetryOnce(task.id, plan, answer))
+            return await self.picture.wait_until(lambda view: _changed(view, task.id, seq))
+        await self._wish(lambda answer: BeginAgain(task.id, command.grace, plan, answer))
+        return await self.picture.wait_until(lambda view: _begun(view, task.id, before, seq))
+
+    async def _recall(self, task: TaskView) -> Task | None:
+        """What it is, where the plan does not have it."""
+        if self.admission is None:
+            return None
+        try:
+            return await trio.to_thread.run_sync(self.admission.recall, task.id, limiter=self._limiter)
+        except FleetError as error:
+            raise RefusedError(str(error)) from error
 
     async def _shut_down(self, command: ShutDown) -> Done:
         if command.workers == "leave":
@@ -160,9 +187,18 @@ def _over(view: RunView, task: TaskId) -> Done | None:
     return Done(task=task, attempt=len(found.attempts), seq=view.last_seq)
 
 
-def _begun(view: RunView, task: TaskId, before: int) -> Done | None:
-    """Or it is over, where the run was stopped meanwhile."""
+def _changed(view: RunView, task: TaskId, behind: int) -> Done | None:
     found = view.tasks.get(task)
-    if found is None or (len(found.attempts) <= before and found.status not in OVER):
+    if found is None or found.changed_seq <= behind:
+        return None
+    return Done(task=task, attempt=len(found.attempts), seq=view.last_seq)
+
+
+def _begun(view: RunView, task: TaskId, before: int, behind: int) -> Done | None:
+    """Or it is over anew, where the run was stopped meanwhile."""
+    found = view.tasks.get(task)
+    if found is None:
+        return None
+    if len(found.attempts) <= before and (found.status not in OVER or found.changed_seq <= behind):
         return None
     return Done(task=task, attempt=len(found.attempts), seq=view.last_seq)

@@ -28,6 +28,7 @@ from protocols.ledger import (
     Standing,
     Told,
 )
+from protocols.ledger_reopening import reopen
 from protocols.ledger_resync import resync
 from protocols.ledger_rules import Rules
 
@@ -78,6 +79,9 @@ class BaseLedger(ABC):
 
     async def cancel(self, tasks: Sequence[TaskId] | None, reason: str) -> Changed:
         return await self._change(lambda rules: rules.cancel(tasks, reason))
+
+    async def reopen(self, task: TaskId) -> Changed:
+        return await self._change(lambda rules: reopen(rules, task))
 
     async def reap(self, node: str | None = None) -> Changed:
         return await self._change(lambda rules: rules.reap(node))

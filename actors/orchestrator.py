@@ -24,6 +24,7 @@ from actors.orders import (
     FleetEmpty,
     Order,
     OverBudget,
+    RetryOnce,
     StartWorker,
     StopRun,
     StopWorker,
@@ -158,7 +159,7 @@ class Orchestrator:
                     await self._spend(course, decision)
                 case FleetEmpty():
                     course.empty = decision
-                case AddTasks() | EndTask() | BeginAgain():
+                case AddTasks() | EndTask() | BeginAgain() | RetryOnce():
                     await wishes.hear(course, decision)
             course.news.set()
 

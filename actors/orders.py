@@ -199,14 +199,26 @@ class EndTask:
 
 @dataclass(frozen=True, slots=True)
 class BeginAgain:
-    """The end of the attempt that runs, and another one at once."""
+    """The end of the attempt that runs, if one does, and another one at once."""
 
     task: TaskId
     grace: float | None
+    plan: Task | None
+    """What it is, where only the disk knows that any more."""
     answer: trio.MemorySendChannel[str]
 
 
-Wish: TypeAlias = AddTasks | EndTask | BeginAgain
+@dataclass(frozen=True, slots=True)
+class RetryOnce:
+    """One more attempt of a task that is over and did not succeed."""
+
+    task: TaskId
+    plan: Task | None
+    """What it is, where only the disk knows that any more."""
+    answer: trio.MemorySendChannel[str]
+
+
+Wish: TypeAlias = AddTasks | EndTask | BeginAgain | RetryOnce
 """What somebody outside wants of the tasks of a run."""
 
 Decision: TypeAlias = WorkerEnded | FleetEmpty | StopRun | OverBudget | Remedy | Wish

@@ -11,7 +11,7 @@ import trio
 from actors.rpc_client import RpcClient
 from protocols.errors import FleetError, InputError
 from protocols.event_codec import decode_record
-from protocols.events import Record
+from protocols.events import Record, RunEnded
 from protocols.ids import RunId
 from protocols.port_params import ReadParams, SubscribeParams, UnsubscribeParams, Wanted
 from protocols.port_results import ReadResult, Subscribed, Unsubscribed
@@ -22,12 +22,12 @@ _HELD = 64  # messages that wait for the reader; where there are more, they are 
 
 
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
-    """``events.records``, or ``events.lagged``: what is behind ``after``, up to ``upto``, is left out."""
+    """``events.records``, up to ``upto``; or ``events.lagged``: the records up to ``last`` are left out."""
 
     subscription: str
     records: tuple[msgspec.Raw, ...] = ()
-    after: int = 0
     upto: int = 0
+    last: int = 0
 
 
 _decoder: msgspec.json.Decoder[_Told] = msgspec.json.Decoder(_Told)
@@ -50,6 +50,8 @@ class RpcFeed:
     """One on the same connection that is not listened to any more."""
     _told: deque[_Told] = field(default_factory=deque)
     _news: trio.Event = field(default_factory=trio.Event)
+    _ended: bool = False
+    """The run is over, and the last record told so."""
 
     async def begin(self) -> None:
         """Raise as `RpcClient.call` does; FleetError where the server has another run than before."""
@@ -88,7 +90,9 @@ class RpcFeed:
         return self
 
     async def __anext__(self) -> list[Record]:
-        """What is new, at least one. Raise as `begin`."""
+        """What is new, at least one. It ends behind the record of the end of the run. Raise as `begin`."""
+        if self._ended:
+            raise StopAsyncIteration
         while True:
             while self._told:
                 if records := await self._records(self._told.popleft()):
@@ -101,13 +105,14 @@ class RpcFeed:
     async def _records(self, told: _Told) -> list[Record]:
         behind = self.after or 0
         upto, texts = told.upto, told.records
-        if not texts:
-            page = await self._read(behind, told.upto)
+        if told.last:
+            page = await self._read(behind, told.last)
             upto, texts = page.upto, page.records
             if page.more:
                 self._told.appendleft(told)
         records = [record for text in texts if (record := decode_record(text)).seq > behind]
         self.after = max(behind, upto, records[-1].seq if records else 0)
+        self._ended = any(isinstance(record.event, RunEnded) for record in records)
         return records
 
     async def _read(self, after: int, upto: int) -> ReadResult:

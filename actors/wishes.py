@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import trio
 
 from actors.course import Course
-from actors.orders import AddTasks, BeginAgain, EndTask, Order, StopWorker, Wish
+from actors.orders import AddTasks, BeginAgain, EndTask, Order, RetryOnce, StopWorker, Wish
+from protocols.fan_out import group_of
 from protocols.ids import TaskId, WorkerId
 from protocols.ledger import OVER, Ledger
 from protocols.plan import Task
 from protocols.plan_entries import make_entries
-from protocols.task_events import TasksSubmitted
+from protocols.task_events import RunRetried, TasksSubmitted
 from protocols.wording import quote
 
 __all__ = ["Wishes"]
@@ -48,12 +49,14 @@ class Wishes:
                 _answer(wish, _ENDING)
             elif isinstance(wish, AddTasks):
                 _answer(wish, await self._add(course, wish.tasks))
+            elif isinstance(wish, RetryOnce):
+                _answer(wish, await self._retry(course, wish))
             elif wish.task in course.running or course.is_judged_next(wish.task):  # it has begun meanwhile
                 await self._end_worker(course, wish)
             elif isinstance(wish, EndTask):
                 _answer(wish, await self._cancel(course, wish))
             else:
-                _answer(wish, f"task {quote(wish.task)}: it does not run now, {_stands(course, wish.task)}")
+                _answer(wish, await self._reopen(course, wish))
 
     def close(self, course: Course) -> None:
         """Nothing is granted any more."""
@@ -100,6 +103,31 @@ class Wishes:
             return f"task {quote(wish.task)}: {_stands(course, wish.task)}"
         course.kept.discard(wish.task)
         course.tell(await self.ledger.cancel([wish.task], wish.reason))
+        return ""
+
+    async def _retry(self, course: Course, wish: RetryOnce) -> str:
+        status = course.statuses.get(wish.task)
+        if status not in OVER or status == "succeeded":
+            return f"task {quote(wish.task)}: {_stands(course, wish.task)}"
+        if status == "skipped":
+            return f"task {quote(wish.task)}: it was skipped; retry what it needs"
+        return await self._reopen(course, wish)
+
+    async def _reopen(self, course: Course, wish: RetryOnce | BeginAgain) -> str:
+        """Its counts begin anew, but for the number of its attempts."""
+        name, status = wish.task, course.statuses.get(wish.task)
+        if status not in OVER and status not in {"retrying", "restarting"}:
+            return f"task {quote(name)}: it has not begun, {_stands(course, name)}"
+        if wish.plan is not None and name not in course.tasks:
+            course.tasks[name] = wish.plan
+        if group_of(name) is not None or course.tasks[name].for_each is not None:
+            return f"task {quote(name)}: it belongs to a fan-out; once the run has ended: callboard retry"
+        course.reopen(course.tasks[name])
+        changed = await self.ledger.reopen(name)
+        for told in changed.told:
+            if isinstance(told.event, RunRetried):
+                course.statuses |= dict.fromkeys(told.event.tasks, "pending")
+        course.tell(changed)
         return ""
 
 

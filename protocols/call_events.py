@@ -35,7 +35,7 @@ class CallAnswered(CallEvent, frozen=True, kw_only=True, tag="call.answered"):
     task: str = ""
     """Which it was about, or which it made."""
     attempt: int = 0
-    seq: int = 0
+    upto: int = 0
     """All that it changed is told by records up to this number."""
     code: int = 0
     """Of the error, as JSON-RPC has it; 0: it was done."""

@@ -193,6 +193,10 @@ class Ledger(Protocol):
         """End tasks as ``stopped`` that do not run; None: all of them. The owner of one that runs is told with
         `renew`."""
 
+    async def reopen(self, task: TaskId) -> Changed:
+        """Let a task wait for one more attempt that is over, or waits for its next one already, and with it what was
+        skipped for it. `RunRetried` tells of them; their attempts go on in number. Nothing is changed for another."""
+
     async def reap(self, node: str | None = None) -> Changed:
         """Make those ready again whose owner did not renew them in time; with ``node``, all that it runs."""
 

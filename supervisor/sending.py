@@ -1,23 +1,21 @@
 """Typing for a running task: its supervisor passes it on."""
 
-from pathlib import Path
-
 import msgspec
 import trio
 
 from protocols.control import SendParams, SendResult
 from protocols.errors import InputError, UnreachableError
 from supervisor.fleet_client import open_fleet_client
-from supervisor.fleets import Fleet, find_fleet
+from supervisor.fleets import Fleet
 from supervisor.instance_tree import find_task
 from supervisor.standing import is_running, wait_for_port
 
 __all__ = ["send_text"]
 
 
-def send_text(state: Path, prefix: str, params: SendParams) -> str:
+def send_text(fleet: Fleet, params: SendParams) -> str:
     """Return what to tell the user. Raise InputError, UnreachableError, or FleetError where it did not arrive."""
-    fleet, name = find_task(find_fleet(state, prefix), params.task)
+    fleet, name = find_task(fleet, params.task)
     params = msgspec.structs.replace(params, task=name)
     try:
         if fleet.is_alive():

@@ -9,7 +9,7 @@ import trio
 from actors.keeper_process.procfs import read_process
 from actors.unix_socket import is_listening
 from protocols.budget_lines import tell_budgets
-from protocols.control import RunStatus, TaskLine, run_status
+from protocols.control import RunStatus, run_status
 from protocols.durations import format_elapsed
 from protocols.errors import UnreachableError
 from protocols.session_plain import server_text
@@ -19,6 +19,7 @@ from supervisor.fleets import Fleet, find_fleet, tell_detached
 from supervisor.leaders import find_leaders
 from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
+from supervisor.task_text import output_of, tell_task
 from supervisor.views import read_view
 
 __all__ = ["is_running", "read_status", "render_status", "tell_stopped", "wait_for_port"]
@@ -26,8 +27,6 @@ __all__ = ["is_running", "read_status", "render_status", "tell_stopped", "wait_f
 _BEGINNING = 2.0  # from the lock of a run to its open socket; usually a tenth of a second
 _PAUSE = 0.05
 _ENDED = "it has ended meanwhile; its end is told when the run goes on"
-_USUAL = frozenset(("starting", "reading", "thinking", "working", "testing", "complete", "error"))
-"""States of a worker that need not be told: its progress and its end tell more."""
 
 
 def read_status(state: Path, prefix: str | None) -> RunStatus:
@@ -116,9 +115,9 @@ def render_status(status: RunStatus, width: int | None) -> str:
             str(line.attempt or ""),
             "" if line.pid is None else str(line.pid),
             "" if line.seconds is None else format_elapsed(line.seconds),
-            format_bytes(_output_of(line)) if line.attempt else "",
+            format_bytes(output_of(line)) if line.attempt else "",
             "" if line.fraction is None else f"{line.fraction:.0%}",
-            "; ".join(part for part in (_what(line, now), line.gap) if part),
+            "; ".join(part for part in (tell_task(line, now), line.gap) if part),
         )
         for line in status.tasks
     ]
@@ -127,26 +126,3 @@ def render_status(status: RunStatus, width: int | None) -> str:
     servers = "".join(f"\n{one_line(text)}" for each in status.servers if (text := server_text(each)))
     budgets = "".join(f"\n{one_line(text)}" for text in tell_budgets(status.budgets))
     return f"{head}{servers}{budgets}\n\n{table}"
-
-
-def _output_of(line: TaskLine) -> int:
-    return line.stdout_bytes + line.stderr_bytes + line.terminal_bytes + line.log_bytes + line.session_bytes
-
-
-def _what(line: TaskLine, now: float) -> str:
-    if line.blocked:
-        return f"output waits: {line.blocked}"
-    if line.stopping:
-        return "being stopped" if line.stopping == "stop" else f"being stopped: {line.stopping}"
-    if line.retry_at is not None:
-        pause = line.retry_at - now
-        return f"attempt {line.attempt + 1} {f'in {format_elapsed(pause)}' if pause > 0 else 'now'}: {line.reason}"
-    verdict = line.verdict
-    if verdict is None or verdict.state in _USUAL:
-        return line.reason or line.label
-    reasons = "; ".join(verdict.reasons)
-    if line.status != "running":  # nobody saw how it ended
-        return f"{line.reason}; it was {verdict.state}: {reasons}"
-    since = f"{verdict.state} for {format_elapsed(now - verdict.at)}" if now > verdict.at else verdict.state
-    done = f", {', '.join(line.actions)}" if line.actions else ""
-    return f"{since}{done}; that began with: {reasons}"

@@ -115,6 +115,17 @@ class Submissions:
         self._path(task).unlink(missing_ok=True)
         _plan_path(self.folder, task).unlink(missing_ok=True)
 
+    def recall(self, task: TaskId) -> Task:
+        """See `Admission`. Raise StateError, PlanError: what it names is looked up anew."""
+        known = self.roll.tasks.get(task)
+        if known is not None:
+            return known
+        loaded = _read(self.folder, task, self.grace, leave=False)
+        keep_fingerprints(self.folder, named_values(loaded.plan.tasks, loaded.secrets))
+        self.roll.redactor.learn(open_redactor(self.folder))
+        self.roll.add(loaded)
+        return self.roll.tasks[task]
+
     def _path(self, task: TaskId) -> Path:
         return self.folder.submitted / f"{task}.json"
 
@@ -184,11 +195,11 @@ def drop_untold(folder: FleetFolder, told: Collection[TaskId]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _read(folder: FleetFolder, name: TaskId, grace: float) -> LoadedPlan:
+def _read(folder: FleetFolder, name: TaskId, grace: float, *, leave: bool = True) -> LoadedPlan:
     path = folder.submitted / f"{name}.json"
     try:
         kept = _decoder.decode(path.read_bytes())
-        return _load(kept.task, Path(kept.cwd), grace, leave=[name], kept=folder)
+        return _load(kept.task, Path(kept.cwd), grace, leave=[name] if leave else (), kept=folder)
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}; the run has this task, so put its file back") from error
     except (msgspec.DecodeError, PlanError) as error:

@@ -1,5 +1,6 @@
 """The port of ``callboard up``: where it listens, told in a file while it does."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from supervisor.settings import PortSettings
 from supervisor.version import VERSION
 
 __all__ = ["UpPort"]
+
+logger = logging.getLogger(__name__)
 
 _STDERR = 2
 
@@ -96,6 +99,7 @@ class UpPort:
             f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {sockets.url}{note} and on "
             f"{_short(sockets.unix)}; its token is in {_short(self.state.token)}"
         )
+        logger.info("ready: run %s, pid %d, %s", identity.run, identity.pid, sockets.url)
         notify("READY=1", f"STATUS=run {identity.run}, {sockets.url}")
         self.ready()
 

@@ -53,7 +53,7 @@ class Up(RunningPlan):
 def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Up]:
     """It listens, and has told so."""
     (folder / ".callboard" / "port.json").unlink(missing_ok=True)  # that of one that was killed
-    fleet = Up(folder, start(folder, ["up", *options], env))
+    fleet = Up(folder, start(folder, ["up", *(() if "--port" in options else ("--port", "0")), *options], env))
     try:
         fleet.wait_until(
             lambda: (folder / ".callboard" / "port.json").exists() and bool(find_fleets(folder / ".callboard"))

@@ -45,6 +45,14 @@ def test_everything_that_is_referred_to_is_there_and_every_schema_is_one() -> No
         Draft202012Validator.check_schema(schema)
 
 
+def test_no_event_has_a_number_of_its_own_in_place_of_that_of_its_record() -> None:
+    kinds = [
+        each["$ref"].rpartition("/")[2] for each in _DOCUMENT["components"]["schemas"]["Record"]["allOf"][1]["anyOf"]
+    ]
+
+    assert [kind for kind in kinds if "seq" in _DOCUMENT["components"]["schemas"][kind]["properties"]] == []
+
+
 @given(events)
 def test_every_event_is_a_record_of_the_document(event: Any) -> None:
     record = json.loads(encode_record(Record(1, event)))

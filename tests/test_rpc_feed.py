@@ -60,11 +60,13 @@ class Board:
         """Tell all what they do not have, or that they do not get it."""
         for name, after in list(self.subscribed.items()):
             self.subscribed[name] = self.last
-            told = {"subscription": name, "after": after, "upto": self.last}
+            if after == self.last:
+                continue
             if lag:
-                await server.tell("events.lagged", told)
+                await server.tell("events.lagged", {"subscription": name, "first": after + 1, "last": self.last})
             else:
-                await server.tell("events.records", {**told, "records": texts(after, self.last)})
+                told = {"subscription": name, "upto": self.last, "records": texts(after, self.last)}
+                await server.tell("events.records", told)
 
 
 def texts(after: int, upto: int) -> list[Any]:

@@ -141,6 +141,11 @@ KEYS = {
         "plan tasks concurrency role_concurrency waves critical_path slowest environments notes logfiles "
         "sessions roles outputs label_concurrency orders on_failure fan_outs"
     ),
+    ("ps", "--all"): (
+        "task status reason attempt pid seconds timeout stdout_bytes stderr_bytes terminal_bytes log_bytes "
+        "session_bytes quiet_for fraction label retry_at stopping blocked actions gap verdict "
+        "run role source argv cwd window streams started_at ended_at code signal end"
+    ),
     ("prune", "--dry-run"): "removed kept bytes dry_run",
     ("doctor",): "subject level found advice",
 }

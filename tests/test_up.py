@@ -179,3 +179,24 @@ def test_its_run_is_taken_up_by_up_alone_and_a_run_of_a_plan_takes_no_tasks(tmp_
 
     assert "go on with it: callboard up" in resumed.stderr
     assert "has ended" in ended.stdout
+
+
+def test_a_task_that_failed_under_an_earlier_supervisor_is_retried(tmp_path: Path) -> None:
+    with up(tmp_path) as killed:
+        killed.spawn(id="a", command=["sh", "-c", "test -e ready"])
+        killed.spawn(id="b", command=["true"])
+        killed.wait_for(WorkerExited, "a")
+        killed.wait_for(WorkerExited, "b")
+        killed.wait_until(lambda: _status(killed, "a")[-1] == "failed" and _status(killed, "b")[-1] == "succeeded")
+        killed.process.kill()
+        killed.process.wait()
+        (tmp_path / "ready").touch()
+        with up(tmp_path) as fleet:
+            assert "it is succeeded" in fleet.refused("retry", task="b")
+            fleet.done("retry", task="a")
+            assert fleet.wait_for(WorkerExited, "a", 2).code == 0
+            done = fleet.done("restart", task="b")
+            fleet.wait_for(WorkerExited, "b", 2)
+
+            assert done["attempt"] == 2
+            fleet.wait_until(lambda: _status(fleet, "a")[-1] == "succeeded")

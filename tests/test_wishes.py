@@ -6,7 +6,7 @@ from collections.abc import Callable
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.orders import AddTasks, BeginAgain, EndTask, StopRun, StopWorker, Wish
+from actors.orders import AddTasks, BeginAgain, EndTask, RetryOnce, StopRun, StopWorker, Wish
 from protocols.events import RunEnded
 from protocols.ids import TaskId
 from protocols.restarts import RestartPolicy
@@ -108,7 +108,7 @@ async def test_another_attempt_begins_when_the_one_before_has_ended_and_costs_no
 ) -> None:
     async with conducted(task("a", retries=1)) as stage:
         first = await stage.next_start()
-        assert await wish(stage, lambda answer: BeginAgain(A, 0.0, answer)) == ""
+        assert await wish(stage, lambda answer: BeginAgain(A, 0.0, None, answer)) == ""
         assert await stage.orders.receive() == StopWorker("a", 0.0, "stop", "restarted by a client")  # type: ignore[arg-type]
         await stage.end(first, reason="stop", code=None, signal="SIGKILL")
         second = await stage.next_start()
@@ -127,9 +127,66 @@ async def test_nothing_is_granted_once_the_run_is_being_stopped(autojump_clock: 
         await stage.decisions.send(StopRun("the test ends", None))
         await stage.orders.receive()
         late = await wish(stage, lambda answer: AddTasks((task("b"),), answer))
-        again = await wish(stage, lambda answer: BeginAgain(A, None, answer))
+        again = await wish(stage, lambda answer: BeginAgain(A, None, None, answer))
         await stage.end(a, reason="stop", code=None, signal="SIGTERM")
         await stage.empty_the_fleet()
 
     assert late == again == "the run is ending and takes no more commands"
     assert stage.statuses() == {"a": "stopped"}
+
+
+async def test_a_task_that_failed_is_retried_with_what_was_skipped_for_it(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=1), task("b", "a"), task("c")) as stage:
+        a, c = await stage.next_start(), await stage.next_start()
+        await stage.end(a, code=1)
+        await stage.end(await stage.next_start(), code=1)
+        await wait_all_tasks_blocked()
+        assert stage.statuses() == {"a": "failed", "b": "skipped", "c": "running"}
+        assert await wish(stage, lambda answer: RetryOnce(A, None, answer)) == ""
+        third = await stage.next_start()
+        await stage.end(third, code=1)  # its retries count anew
+        fourth = await stage.next_start()
+        await stage.end(fourth)
+        await stage.end(await stage.next_start())
+        await stage.end(c)
+        await stage.empty_the_fleet()
+
+    assert (third.attempt, fourth.attempt, fourth.failure is not None) == (3, 4, True)
+    assert stage.statuses() == {"a": "succeeded", "b": "succeeded", "c": "succeeded"}
+    assert stage.outcome() == "succeeded"
+
+
+async def test_what_succeeded_or_waits_or_was_skipped_is_not_retried(autojump_clock: MockClock) -> None:
+    async with conducted(task("a"), task("b", "d"), task("c"), task("d"), concurrency=2) as stage:
+        first, c = await stage.next_start(), await stage.next_start()
+        await stage.end(first)
+        d = await stage.next_start()
+        succeeded = await wish(stage, lambda answer: RetryOnce(A, None, answer))
+        waits = await wish(stage, lambda answer: RetryOnce(B, None, answer))
+        await stage.end(d, code=1)
+        await wait_all_tasks_blocked()
+        skipped = await wish(stage, lambda answer: RetryOnce(B, None, answer))
+        await stage.end(c)
+        await stage.empty_the_fleet()
+
+    assert succeeded == 'task "a": it is succeeded'
+    assert waits == 'task "b": it is pending'
+    assert skipped == 'task "b": it was skipped; retry what it needs'
+
+
+async def test_a_restart_of_what_is_over_or_waits_begins_at_once(autojump_clock: MockClock) -> None:
+    async with conducted(task("a", retries=1, backoff=1e6), task("b")) as stage:
+        a, b = await stage.next_start(), await stage.next_start()
+        await stage.end(a, code=1)
+        await wait_all_tasks_blocked()
+        assert await wish(stage, lambda answer: BeginAgain(A, None, None, answer)) == ""
+        await stage.end(await stage.next_start())
+        await wait_all_tasks_blocked()
+        assert await wish(stage, lambda answer: BeginAgain(A, None, None, answer)) == ""
+        third = await stage.next_start()
+        await stage.end(third)
+        await stage.end(b)
+        await stage.empty_the_fleet()
+
+    assert third.attempt == 3
+    assert stage.statuses() == {"a": "succeeded", "b": "succeeded"}

@@ -134,7 +134,7 @@ class HttpWire:
         if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             return False
         self._h11.start_next_cycle()
-        self._served, self._ahead = True, 0
+        self._served, self._ahead, self._bodiless = True, 0, False
         return True
 
     def leave(self) -> bytes:

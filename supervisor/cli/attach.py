@@ -11,7 +11,8 @@ def attach(run: str, task: str | None = None, /, *, state: Path | None = None, c
     Parameters
     ----------
     run
-        The beginning of the run's id; where it is left out, the latest run is meant.
+        The beginning of the run's id; where it is left out, the supervisor (callboard up) is meant, or, where none ran
+        here, the latest run.
     task
         The id of the task.
     state
@@ -26,9 +27,11 @@ def attach(run: str, task: str | None = None, /, *, state: Path | None = None, c
     from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
+    from supervisor.up_state import find_main  # noqa: PLC0415
 
-    prefix, name = (None, run) if task is None else (run, task)
-    pane = find_pane(*find_task(find_fleet(open_settings(state, config).state, prefix), name))
+    folder = open_settings(state, config).state
+    fleet = find_main(folder) if task is None else find_fleet(folder, run)
+    pane = find_pane(*find_task(fleet, run if task is None else task))
     command = attach_command(pane, os.environ)
     if not (os.isatty(0) and os.isatty(1)):
         raise InputError(f"attach: this is no terminal; run it in one, or: {' '.join(command)}")

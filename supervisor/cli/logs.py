@@ -10,13 +10,13 @@ __all__ = ["logs"]
 
 
 def logs(
-    run: str,
-    task: str,
+    name: str,
+    task: str | None = None,
     /,
     *,
     stderr: bool = False,
     log: bool = False,
-    follow: bool = False,
+    follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
     part: Annotated[str | None, Parameter(name="--range")] = None,
     attempt: int | None = None,
     state: Path | None = None,
@@ -26,10 +26,11 @@ def logs(
 
     Parameters
     ----------
-    run
-        The beginning of the run's id.
+    name
+        Of a worker of the supervisor (callboard up), or, where none ran here, of a task of the latest run; of one in a
+        submitted run or an instance such as build/itp-7. Before TASK: the beginning of a run's id.
     task
-        The id of the task; of one in an instance with the path of that, such as build/itp-7.
+        A task of that run.
     stderr
         What it wrote to standard error instead of standard output; a task on a terminal has only one stream.
     log
@@ -55,12 +56,14 @@ def logs(
     from supervisor.salvage import find_output, read_part  # noqa: PLC0415
     from supervisor.secrets import open_redactor  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
+    from supervisor.up_state import find_main  # noqa: PLC0415
 
     if stderr and log:
         raise InputError("--stderr and --log: only one of them can be printed; leave one out")
     start, length = _parse_range(part)
-    fleet, name = find_task(find_fleet(open_settings(state, config).state, run), task)
-    wanted = Log(fleet, name, attempt, stderr, log)
+    folder = open_settings(state, config).state
+    fleet, found = find_task(find_main(folder), name) if task is None else find_task(find_fleet(folder, name), task)
+    wanted = Log(fleet, found, attempt, stderr, log)
     part_of = Part(open_redactor(fleet.folder), start, length)
     try:
         wanted.check(follow=follow)

@@ -6,8 +6,8 @@ __all__ = ["screen"]
 
 
 def screen(
-    run: str,
-    task: str,
+    name: str,
+    task: str | None = None,
     /,
     *,
     attempt: int | None = None,
@@ -19,10 +19,11 @@ def screen(
 
     Parameters
     ----------
-    run
-        The beginning of the run's id.
+    name
+        Of a worker of the supervisor (callboard up), or, where none ran here, of a task of the latest run. Before TASK:
+        the beginning of a run's id.
     task
-        The id of the task.
+        A task of that run.
     attempt
         The number of the attempt (default: the last one).
     json
@@ -41,9 +42,11 @@ def screen(
     from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.terminal_view import read_picture  # noqa: PLC0415
+    from supervisor.up_state import find_main  # noqa: PLC0415
 
-    fleet, name = find_task(find_fleet(open_settings(state, config).state, run), task)
-    picture = read_picture(Log(fleet, name, attempt))
+    folder = open_settings(state, config).state
+    fleet, found = find_task(find_main(folder), name) if task is None else find_task(find_fleet(folder, name), task)
+    picture = read_picture(Log(fleet, found, attempt))
     if json:
         print(msgspec.json.encode(picture).decode())
         return

@@ -9,9 +9,9 @@ __all__ = ["send"]
 
 
 def send(
-    run: str,
+    name: str,
     task: str,
-    text: str,
+    text: str | None = None,
     /,
     *,
     enter: Annotated[bool, Parameter(negative="--no-enter")] = True,
@@ -22,10 +22,11 @@ def send(
 
     Parameters
     ----------
-    run
-        The beginning of the run's id.
+    name
+        Of a worker of the supervisor (callboard up), or, where none ran here, of a task of the latest run. Where three
+        words follow: the beginning of a run's id.
     task
-        The id of the task.
+        A task of that run. Where only two words follow: the text.
     text
         What to type, at most 4000 bytes; it may be empty.
     enter
@@ -37,7 +38,14 @@ def send(
     """
     from protocols.control import SendParams  # noqa: PLC0415 - `--help` need not wait for these
     from protocols.ids import TaskId  # noqa: PLC0415
+    from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.sending import send_text  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
+    from supervisor.up_state import find_main  # noqa: PLC0415
 
-    print(send_text(open_settings(state, config).state, run, SendParams(TaskId(task), text, enter)))
+    folder = open_settings(state, config).state
+    if text is None:
+        fleet, task, text = find_main(folder), name, task
+    else:
+        fleet = find_fleet(folder, name)
+    print(send_text(fleet, SendParams(TaskId(task), text, enter)))

@@ -9,7 +9,7 @@ __all__ = ["stop"]
 
 
 def stop(
-    run: str | None = None,
+    name: str | None = None,
     /,
     *,
     force: bool = False,
@@ -18,12 +18,13 @@ def stop(
     state: Path | None = None,
     config: Path | None = None,
 ) -> None:
-    """Stop a run and wait for its end.
+    """Stop a worker of the supervisor (callboard up), or a run, and wait for its end.
 
     Parameters
     ----------
-    run
-        The id of the run or the beginning of it (default: the latest).
+    name
+        Of a worker, as callboard ps shows it. Where no supervisor lives, or it has none of this name: the id of a run
+        or the beginning of it (default: the latest run).
     force
         Kill at once instead of asking first.
     grace
@@ -35,17 +36,26 @@ def stop(
     config
         The settings file (default callboard.toml, where there is one).
     """
-    from protocols.control import StopParams  # noqa: PLC0415 - `--help` need not wait for these
-    from protocols.durations import parse_duration  # noqa: PLC0415
+    from protocols.commands import StopTask  # noqa: PLC0415 - `--help` need not wait for these
+    from protocols.control import StopParams  # noqa: PLC0415
     from protocols.errors import InputError  # noqa: PLC0415
+    from supervisor.cli.durations import read_grace  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.stopping import stop_run  # noqa: PLC0415
+    from supervisor.up_state import is_up  # noqa: PLC0415
 
     if force and grace is not None:
         raise InputError("--force and --grace: one excludes the other; leave one of them out")
-    try:
-        seconds = 0.0 if force else None if grace is None else parse_duration(grace)
-    except ValueError as error:
-        raise InputError(f"--grace: {error}") from error
-    params = StopParams(grace=seconds, reason="callboard stop --force" if force else "callboard stop")
-    print(stop_run(open_settings(state, config), run, params, wait=wait))
+    seconds = 0.0 if force else read_grace(grace)
+    reason = "callboard stop --force" if force else "callboard stop"
+    settings = open_settings(state, config)
+    done = None
+    if name is not None and is_up(settings.state):
+        from supervisor.acting import stop_worker  # noqa: PLC0415 - for runs nothing of the port is needed
+
+        done = stop_worker(settings.state, StopTask(task=name, grace=seconds, reason=reason))
+    print(
+        stop_run(settings, name, StopParams(grace=seconds, reason=reason), wait=wait)
+        if done is None
+        else f"stopped {done.task or name}"
+    )

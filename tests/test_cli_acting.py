@@ -1,0 +1,134 @@
+"""The commands that want something of a living ``callboard up``, as a person types them."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from protocols.events import AttemptStarting, WorkerExited, WorkerStarted
+from tests.running import callboard, python, running
+from tests.standing_fleet import Up, up
+
+FOREVER = ("sleep", "1000")
+
+
+@pytest.fixture
+def living(tmp_path: Path) -> Iterator[Up]:
+    with up(tmp_path) as fleet:
+        yield fleet
+
+
+def said(living: Up, *arguments: str, code: int = 0) -> str:
+    """What a command prints: its result, or its error."""
+    done = callboard(living.cwd, *arguments, code=code)
+    return done.stderr if code else done.stdout
+
+
+def test_a_command_is_spawned_seen_and_stopped_by_its_name(living: Up) -> None:
+    assert said(living, "spawn", "--", *FOREVER) == "sleep\n"
+    living.wait_for(WorkerStarted, "sleep")
+    head, line = said(living, "ps").splitlines()
+    stopped = said(living, "stop", "sleep")
+
+    assert head.split()[:2] == ["worker", "status"]
+    assert line.split()[:2] == ["sleep", "running"]
+    assert stopped == "stopped sleep\n"
+    assert living.events(WorkerExited, "sleep")[0].reason == "stop"
+    assert said(living, "ps") == "none is at work: 1 stopped; see: callboard ps --all\n"
+    assert said(living, "ps", "-a").splitlines()[1].split()[:2] == ["sleep", "stopped"]
+
+
+def test_everything_that_a_worker_may_be_told_is_a_flag_of_spawn(living: Up) -> None:
+    (living.cwd / "below").mkdir()
+    flags = ["--id", "x", "--env", "A=1", "--env", "B=2=3", "--cwd", "below", "--timeout", "30s", "--role", "command"]
+    said(living, "spawn", *flags, "--shell", "--wait", "--", 'echo "$A $B $(basename "$PWD")"')
+
+    assert living.spool("x") == b"1 2=3 below\n"
+    assert living.events(AttemptStarting, "x")[0].timeout == 30
+
+
+def test_whoever_waits_for_a_worker_learns_how_it_ended(living: Up) -> None:
+    assert said(living, "spawn", "--wait", "--", "true") == "true\n"
+    assert said(living, "spawn", "--wait", "--", "false", code=1) == "false: failed: exit code 1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("spawn", "COMMAND is missing; write it behind --, such as: callboard spawn -- pytest -q"),
+        ("spawn --shell -- a b", "--shell: the command is to be one text, here are 2; put it in quotes"),
+        ("spawn --env =1 -- true", '--env: "=1" is not NAME=VALUE'),
+        ("spawn -- no-such", 'command: no command "no-such" on PATH; install it, or correct the name'),
+        ("spawn --timeout 5 -- true", 'timeout: "5": a duration needs a unit; write "5s"'),
+        ("kill slep", 'task "slep": there is none in this run; did you mean "sleep"?'),
+        ("restart --grace 5 sleep", '--grace: a duration needs a unit; write "5s"'),
+        ("retry", "--from is missing, or the name of a worker of the supervisor; see: callboard retry --help"),
+        ("ps --watch --every x", '--every: not a duration; write it like "90s", "10m", "1h30m" or "500ms"'),
+    ],
+)
+def test_a_mistake_is_one_error_and_exit_code_2(living: Up, arguments: str, problem: str) -> None:
+    if "slep" in arguments:
+        living.spawn(command=list(FOREVER))
+
+    assert said(living, *arguments.split(), code=2) == f"error: {problem}\n"
+
+
+def test_a_worker_is_killed_at_once_and_restarted_on_demand(living: Up) -> None:
+    stubborn = (
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(99)"
+    )
+    name = living.spawn(id="a", command=["python3", "-c", stubborn])
+    living.wait_for_output("a", b"up")
+
+    assert said(living, "restart", "--grace", "0s", name) == "restarted a, attempt 2\n"
+    assert said(living, "kill", name) == "killed a\n"
+    assert [event.signal for event in living.events(WorkerExited, "a")] == ["SIGKILL", "SIGKILL"]
+
+
+def test_where_no_supervisor_lives_it_is_not_reached(tmp_path: Path) -> None:
+    for command in (["spawn", "--", "true"], ["kill", "a"], ["restart", "a"], ["cancel", "a"], ["retry", "a"]):
+        done = callboard(tmp_path, *command, code=3)
+        assert done.stderr == (f"error: {tmp_path}/.callboard: no supervisor runs here; start one with: callboard up\n")
+    assert not (tmp_path / ".callboard").exists()
+
+
+def test_of_one_that_was_killed_the_journal_tells_what_its_workers_did_last(tmp_path: Path) -> None:
+    with up(tmp_path) as fleet:
+        fleet.spawn(id="a", command=list(FOREVER))
+        fleet.wait_for(WorkerStarted, "a")
+        fleet.signal(signal.SIGKILL)
+        fleet.wait()
+
+        shown = callboard(tmp_path, "ps")
+        assert shown.stdout.splitlines()[1].split()[:2] == ["a", "running"]
+        assert shown.stderr.startswith(
+            f"note: run {fleet.fleet.name}: its supervisor is gone; go on with: callboard up"
+        )
+        assert "is not reached" not in shown.stderr
+
+
+def test_the_workers_of_a_run_in_the_foreground_are_listed_where_no_supervisor_runs(tmp_path: Path) -> None:
+    with running(tmp_path, python("a", "import time; time.sleep(99)")) as run:
+        run.wait_for(WorkerStarted, "a")
+
+        shown = callboard(tmp_path, "ps", "--json")
+
+    assert [json.loads(line)["task"] for line in shown.stdout.splitlines()] == ["a"]
+
+
+def test_a_name_alone_is_a_worker_of_the_supervisor_in_logs_and_send(living: Up) -> None:
+    echo = "import sys\nfor line in sys.stdin: print('got', line, end='', flush=True)"
+    name = living.spawn(id="a", command=["python3", "-c", echo], stdin="pipe")
+    living.wait_for(WorkerStarted, "a")
+
+    assert said(living, "send", name, "hello") == "sent to a, attempt 1\n"
+    living.wait_for_output("a", b"got hello\n")
+    assert said(living, "logs", name) == "got hello\n"
+    assert said(living, "logs", living.fleet.name[:4], name) == "got hello\n"
+
+
+def test_a_run_is_stopped_by_its_id_as_ever(living: Up) -> None:
+    assert said(living, "stop", living.fleet.name) == f"run {living.fleet.name} has ended\n"
+    assert living.wait() == 0
