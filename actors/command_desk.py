@@ -5,7 +5,7 @@ import hashlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from actors.messages import Append
 from protocols.call_events import CallAnswered, CallAsked, CallRecord
 from protocols.commands import Done
 from protocols.event_codec import escape_json
-from protocols.events import Record
+from protocols.events import Record, RunResumed
 from protocols.jsonrpc import FORBIDDEN, INTERNAL_ERROR, REFUSED, CallError
 from protocols.peer import Peer
 from protocols.port_methods import Method
 from protocols.port_view import ROOT
+from protocols.task_events import TasksSubmitted
 from protocols.wording import quote
 
 __all__ = ["CommandDesk"]
@@ -33,6 +34,11 @@ logger = logging.getLogger(__name__)
 _KEYS = 10_000  # that are remembered, the latest
 _TEXT = 500  # characters of parameters that are recorded
 _UNTOLD = frozenset({"key", "data", "plan", "env"})  # what is long, or is not for every reader of the journal
+_MAKES = frozenset({"worker.spawn", "run.submit", "instance.spawn"})
+"""They make a task: it is there, and told, or it is not."""
+_ENDS = frozenset({"worker.stop", "worker.kill", "task.cancel"})
+"""To do them twice does no more than once."""
+_SHUTDOWN = "system.shutdown"
 _ENDING = "the fleet is ending and takes no more commands"
 _UNKNOWN = (
     "the supervisor ended before it could answer, and nobody knows whether it was done; look, and ask with another key"
@@ -46,6 +52,15 @@ class _Call:
     asked: CallAsked
     answer: Done | CallError | None = None
     done: trio.Event = field(default_factory=trio.Event)
+    claimed: bool = False
+    """A task is there that it may have made."""
+
+    @property
+    def undone(self) -> bool:
+        """It was not answered, and of its effect nothing is told: it had none, or has no other one the next time."""
+        return self.asked.method in _ENDS or (
+            self.asked.method in _MAKES and bool(self.asked.about) and not self.claimed
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +134,8 @@ class CommandDesk:
             call.answer = await self._do(method, params, peer)
             await self._record(_answered(call.asked, call.answer, self.now()), wait=True)
         finally:
-            call.answer = call.answer or CallError(REFUSED, f"{method.name}: {_UNKNOWN}")
+            ended = method.name == _SHUTDOWN  # then this is what was asked for
+            call.answer = call.answer or (Done() if ended else CallError(REFUSED, f"{method.name}: {_UNKNOWN}"))
             call.done.set()
 
     async def _do(self, method: Method, params: Any, peer: Peer) -> Done | CallError:
@@ -150,23 +166,44 @@ class CommandDesk:
     def _read(self) -> list[Record]:
         if not self.journal.exists():
             return []
-        return list(read_records(self.journal, types=("call.asked", "call.answered")))
+        return list(read_records(self.journal, types=("call.asked", "call.answered", "tasks.submitted", "run.resumed")))
 
     def _remember(self, records: list[Record]) -> None:
-        """What an earlier supervisor was asked. Where it has not answered, nobody knows whether it was done."""
-        calls = dict[int, _Call]()
+        """What earlier supervisors were asked. Where one has not answered, the journal may tell whether it was done."""
+        pending = dict[int, _Call]()
         for record in records:
             match record.event:
                 case CallAsked() as asked:
                     self._number = asked.number
-                    calls[asked.number] = call = _Call(asked, answer=CallError(REFUSED, f"{asked.method}: {_UNKNOWN}"))
+                    pending[asked.number] = call = _Call(asked, CallError(REFUSED, f"{asked.method}: {_UNKNOWN}"))
                     call.done.set()
                     if asked.key:
                         self._keep(asked.key, call)
-                case CallAnswered() as answered if answered.number in calls:
-                    calls.pop(answered.number).answer = _answer(answered)
+                case CallAnswered() as answered if answered.number in pending:
+                    pending.pop(answered.number).answer = _answer(answered)
+                case TasksSubmitted() as made:
+                    _claim(pending.values(), made.tasks, record.seq)
+                case RunResumed():
+                    self._forget_undone(pending)
                 case _:
                     pass
+        self._forget_undone(pending)
+
+    def _forget_undone(self, pending: dict[int, _Call]) -> None:
+        """Who asks for what was not done asks as for the first time. Of the rest nobody knows."""
+        for call in pending.values():
+            if call.undone and self._keys.get(call.asked.key) is call:
+                del self._keys[call.asked.key]
+        pending.clear()
+
+
+def _claim(pending: Iterable[_Call], tasks: Collection[str], seq: int) -> None:
+    """These tasks are there; of several that asked for the same one nobody knows whose it is."""
+    found = [call for call in pending if call.asked.method in _MAKES and call.asked.about in tasks]
+    for call in found:
+        call.claimed = True
+        if sum(other.asked.about == call.asked.about for other in found) == 1:
+            call.answer = Done(task=call.asked.about, seq=seq)
 
 
 def _answered(asked: CallAsked, answer: Done | CallError, at: float) -> CallAnswered:
@@ -183,7 +220,10 @@ def _answer(answered: CallAnswered) -> Done | CallError:
 
 
 def _about(params: Any) -> str:
-    named = (getattr(params, name, None) for name in ("task", "run", "instance", "id", "name"))
+    task = getattr(params, "task", None)
+    if isinstance(task, dict):
+        return str(task.get("id", ""))
+    named = (getattr(params, name, None) for name in ("task", "run", "instance", "id"))
     return next((each for each in named if isinstance(each, str)), "")
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import trio
 
 from actors.commander import RefusedError
-from actors.keeper_process.marks import attempt_of, mark_of
 from actors.keyboard import type_text
 from actors.orders import Order
+from actors.own_workers import find_worker
 from protocols.attempt_view import AttemptView
 from protocols.control import SendParams, SendResult
 from protocols.ids import FleetId, WorkerId
@@ -27,19 +27,19 @@ class Inputs:
 
     def check_stop(self, view: RunView, pid: int) -> None:
         """``pid``: of who asks. Raise `RefusedError` where an instance of this run does."""
-        ours = attempt_of(mark_of(pid) or "", self.fleet)
+        ours = find_worker(pid, self.fleet)
         attempts = (attempt for task in view.tasks.values() for attempt in task.attempts)
         if ours is not None and any(each.id == ours and each.source == "instance" for each in attempts):
             raise RefusedError("an instance may not stop the run that started it; that is for people")
 
     def check_command(self, pid: int) -> None:
         """``pid``: of who asks, 0 if unknown. Raise `RefusedError` where a worker of this run does."""
-        if pid and attempt_of(mark_of(pid) or "", self.fleet) is not None:
+        if find_worker(pid, self.fleet):
             raise RefusedError("a worker of this run may not command it; that is for people")
 
     async def send(self, params: SendParams, view: RunView, pid: int) -> SendResult:
         """``pid``: of who asks. Raise `RefusedError` where it may not, or where the text did not arrive."""
-        if attempt_of(mark_of(pid) or "", self.fleet) is not None:
+        if find_worker(pid, self.fleet):
             raise RefusedError("a worker of this run may not type for itself or another one; that is for people")
         attempt = _running(params, view)
         failed = await type_text(

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import trio
 
 from actors.commander import RefusedError
@@ -12,6 +12,7 @@ from actors.control_input import Inputs
 from actors.journal_file import last_seq
 from actors.leaving import Leaving
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
+from actors.passing_on import pass_on
 from actors.picture import Picture
 from protocols.commands import (
     CancelTask,
@@ -23,9 +24,11 @@ from protocols.commands import (
     SpawnWorker,
     StopTask,
     SubmitRun,
+    TaskCommand,
 )
 from protocols.errors import FleetError
 from protocols.ids import TaskId
+from protocols.layout import FleetFolder
 from protocols.ledger import OVER
 from protocols.plan import Task
 from protocols.states import RunView, TaskView
@@ -55,10 +58,10 @@ class Admission(Protocol):
 class FleetCommander:
     """A `Commander`. What it returns is in the journal."""
 
+    folder: FleetFolder
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
-    journal: Path
     leaving: Leaving | None = None
     """None: its workers are not durable."""
     admission: Admission | None = None
@@ -69,6 +72,8 @@ class FleetCommander:
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         """See `Commander`."""
         self.inputs.check_command(pid)
+        if isinstance(command, TaskCommand) and "/" in command.task:
+            return await self._pass_on(command)
         match command:
             case SpawnWorker() | SubmitRun():
                 return await self._spawn(command)
@@ -81,6 +86,24 @@ class FleetCommander:
                 return await self._shut_down(command)
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
+
+    async def _pass_on(self, command: TaskCommand) -> Done:
+        """To the instance that it is for; the answer is that one's, and what it tells is here too."""
+        name, _, rest = command.task.partition("/")
+        link = self.picture.view.links.get(self._find(name).id)
+        if link is None:
+            raise RefusedError(f"task {quote(name)}: it is no instance that has begun, so nothing is below it")
+        task, run = TaskId(name), link.run
+        path = self.folder.instance(task).run(run).control_socket
+        done = await pass_on(path, name, msgspec.structs.replace(command, task=rest))
+
+        def has_come(view: RunView) -> Done | None:
+            now = view.links.get(task)
+            if now is not None and now.run == run and now.last < done.seq:
+                return None
+            return Done(task=f"{name}/{done.task}", attempt=done.attempt, seq=view.last_seq)
+
+        return await self.picture.wait_until(has_come)
 
     async def _spawn(self, command: SpawnWorker | SubmitRun) -> Done:
         """A caller that goes away leaves it wholly there or not at all."""
@@ -151,7 +174,7 @@ class FleetCommander:
         if self.picture.view.stopping is not None:
             raise RefusedError(_ENDING)
         await self.leaving.tell(command)
-        return Done(seq=await trio.to_thread.run_sync(last_seq, self.journal, limiter=self._limiter))
+        return Done(seq=await trio.to_thread.run_sync(last_seq, self.folder.journal, limiter=self._limiter))
 
     async def _wish(self, make: Callable[[trio.MemorySendChannel[str]], Wish]) -> None:
         """Raise `RefusedError` where it is not granted."""

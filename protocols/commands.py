@@ -23,6 +23,7 @@ __all__ = [
     "SpawnWorker",
     "StopTask",
     "SubmitRun",
+    "TaskCommand",
     "TypeInput",
 ]
 
@@ -31,6 +32,12 @@ Cells: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A field that is not known is an error."""
+
+
+class TaskCommand(_Command, frozen=True, kw_only=True):
+    """About one task, here or in an instance."""
+
+    task: str
 
 
 class SpawnWorker(_Command, frozen=True, kw_only=True, tag="spawn"):
@@ -54,58 +61,49 @@ class SubmitRun(_Command, frozen=True, kw_only=True, tag="submit"):
     id: TaskId | None = None
 
 
-class StopTask(_Command, frozen=True, kw_only=True, tag="stop"):
+class StopTask(TaskCommand, frozen=True, kw_only=True, tag="stop"):
     """End its worker, and let nothing follow from that but its end: no retry."""
 
-    task: str
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """Seconds between TERM and KILL; 0 kills; None is the task's own."""
     reason: str = "stopped by a client"
 
 
-class RestartTask(_Command, frozen=True, kw_only=True, tag="restart"):
+class RestartTask(TaskCommand, frozen=True, kw_only=True, tag="restart"):
     """End its worker, if one runs, and begin another attempt at once, whatever its retries are."""
 
-    task: str
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
-class CancelTask(_Command, frozen=True, kw_only=True, tag="cancel"):
+class CancelTask(TaskCommand, frozen=True, kw_only=True, tag="cancel"):
     """Of one that has not begun: nothing is started for it. Of one that runs: as `StopTask`."""
 
-    task: str
     reason: str = "cancelled by a client"
 
 
-class RetryTask(_Command, frozen=True, kw_only=True, tag="retry"):
+class RetryTask(TaskCommand, frozen=True, kw_only=True, tag="retry"):
     """One more attempt of a task that is over and did not succeed. What was skipped for it waits again."""
 
-    task: str
 
-
-class SignalWorker(_Command, frozen=True, kw_only=True, tag="signal"):
+class SignalWorker(TaskCommand, frozen=True, kw_only=True, tag="signal"):
     """To the process group of the worker that runs."""
 
-    task: str
     signal: str
     """By its name: ``HUP``, ``INT``, ``TERM``, ``USR1``, ``USR2``, ``CONT``, ``STOP``, ``WINCH``."""
 
 
-class ResizeTerminal(_Command, frozen=True, kw_only=True, tag="resize"):
-    task: str
+class ResizeTerminal(TaskCommand, frozen=True, kw_only=True, tag="resize"):
     columns: Cells
     rows: Cells
 
 
-class TypeInput(_Command, frozen=True, kw_only=True, tag="type"):
+class TypeInput(TaskCommand, frozen=True, kw_only=True, tag="type"):
     """Bytes into the stdin of the worker that runs, or typed at its terminal."""
 
-    task: str
     data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
 
 
-class ReplyPermission(_Command, frozen=True, kw_only=True, tag="permission"):
-    task: str
+class ReplyPermission(TaskCommand, frozen=True, kw_only=True, tag="permission"):
     permission: str
     """The id that ``permission.asked`` has."""
     reply: Literal["once", "always", "reject"]

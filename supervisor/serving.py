@@ -129,8 +129,8 @@ class Serving:
 
             admission = Submissions(folder=self.fleet.folder, roll=self.roll, grace=self.settings.stop.grace)
         return FleetCommander(
+            folder=self.fleet.folder,
             picture=self.picture,
-            journal=self.fleet.folder.journal,
             decisions=self.channels.decisions,
             inputs=self._inputs(),
             admission=admission,

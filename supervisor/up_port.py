@@ -67,7 +67,9 @@ class UpPort:
         async def rpc(socket: WebSocketConnection, peer: Peer) -> None:
             await RpcSession(socket=socket, peer=peer, dispatcher=dispatcher, feed=feed).run()
 
-        senders = Senders(hosts=frozenset(self.settings.hosts), origins=frozenset(self.settings.origins))
+        senders = Senders(
+            hosts=frozenset([self.settings.host, *self.settings.hosts]), origins=frozenset(self.settings.origins)
+        )
         port = Port(
             listeners=listen(each.dup() for each in self.sockets.bound),
             app=make_app(HttpSide(dispatcher=dispatcher, feed=feed, version=VERSION)),

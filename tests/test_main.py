@@ -34,6 +34,7 @@ COMMANDS = (
     "attach",
     "logs",
     "events",
+    "token",
     "prune",
     "clean",
     "doctor",

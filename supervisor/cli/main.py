@@ -44,6 +44,7 @@ _COMMANDS = {
     "screen": "Print what the terminal of a task shows.",
     "send": "Type a text for a running task, as a person at its terminal would.",
     "events": "Print the records of a run.",
+    "token": "Print a token for somebody else who is to use the port of the supervisor.",
     "prune": "Remove old runs.",
     "clean": "Remove the workspaces that old runs have left.",
     "doctor": "Examine this machine for what callboard needs.",
