@@ -9,6 +9,8 @@ import trio
 
 from actors.commander import RefusedError
 from actors.control_input import Inputs
+from actors.journal_file import last_seq
+from actors.leaving import Leaving
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
 from actors.passing_on import pass_on
 from actors.picture import Picture
@@ -63,6 +65,8 @@ class FleetCommander:
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
+    leaving: Leaving | None = None
+    """None: its workers are not durable."""
     admission: Admission | None = None
     """None: the plan is not standing."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
@@ -160,12 +164,24 @@ class FleetCommander:
 
     async def _shut_down(self, command: ShutDown) -> Done:
         if command.workers == "leave":
-            raise RefusedError('workers: "leave" is not supported by this fleet; stop them, or leave it running')
+            return await self._leave(command)
+        if command.restart:
+            raise RefusedError('restart: goes with workers = "leave" only')
         before = self.picture.view.stopping
         await self._send(StopRun(command.reason, command.grace))
         return await self.picture.wait_until(
             lambda view: Done(seq=view.last_seq) if view.stopping is not before else None
         )
+
+    async def _leave(self, command: ShutDown) -> Done:
+        if self.leaving is None:
+            raise RefusedError("its workers are not durable and would end with it; stop them, or leave it running")
+        if command.restart and not self.leaving.restarts:
+            raise RefusedError("a run of a plan does not start anew; leave it, and go on with: callboard resume")
+        if self.picture.view.stopping is not None:
+            raise RefusedError(_ENDING)
+        await self.leaving.tell(command)
+        return Done(seq=await trio.to_thread.run_sync(last_seq, self.folder.journal, limiter=self._limiter))
 
     async def _wish(self, make: Callable[[trio.MemorySendChannel[str]], Wish]) -> None:
         """Raise `RefusedError` where it is not granted."""

@@ -132,9 +132,11 @@ class ReplyPermission(TaskCommand, frozen=True, kw_only=True, tag="permission"):
 
 
 class ShutDown(_Command, frozen=True, kw_only=True, tag="shutdown"):
-    """End the fleet: its workers too, or leave those that are durable to who comes next."""
+    """End the fleet: its workers too, or leave them to who comes next, where they are durable."""
 
     workers: Literal["stop", "leave"] = "stop"
+    restart: bool = False
+    """With ``leave``: who comes next is the same process, with the program as it is then; clients wait for it."""
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
     reason: str = "stopped by a client"
 

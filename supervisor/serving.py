@@ -18,6 +18,7 @@ from actors.delivery import Delivery
 from actors.fleet_commander import FleetCommander
 from actors.inspection import Inspector
 from actors.keyboard import manner_of
+from actors.leaving import Leaving
 from actors.liveness import Liveness
 from actors.picture import Picture
 from actors.proofs import Proofs
@@ -48,6 +49,7 @@ class Parts:
     channels: Channels
     picture: Picture
     commander: Commander
+    leaving: Leaving | None
 
 
 Serve: TypeAlias = Callable[[Parts], Child]
@@ -62,6 +64,8 @@ class Serving:
     resumption: Resumption | None
     channels: Channels
     roll: Roll
+    leaving: Leaving | None
+    """None: its workers would end with it."""
     serve: Serve | None = None
     picture: Picture = field(init=False)
     _queue_over: trio.Event = field(default_factory=trio.Event, init=False)
@@ -82,7 +86,13 @@ class Serving:
         if handover is not None:
             yield greeter_child(handover, self.fleet.identity.run)
         if self.serve is not None:
-            parts = Parts(fleet=self.fleet, channels=self.channels, picture=self.picture, commander=commander)
+            parts = Parts(
+                fleet=self.fleet,
+                channels=self.channels,
+                picture=self.picture,
+                commander=commander,
+                leaving=self.leaving,
+            )
             yield self.serve(parts)
 
     def _accountant(self) -> Accountant:
@@ -137,6 +147,7 @@ class Serving:
             decisions=self.channels.decisions,
             inputs=self._inputs(),
             admission=admission,
+            leaving=self.leaving,
         )
 
     def _inputs(self) -> Inputs:
