@@ -12,13 +12,16 @@ from actors.control_input import Inputs
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
 from actors.passing_on import pass_on
 from actors.picture import Picture
+from actors.reaching import Reaching
 from protocols.commands import (
     CancelTask,
     Command,
     Done,
+    ResizeTerminal,
     RestartTask,
     RetryTask,
     ShutDown,
+    SignalWorker,
     SpawnWorker,
     StopTask,
     SubmitRun,
@@ -60,6 +63,7 @@ class FleetCommander:
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
+    reaching: Reaching
     admission: Admission | None = None
     """None: the plan is not standing."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
@@ -80,6 +84,8 @@ class FleetCommander:
                 return await self._begin_again(command)
             case ShutDown():
                 return await self._shut_down(command)
+            case SignalWorker() | ResizeTerminal():
+                return await self.reaching.carry_out(self._find(command.task), command)
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
 

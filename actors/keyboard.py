@@ -13,7 +13,7 @@ from protocols.keeper_inputs import Written
 from protocols.layout import streams_of
 from protocols.plan import Task
 
-__all__ = ["LONGEST_TEXT", "Manner", "interrupt", "manner_of", "tell", "type_text"]
+__all__ = ["LONGEST_TEXT", "Manner", "ask_worker", "interrupt", "manner_of", "tell", "type_text"]
 
 Manner: TypeAlias = Literal["pipe", "terminal", "session"]
 
@@ -63,27 +63,27 @@ async def tell(
     if manner != "session":
         terminal = manner == "terminal"
         return await type_text(orders, worker, attempt, text.encode(), enter=True, terminal=terminal)
-    answer = await _ask(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True), _NOTE)
+    answer = await ask_worker(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True), _NOTE)
     return "" if answer.error is None else str(answer.error)
 
 
 async def interrupt(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None) -> str:
     """Return why it did not arrive; empty where it did."""
-    answer = await _ask(orders, lambda send: InterruptWorker(worker, attempt, send))
+    answer = await ask_worker(orders, lambda send: InterruptWorker(worker, attempt, send))
     return "" if answer.error is None else str(answer.error)
 
 
 async def _send(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None, data: bytes) -> str:
     if not data:
         return ""
-    answer = await _ask(orders, lambda send: SendInput(worker, attempt, data, send))
+    answer = await ask_worker(orders, lambda send: SendInput(worker, attempt, data, send))
     if answer.error is not None:
         return str(answer.error)
     written = msgspec.json.decode(answer.ok, type=Written).written
     return "" if written == len(data) else f"it took only {written} of {len(data)} bytes, as it does not read"
 
 
-async def _ask(
+async def ask_worker(
     orders: trio.MemorySendChannel[Order],
     order: Callable[[trio.MemorySendChannel[Answer]], Order],
     patience: float = _ANSWER,

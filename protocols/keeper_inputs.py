@@ -7,7 +7,7 @@ import msgspec
 from protocols.bases import KeeperRequest
 from protocols.ids import AttemptId, CommandId
 
-__all__ = ["InputRequest", "Interrupt", "Permit", "Prompt", "Prompted", "SessionRequest", "Write", "Written"]
+__all__ = ["InputRequest", "Interrupt", "Permit", "Prompt", "Prompted", "SessionRequest", "Signal", "Write", "Written"]
 
 
 class _InputRequest(KeeperRequest, frozen=True, kw_only=True):
@@ -26,6 +26,13 @@ class Write(_InputRequest, frozen=True, kw_only=True, tag="write"):
 
 class Interrupt(_InputRequest, frozen=True, kw_only=True, tag="interrupt"):
     """SIGINT to who is in the foreground of its terminal, else to its process group."""
+
+
+class Signal(_InputRequest, frozen=True, kw_only=True, tag="signal"):
+    """To the process group of a worker; refused with ``ESRCH`` where it leads none any more. A keeper before version 3
+    does not know it."""
+
+    number: int
 
 
 class Permit(_InputRequest, frozen=True, kw_only=True, tag="permit"):
@@ -47,7 +54,7 @@ class Prompt(_InputRequest, frozen=True, kw_only=True, tag="prompt"):
 
 SessionRequest: TypeAlias = Permit | Prompt
 """These no keeper is asked."""
-InputRequest: TypeAlias = Write | Interrupt | SessionRequest
+InputRequest: TypeAlias = Write | Interrupt | Signal | SessionRequest
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from actors.inspection import Inspector
 from actors.keyboard import manner_of
 from actors.liveness import Liveness
 from actors.picture import Picture
+from actors.reaching import Reaching
 from actors.remedies import Remedies
 from protocols.plan_budgets import budgets_of
 from protocols.resumption import Resumption
@@ -118,7 +119,10 @@ class Serving:
             from supervisor.submissions import Submissions  # noqa: PLC0415 - no other fleet takes tasks
 
             admission = Submissions(folder=self.fleet.folder, roll=self.roll, grace=self.settings.stop.grace)
+        channels = self.channels
+        reaching = Reaching(picture=self.picture, orders=channels.orders, outbox=channels.events)
         return FleetCommander(
+            reaching=reaching,
             folder=self.fleet.folder,
             picture=self.picture,
             decisions=self.channels.decisions,

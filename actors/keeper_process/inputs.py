@@ -8,7 +8,7 @@ from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.signals import signal_group
 from actors.keeper_process.terminal import interrupt_foreground
 
-__all__ = ["NoInputError", "interrupt", "write"]
+__all__ = ["NoInputError", "interrupt", "send", "write"]
 
 
 class NoInputError(Exception):
@@ -41,6 +41,13 @@ def interrupt(attempt: Attempt) -> None:
     if ends is not None and interrupt_foreground(ends[0]):
         return
     if not signal_group(attempt, signal.SIGINT):
+        raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
+
+
+def send(attempt: Attempt, number: int) -> None:
+    """A signal, to its process group. Raise `NoInputError`."""
+    _check_living(attempt)
+    if not signal_group(attempt, number):
         raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
 
 
