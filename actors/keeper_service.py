@@ -38,12 +38,13 @@ from protocols.keeper import (
     Unattributed,
 )
 from protocols.keeper_codec import encode_request
-from protocols.keeper_inputs import Signal
+from protocols.keeper_inputs import Interrupt, Signal, Write
 
 __all__ = ["KeeperService"]
 
 logger = logging.getLogger(__name__)
 
+_MAY_HAVE_ARRIVED = "its keeper was killed meanwhile; nobody knows whether it arrived"
 _TOO_OLD = "its keeper is that of an older callboard, which sends no signals; restart the worker first"
 _TOO_LARGE = "arguments, environment and the text for stdin are too large together; pass the data by a file"
 
@@ -235,7 +236,11 @@ class KeeperService:
                 await self._send(Ask(stop))
         await self._refuse_started()
         for number in unanswered:
-            if (pending := self.table.pending.pop(number, None)) is not None:
+            if (pending := self.table.pending.pop(number, None)) is None:
+                continue
+            if isinstance(pending.ask.request, Write | Interrupt | Signal):
+                answer_to(pending.ask, Answer(error=KeeperError(_MAY_HAVE_ARRIVED)))
+            else:
                 await self._send(pending.ask)  # it is pending again before anything else happens
 
     async def _reap(self, held: Held) -> None:

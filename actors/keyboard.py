@@ -1,24 +1,22 @@
 """Reaches a worker as a person would: types a text and Enter, or interrupts it, and says what did not arrive."""
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
 import trio
 
-from actors.orders import Answer, InterruptWorker, Order, SendInput
-from protocols.errors import KeeperError
+from actors.asking import ask_worker
+from actors.orders import InterruptWorker, Order, SendInput
 from protocols.ids import WorkerId
 from protocols.keeper_inputs import Written
 from protocols.layout import streams_of
 from protocols.plan import Task
 
-__all__ = ["LONGEST_TEXT", "Manner", "ask_worker", "interrupt", "manner_of", "tell", "type_text"]
+__all__ = ["LONGEST_TEXT", "Manner", "interrupt", "manner_of", "tell", "type_text"]
 
 Manner: TypeAlias = Literal["pipe", "terminal", "session"]
 
 LONGEST_TEXT = 4000  # bytes: with its Enter it fits into what a pipe takes at once, and into a line of a terminal
-_ANSWER = 2.0  # seconds; a keeper answers at once, or is lost
 _NOTE = 25.0  # seconds; the server of a session may have much to do
 _BETWEEN = 0.2  # seconds between a text and Enter: what comes in one piece looks pasted, and Enter is then a line end
 
@@ -81,18 +79,3 @@ async def _send(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt
         return str(answer.error)
     written = msgspec.json.decode(answer.ok, type=Written).written
     return "" if written == len(data) else f"it took only {written} of {len(data)} bytes, as it does not read"
-
-
-async def ask_worker(
-    orders: trio.MemorySendChannel[Order],
-    order: Callable[[trio.MemorySendChannel[Answer]], Order],
-    patience: float = _ANSWER,
-) -> Answer:
-    send, receive = trio.open_memory_channel[Answer](1)
-    with send, receive, trio.move_on_after(patience):
-        try:
-            await orders.send(order(send))
-        except trio.BrokenResourceError:
-            return Answer(error=KeeperError("the run is ending and takes no more orders"))
-        return await receive.receive()
-    return Answer(error=KeeperError(f"no answer within {patience:g} s; nobody knows whether it arrived"))

@@ -114,6 +114,15 @@ class InterruptWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class AskUnread:
+    """How much of what was written to its stdin a worker has not read. Answered as `protocols.keeper_inputs.Unread`."""
+
+    worker: WorkerId
+    attempt: int | None
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyPermission:
     """To what the session of a worker asks for. Answered as `protocols.keeper.Permit` is."""
 
@@ -162,7 +171,9 @@ class ResizeWorker:
     answer: trio.MemorySendChannel[Answer]
 
 
-ReachWorker: TypeAlias = SendInput | InterruptWorker | SendSignal | ResizeWorker | ReplyPermission | AddPrompt
+ReachWorker: TypeAlias = (
+    SendInput | AskUnread | InterruptWorker | SendSignal | ResizeWorker | ReplyPermission | AddPrompt
+)
 """What a worker that runs is asked, and answers."""
 Order: TypeAlias = StartWorker | StopWorker | ExtendWorker | ReachWorker | EndFleet
 
@@ -206,6 +217,8 @@ class AddTasks:
 
     tasks: tuple[Task, ...]
     answer: trio.MemorySendChannel[str]
+    key: str = ""
+    """Told with them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import trio
 
+from actors.asking import ask_worker
 from actors.commander import RefusedError
-from actors.keyboard import ask_worker
 from actors.messages import Append
 from actors.orders import Answer, Order, ReachWorker, ResizeWorker, SendSignal
 from actors.picture import Picture

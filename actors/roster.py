@@ -12,6 +12,7 @@ from actors.orders import (
     AddPrompt,
     Answer,
     Ask,
+    AskUnread,
     Decision,
     EndFleet,
     ExtendWorker,
@@ -35,7 +36,7 @@ from protocols.errors import SpawnError
 from protocols.ids import AttemptId, WorkerId
 from protocols.keeper import Extend, Finished, Request, Resize, Shutdown
 from protocols.keeper_codec import to_os
-from protocols.keeper_inputs import Interrupt, Permit, Prompt, Signal, Write
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Signal, Unread, Write
 from protocols.layout import streams_of
 from protocols.plan import Task
 from protocols.redacted_events import redact_exit
@@ -78,6 +79,7 @@ class Roster:
                         await self._extend(slots.get(order.worker), order)
                     case (
                         SendInput()
+                        | AskUnread()
                         | InterruptWorker()
                         | SendSignal()
                         | ResizeWorker()
@@ -171,6 +173,8 @@ def _request(order: ReachWorker, attempt: AttemptId) -> Request:
     match order:
         case SendInput():
             return Write(attempt=attempt, data=to_os(order.data), note=order.note)
+        case AskUnread():
+            return Unread(attempt=attempt)
         case InterruptWorker():
             return Interrupt(attempt=attempt)
         case SendSignal(number=number):

@@ -11,7 +11,7 @@ from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fields import BadRequestError, Window
 from actors.keeper_process.fleet import Fleet
-from actors.keeper_process.inputs import NoInputError, interrupt, send, write
+from actors.keeper_process.inputs import NoInputError, interrupt, send, unread, write
 from actors.keeper_process.launch import BOOT_ID, ends_of, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
@@ -28,6 +28,7 @@ from actors.keeper_process.requests import (
     Signal,
     Spawn,
     Stop,
+    Unread,
     Write,
     fds_of,
     parse_message,
@@ -112,6 +113,8 @@ class Operations:
             return self._adopt(request, fds)
         if isinstance(request, Write):
             return {"written": write(self._known(request.attempt), request.data)}, []
+        if isinstance(request, Unread):
+            return {"unread": unread(self._known(request.attempt))}, []
         if not isinstance(request, Ping):
             self._change(request)
         return {}, []
