@@ -22,8 +22,9 @@ from protocols.event_codec import escape_json
 from protocols.events import Record
 from protocols.jsonrpc import FORBIDDEN, INTERNAL_ERROR, REFUSED, CallError
 from protocols.peer import Peer
-from protocols.port_methods import Method
+from protocols.port_methods import METHODS, Method
 from protocols.port_view import ROOT
+from protocols.task_events import TasksSubmitted
 from protocols.wording import quote
 
 __all__ = ["CommandDesk"]
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 _KEYS = 10_000  # that are remembered, the latest
 _TEXT = 500  # characters of parameters that are recorded
 _UNTOLD = frozenset({"key", "data", "plan", "env"})  # what is long, or is not for every reader of the journal
-_ENDING = "the fleet is ending and takes no more commands"
+_SHUTDOWN = "system.shutdown"
 _UNKNOWN = (
     "the supervisor ended before it could answer, and nobody knows whether it was done; look, and ask with another key"
 )
@@ -74,8 +75,8 @@ class CommandDesk:
 
     async def act(self, method: Method, params: Any, peer: Peer) -> Done:
         """Return when the effect is in the journal. Raise `CallError`."""
-        if self._nursery is None:
-            raise CallError(REFUSED, _ENDING)
+        if self._nursery is None:  # the port is being closed: who comes back is answered by the next supervisor
+            await trio.sleep_forever()
         call = self._find(method, params)
         if call is None:
             call = self._begin(method, params, peer)
@@ -119,8 +120,10 @@ class CommandDesk:
             call.answer = await self._do(method, params, peer)
             await self._record(_answered(call.asked, call.answer, self.now()), wait=True)
         finally:
-            call.answer = call.answer or CallError(REFUSED, f"{method.name}: {_UNKNOWN}")
-            call.done.set()
+            if call.answer is None and method.name == _SHUTDOWN:
+                call.answer = Done()  # it is what was asked for
+            if call.answer is not None:  # else the fleet, or this supervisor of it, ends, and so do all connections
+                call.done.set()
 
     async def _do(self, method: Method, params: Any, peer: Peer) -> Done | CallError:
         if method.command is None or not peer.may(method.need):
@@ -150,23 +153,36 @@ class CommandDesk:
     def _read(self) -> list[Record]:
         if not self.journal.exists():
             return []
-        return list(read_records(self.journal, types=("call.asked", "call.answered")))
+        return list(read_records(self.journal, types=("call.asked", "call.answered", "tasks.submitted")))
 
     def _remember(self, records: list[Record]) -> None:
-        """What an earlier supervisor was asked. Where it has not answered, nobody knows whether it was done."""
-        calls = dict[int, _Call]()
-        for record in records:
-            match record.event:
-                case CallAsked() as asked:
-                    self._number = asked.number
-                    calls[asked.number] = call = _Call(asked, answer=CallError(REFUSED, f"{asked.method}: {_UNKNOWN}"))
-                    call.done.set()
-                    if asked.key:
-                        self._keep(asked.key, call)
-                case CallAnswered() as answered if answered.number in calls:
-                    calls.pop(answered.number).answer = _answer(answered)
+        """What an earlier supervisor was asked."""
+        calls, open_calls = list[_Call](), dict[int, _Call]()
+        submitted = dict[str, Done]()
+        for seq, event in ((record.seq, record.event) for record in records):
+            match event:
+                case CallAsked():
+                    self._number = event.number
+                    calls.append(_Call(event))
+                    open_calls[event.number] = calls[-1]
+                case CallAnswered() if event.number in open_calls:
+                    open_calls.pop(event.number).answer = _answer(event)
+                case TasksSubmitted():
+                    submitted[event.key] = Done(task=event.tasks[0], seq=seq)
                 case _:
                     pass
+        for call in calls:
+            call.answer = call.answer or submitted.get(call.asked.key) or _unanswered(call.asked)
+            call.done.set()
+            if call.asked.key and call.answer is not None:
+                self._keep(call.asked.key, call)
+
+
+def _unanswered(asked: CallAsked) -> CallError | None:
+    """What is answered to who comes again with a key that an earlier supervisor had and did not answer. None: it is
+    done as if it had never been asked for."""
+    method = METHODS.get(asked.method)
+    return None if method is not None and method.repeatable else CallError(REFUSED, f"{asked.method}: {_UNKNOWN}")
 
 
 def _answered(asked: CallAsked, answer: Done | CallError, at: float) -> CallAnswered:
@@ -183,7 +199,10 @@ def _answer(answered: CallAnswered) -> Done | CallError:
 
 
 def _about(params: Any) -> str:
-    named = (getattr(params, name, None) for name in ("task", "run", "instance", "id", "name"))
+    task = getattr(params, "task", None)
+    if isinstance(task, dict):
+        return str(task.get("id", ""))
+    named = (getattr(params, name, None) for name in ("task", "run", "instance", "id"))
     return next((each for each in named if isinstance(each, str)), "")
 
 

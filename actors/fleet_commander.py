@@ -4,25 +4,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import trio
 
 from actors.commander import RefusedError
 from actors.control_input import Inputs
+from actors.journal_file import last_seq
+from actors.leaving import Leaving
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
+from actors.passing_on import pass_on
 from actors.picture import Picture
 from protocols.commands import (
     CancelTask,
     Command,
     Done,
+    ReplyPermission,
     RestartTask,
     RetryTask,
+    SendToWorker,
     ShutDown,
     SpawnWorker,
     StopTask,
     SubmitRun,
+    TaskCommand,
+    TypeInput,
 )
 from protocols.errors import FleetError
 from protocols.ids import TaskId
+from protocols.layout import FleetFolder
 from protocols.ledger import OVER
 from protocols.plan import Task
 from protocols.states import RunView, TaskView
@@ -52,9 +61,12 @@ class Admission(Protocol):
 class FleetCommander:
     """A `Commander`. What it returns is in the journal."""
 
+    folder: FleetFolder
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
+    leaving: Leaving | None = None
+    """None: its workers are not durable."""
     admission: Admission | None = None
     """None: the plan is not standing."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
@@ -63,6 +75,10 @@ class FleetCommander:
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         """See `Commander`."""
         self.inputs.check_command(pid)
+        if isinstance(command, SendToWorker | TypeInput | ReplyPermission):
+            self.inputs.check_person(pid)
+        if isinstance(command, TaskCommand) and "/" in command.task:
+            return await self._pass_on(command)
         match command:
             case SpawnWorker() | SubmitRun():
                 return await self._spawn(command)
@@ -73,8 +89,28 @@ class FleetCommander:
                 return await self._begin_again(command)
             case ShutDown():
                 return await self._shut_down(command)
+            case SendToWorker() | TypeInput() | ReplyPermission():
+                return await self.inputs.workers.carry_out(command, by=f"process {pid}" if pid else "")
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
+
+    async def _pass_on(self, command: TaskCommand) -> Done:
+        """To the instance that it is for; the answer is that one's, and what it tells is here too."""
+        name, _, rest = command.task.partition("/")
+        link = self.picture.view.links.get(self._find(name).id)
+        if link is None:
+            raise RefusedError(f"task {quote(name)}: it is no instance that has begun, so nothing is below it")
+        task, run = TaskId(name), link.run
+        path = self.folder.instance(task).run(run).control_socket
+        done = await pass_on(path, name, msgspec.structs.replace(command, task=rest))
+
+        def has_come(view: RunView) -> Done | None:
+            now = view.links.get(task)
+            if now is not None and now.run == run and now.last < done.seq:
+                return None
+            return Done(task=f"{name}/{done.task}", attempt=done.attempt, seq=view.last_seq)
+
+        return await self.picture.wait_until(has_come)
 
     async def _spawn(self, command: SpawnWorker | SubmitRun) -> Done:
         """A caller that goes away leaves it wholly there or not at all."""
@@ -93,7 +129,7 @@ class FleetCommander:
         except FleetError as error:
             raise RefusedError(str(error)) from error
         try:
-            await self._wish(lambda answer: AddTasks((task,), answer))
+            await self._wish(lambda answer: AddTasks((task,), answer, command.key or ""))
         except RefusedError:
             await trio.to_thread.run_sync(admission.drop, task.id, limiter=self._limiter)
             raise
@@ -128,12 +164,24 @@ class FleetCommander:
 
     async def _shut_down(self, command: ShutDown) -> Done:
         if command.workers == "leave":
-            raise RefusedError('workers: "leave" is not supported by this fleet; stop them, or leave it running')
+            return await self._leave(command)
+        if command.restart:
+            raise RefusedError('restart: goes with workers = "leave" only')
         before = self.picture.view.stopping
         await self._send(StopRun(command.reason, command.grace))
         return await self.picture.wait_until(
             lambda view: Done(seq=view.last_seq) if view.stopping is not before else None
         )
+
+    async def _leave(self, command: ShutDown) -> Done:
+        if self.leaving is None:
+            raise RefusedError("its workers are not durable and would end with it; stop them, or leave it running")
+        if command.restart and not self.leaving.restarts:
+            raise RefusedError("a run of a plan does not start anew; leave it, and go on with: callboard resume")
+        if self.picture.view.stopping is not None:
+            raise RefusedError(_ENDING)
+        await self.leaving.tell(command)
+        return Done(seq=await trio.to_thread.run_sync(last_seq, self.folder.journal, limiter=self._limiter))
 
     async def _wish(self, make: Callable[[trio.MemorySendChannel[str]], Wish]) -> None:
         """Raise `RefusedError` where it is not granted."""

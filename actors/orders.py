@@ -114,6 +114,15 @@ class InterruptWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class AskUnread:
+    """How much of what was written to its stdin a worker has not read. Answered as `protocols.keeper_inputs.Unread`."""
+
+    worker: WorkerId
+    attempt: int | None
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyPermission:
     """To what the session of a worker asks for. Answered as `protocols.keeper.Permit` is."""
 
@@ -141,7 +150,7 @@ class EndFleet:
     """No worker is left and none will come: end what belongs to no worker. Answered by `FleetEmpty`."""
 
 
-ReachWorker: TypeAlias = SendInput | InterruptWorker | ReplyPermission | AddPrompt
+ReachWorker: TypeAlias = SendInput | AskUnread | InterruptWorker | ReplyPermission | AddPrompt
 """What a worker that runs is asked, and answers."""
 Order: TypeAlias = StartWorker | StopWorker | ExtendWorker | ReachWorker | EndFleet
 
@@ -185,6 +194,8 @@ class AddTasks:
 
     tasks: tuple[Task, ...]
     answer: trio.MemorySendChannel[str]
+    key: str = ""
+    """Told with them."""
 
 
 @dataclass(frozen=True, slots=True)

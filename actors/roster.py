@@ -12,6 +12,7 @@ from actors.orders import (
     AddPrompt,
     Answer,
     Ask,
+    AskUnread,
     Decision,
     EndFleet,
     ExtendWorker,
@@ -33,7 +34,7 @@ from protocols.errors import SpawnError
 from protocols.ids import AttemptId, WorkerId
 from protocols.keeper import Extend, Finished, Request, Shutdown
 from protocols.keeper_codec import to_os
-from protocols.keeper_inputs import Interrupt, Permit, Prompt, Write
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Unread, Write
 from protocols.redacted_events import redact_exit
 
 __all__ = ["Roster"]
@@ -72,7 +73,7 @@ class Roster:
                         _stop(slots.get(order.worker), order)
                     case ExtendWorker():
                         await self._extend(slots.get(order.worker), order)
-                    case SendInput() | InterruptWorker() | ReplyPermission() | AddPrompt():
+                    case SendInput() | AskUnread() | InterruptWorker() | ReplyPermission() | AddPrompt():
                         self._reach(slots.get(order.worker), order)
                     case EndFleet():
                         await outbox.send(await self._end())
@@ -143,6 +144,8 @@ def _request(order: ReachWorker, attempt: AttemptId) -> Request:
     match order:
         case SendInput():
             return Write(attempt=attempt, data=to_os(order.data), note=order.note)
+        case AskUnread():
+            return Unread(attempt=attempt)
         case InterruptWorker():
             return Interrupt(attempt=attempt)
         case ReplyPermission():

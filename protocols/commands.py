@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from protocols.ids import TaskId
+from protocols.ids import CommandId, TaskId
+from protocols.queued import MOST_EXPIRES, Action, QueueState
 
 __all__ = [
     "CancelTask",
@@ -18,11 +19,13 @@ __all__ = [
     "ResizeTerminal",
     "RestartTask",
     "RetryTask",
+    "SendToWorker",
     "ShutDown",
     "SignalWorker",
     "SpawnWorker",
     "StopTask",
     "SubmitRun",
+    "TaskCommand",
     "TypeInput",
 ]
 
@@ -33,6 +36,12 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A field that is not known is an error."""
 
 
+class TaskCommand(_Command, frozen=True, kw_only=True):
+    """About one task, here or in an instance."""
+
+    task: str
+
+
 class SpawnWorker(_Command, frozen=True, kw_only=True, tag="spawn"):
     """One more task for a standing fleet."""
 
@@ -40,6 +49,8 @@ class SpawnWorker(_Command, frozen=True, kw_only=True, tag="spawn"):
     """As a plan writes it in ``[[tasks]]``; without ``id`` it gets one. Relative paths count from ``cwd``."""
     cwd: str
     """Absolute."""
+    key: str | None = None
+    """Of who asks: told with the task, so that it is found again."""
 
 
 class SubmitRun(_Command, frozen=True, kw_only=True, tag="submit"):
@@ -52,60 +63,68 @@ class SubmitRun(_Command, frozen=True, kw_only=True, tag="submit"):
     name: str = "plan.toml"
     """Of the file, for messages; the id of the task is made of it."""
     id: TaskId | None = None
+    key: str | None = None
+    """As in `SpawnWorker`."""
 
 
-class StopTask(_Command, frozen=True, kw_only=True, tag="stop"):
+class StopTask(TaskCommand, frozen=True, kw_only=True, tag="stop"):
     """End its worker, and let nothing follow from that but its end: no retry."""
 
-    task: str
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """Seconds between TERM and KILL; 0 kills; None is the task's own."""
     reason: str = "stopped by a client"
 
 
-class RestartTask(_Command, frozen=True, kw_only=True, tag="restart"):
+class RestartTask(TaskCommand, frozen=True, kw_only=True, tag="restart"):
     """End its worker, if one runs, and begin another attempt at once, whatever its retries are."""
 
-    task: str
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
-class CancelTask(_Command, frozen=True, kw_only=True, tag="cancel"):
+class CancelTask(TaskCommand, frozen=True, kw_only=True, tag="cancel"):
     """Of one that has not begun: nothing is started for it. Of one that runs: as `StopTask`."""
 
-    task: str
     reason: str = "cancelled by a client"
 
 
-class RetryTask(_Command, frozen=True, kw_only=True, tag="retry"):
+class RetryTask(TaskCommand, frozen=True, kw_only=True, tag="retry"):
     """One more attempt of a task that is over and did not succeed. What was skipped for it waits again."""
 
-    task: str
 
-
-class SignalWorker(_Command, frozen=True, kw_only=True, tag="signal"):
+class SignalWorker(TaskCommand, frozen=True, kw_only=True, tag="signal"):
     """To the process group of the worker that runs."""
 
-    task: str
     signal: str
     """By its name: ``HUP``, ``INT``, ``TERM``, ``USR1``, ``USR2``, ``CONT``, ``STOP``, ``WINCH``."""
 
 
-class ResizeTerminal(_Command, frozen=True, kw_only=True, tag="resize"):
-    task: str
+class ResizeTerminal(TaskCommand, frozen=True, kw_only=True, tag="resize"):
     columns: Cells
     rows: Cells
 
 
-class TypeInput(_Command, frozen=True, kw_only=True, tag="type"):
+class TypeInput(TaskCommand, frozen=True, kw_only=True, tag="type"):
     """Bytes into the stdin of the worker that runs, or typed at its terminal."""
 
-    task: str
     data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
 
 
-class ReplyPermission(_Command, frozen=True, kw_only=True, tag="permission"):
-    task: str
+class SendToWorker(TaskCommand, frozen=True, kw_only=True, tag="send"):
+    """Through the durable queue: written once at most, in order, as soon as the worker runs, while there is time. What
+    becomes of it is told by the events ``command.…``, and by ``command.get``."""
+
+    action: Action
+    id: Annotated[CommandId, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    """The same one again is the same command. None: it gets one."""
+    attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Only to this attempt; 0: to the one that runs when its turn comes."""
+    expires: Annotated[float, msgspec.Meta(gt=0, le=MOST_EXPIRES)] = 60.0
+    """Seconds until it is not written any more."""
+    until: Literal["queued", "written"] = "queued"
+    """When it is answered: as soon as it is on the disk, or when it was written; what never is, is refused then."""
+
+
+class ReplyPermission(TaskCommand, frozen=True, kw_only=True, tag="permission"):
     permission: str
     """The id that ``permission.asked`` has."""
     reply: Literal["once", "always", "reject"]
@@ -113,9 +132,11 @@ class ReplyPermission(_Command, frozen=True, kw_only=True, tag="permission"):
 
 
 class ShutDown(_Command, frozen=True, kw_only=True, tag="shutdown"):
-    """End the fleet: its workers too, or leave those that are durable to who comes next."""
+    """End the fleet: its workers too, or leave them to who comes next, where they are durable."""
 
     workers: Literal["stop", "leave"] = "stop"
+    restart: bool = False
+    """With ``leave``: who comes next is the same process, with the program as it is then; clients wait for it."""
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
     reason: str = "stopped by a client"
 
@@ -130,6 +151,7 @@ Command: TypeAlias = (
     | SignalWorker
     | ResizeTerminal
     | TypeInput
+    | SendToWorker
     | ReplyPermission
     | ShutDown
 )
@@ -142,5 +164,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """Which it was about, or which it made."""
     attempt: int = 0
     """Of that task; 0: none."""
+    command: CommandId = CommandId("")
+    """Of the queue, where it became one of these."""
+    state: QueueState | None = None
+    """How far that is."""
     seq: int = 0
     """All that it changed is told by records up to this number."""

@@ -180,6 +180,8 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     terminal_bytes: int = 0
     log_bytes: int = 0
     session_bytes: int = 0
+    stdin_unread: int | None = None
+    """Bytes that were written to its stdin and that nobody read; None where that was no pipe, or nobody knows."""
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""

@@ -7,7 +7,18 @@ import msgspec
 from protocols.bases import KeeperRequest
 from protocols.ids import AttemptId, CommandId
 
-__all__ = ["InputRequest", "Interrupt", "Permit", "Prompt", "Prompted", "SessionRequest", "Write", "Written"]
+__all__ = [
+    "InputRequest",
+    "Interrupt",
+    "Permit",
+    "Prompt",
+    "Prompted",
+    "SessionRequest",
+    "Unread",
+    "Waiting",
+    "Write",
+    "Written",
+]
 
 
 class _InputRequest(KeeperRequest, frozen=True, kw_only=True):
@@ -22,6 +33,11 @@ class Write(_InputRequest, frozen=True, kw_only=True, tag="write"):
     data: str
     """1 to 4096 bytes as latin-1. A pipe takes all of them or none."""
     note: bool = False  # a word of ours, which an agent is told; what a person types is refused by a session
+
+
+class Unread(_InputRequest, frozen=True, kw_only=True, tag="unread"):
+    """How much of what was written to its stdin, a pipe, it has not read yet. Answered with `Waiting`, or refused as
+    `Write`. A keeper before version 3 does not know it."""
 
 
 class Interrupt(_InputRequest, frozen=True, kw_only=True, tag="interrupt"):
@@ -47,12 +63,17 @@ class Prompt(_InputRequest, frozen=True, kw_only=True, tag="prompt"):
 
 SessionRequest: TypeAlias = Permit | Prompt
 """These no keeper is asked."""
-InputRequest: TypeAlias = Write | Interrupt | SessionRequest
+InputRequest: TypeAlias = Write | Unread | Interrupt | SessionRequest
 
 
 class Written(msgspec.Struct, frozen=True):
     written: int
     """Bytes that it took."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    unread: int
+    """Bytes."""
 
 
 class Prompted(msgspec.Struct, frozen=True):

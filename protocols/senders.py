@@ -29,7 +29,7 @@ class Senders(msgspec.Struct, frozen=True, kw_only=True):
     """The names that this port goes by, and the pages that may talk to it besides its own."""
 
     hosts: frozenset[str] = frozenset()
-    """Besides those of loopback, in lower case and without a port; IPv6 in brackets."""
+    """Besides those of loopback, without a port; IPv6 in brackets."""
     origins: frozenset[str] = frozenset()
     """As browsers write them: ``https://board.example``."""
 
@@ -38,7 +38,7 @@ class Senders(msgspec.Struct, frozen=True, kw_only=True):
         if len(values) != 1 or (found := _AUTHORITY.fullmatch(values[0])) is None:
             return False
         host = found["host"].decode().lower()
-        return host in _LOOPBACK or host in self.hosts
+        return host in _LOOPBACK or host in {each.lower() for each in self.hosts}
 
     def knows_origin(self, values: Sequence[bytes], host: bytes) -> bool:
         """``values``: of all headers ``Origin``; ``host``: of the header ``Host``. Only browsers send the former. The
@@ -47,7 +47,7 @@ class Senders(msgspec.Struct, frozen=True, kw_only=True):
             return True
         if len(values) != 1 or (found := _ORIGIN.fullmatch(values[0].lower())) is None:
             return False
-        if values[0].decode("latin-1").lower() in self.origins:
+        if values[0].decode("latin-1").lower() in {each.lower() for each in self.origins}:
             return True
         default = _DEFAULT_PORTS[found["scheme"]]
         ours, theirs = _split(host.lower(), default), _split(found["authority"], default)

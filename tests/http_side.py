@@ -21,8 +21,9 @@ from protocols.sse import SseEvent, SseParser
 from protocols.tokens import Grant, make_token
 from tests.port_client import SECRET, open_port
 from tests.port_rig import TREE, PortRig, open_fleet
+from tests.test_subscription import Rig
 
-__all__ = ["AskedPort", "EventReader", "open_side"]
+__all__ = ["AskedPort", "EventReader", "open_side", "put_all"]
 
 
 @dataclass
@@ -106,11 +107,7 @@ class AskedPort:
 
     async def write(self, *events: Event) -> None:
         """Wait until they are in the journal."""
-        committed = trio.Event()
-        for event in events[:-1]:
-            await self.fleet.rig.inbox.send(Append(event))
-        await self.fleet.rig.inbox.send(Append(events[-1], committed))
-        await committed.wait()
+        await put_all(self.fleet.rig, *events)
 
     def spool(self, task: str, data: bytes, stream: Stream = "stdout", attempt: int = 1) -> Path:
         """What the worker of a task of the fleet itself has written."""
@@ -118,6 +115,15 @@ class AskedPort:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return path
+
+
+async def put_all(rig: Rig, *events: Event) -> None:
+    """Wait until they are in the journal."""
+    committed = trio.Event()
+    for event in events[:-1]:
+        await rig.inbox.send(Append(event))
+    await rig.inbox.send(Append(events[-1], committed))
+    await committed.wait()
 
 
 @asynccontextmanager

@@ -104,14 +104,16 @@ def ask(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
 async def open_port(
     folder: Path,
     *,
+    number: int = 0,
     app: App = hello,
     rpc: RpcHandler = echo,
     limits: PortLimits | None = None,
     access: Access | None = None,
     **more: Any,
 ) -> AsyncIterator[Opened]:
-    bound = [bind_tcp("127.0.0.1", 0), bind_port(folder / "port.sock")]
-    number: int = bound[0].getsockname()[1]
+    """``number``: of the TCP port; 0: one that is free."""
+    bound = [bind_tcp("127.0.0.1", number), bind_port(folder / "port.sock")]
+    number = int(bound[0].getsockname()[1])
     counts = PortCounts()
     port = Port(
         listeners=listen(bound),

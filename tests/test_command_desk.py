@@ -1,5 +1,8 @@
 """What acts is recorded with who, what and answer, and done once for each key, whatever happens to who asked."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,9 @@ from trio.testing import wait_all_tasks_blocked
 from actors.journal_file import read_records
 from protocols.call_events import CallAnswered, CallAsked, CallRecord
 from protocols.commands import Command, Done, SpawnWorker, StopTask
+from protocols.ids import TaskId
 from protocols.jsonrpc import FORBIDDEN, REFUSED, CallError
+from protocols.task_events import TasksSubmitted
 from tests.made_fleets import AT
 from tests.port_rig import ADMIN, READER, PortRig, open_fleet
 
@@ -80,18 +85,65 @@ async def test_a_key_holds_behind_a_restart_of_the_supervisor(tmp_path: Path) ->
     assert len(fleet.commander.asked) == 1 and numbers == [1, 1, 2, 2]
 
 
-async def test_a_call_that_had_no_answer_when_the_supervisor_ended_is_not_done_again(tmp_path: Path) -> None:
-    async with open_fleet(tmp_path) as before, trio.open_nursery() as nursery:
+async def test_who_ends_the_fleet_is_told_so_however_fast_it_ends(tmp_path: Path) -> None:
+    answers: list[object] = []
+
+    async def ask(fleet: PortRig) -> None:
+        answers.append(await fleet.call("system.shutdown"))
+
+    async with trio.open_nursery() as nursery, open_fleet(tmp_path) as fleet:
+        fleet.commander.gate = trio.Event()
+        nursery.start_soon(ask, fleet)
+        await fleet.commander.began.wait()
+
+    assert answers == [Done()]
+
+
+@asynccontextmanager
+async def _killed_before_the_answer(root: Path, method: str, **params: object) -> AsyncIterator[PortRig]:
+    """The next supervisor of a fleet whose supervisor ended while it did what ``method`` wants."""
+    async with open_fleet(root) as before, trio.open_nursery() as nursery:
         before.commander.gate = trio.Event()
-        nursery.start_soon(_swallow, before)
+        nursery.start_soon(partial(before.call, method, key="k1", **params))
         await before.commander.began.wait()
         nursery.cancel_scope.cancel(reason="the supervisor is killed")
+    async with open_fleet(root, ()) as fleet:
+        yield fleet
 
-    async with open_fleet(tmp_path, ()) as fleet:
+
+async def test_what_could_be_done_twice_is_not_done_again_where_a_supervisor_ended_before_it_answered(
+    tmp_path: Path,
+) -> None:
+    async with _killed_before_the_answer(tmp_path, "worker.restart", task="lint") as fleet:
         with pytest.raises(CallError, match="nobody knows whether it was done") as caught:
-            await fleet.call("worker.stop", task="lint", key="k1")
+            await fleet.call("worker.restart", task="lint", key="k1")
 
     assert caught.value.code == REFUSED and fleet.commander.asked == []
+
+
+async def test_what_is_the_same_twice_is_done_again_where_a_supervisor_ended_before_it_answered(tmp_path: Path) -> None:
+    async with _killed_before_the_answer(tmp_path, "worker.stop", task="lint") as fleet:
+        first = await fleet.call("worker.stop", task="lint", key="k1")
+        again = await fleet.call("worker.stop", task="lint", key="k1")
+
+    assert len(fleet.commander.asked) == 1 and first == again
+
+
+@pytest.mark.parametrize("method", ["worker.spawn", "run.submit"])
+async def test_a_task_that_was_submitted_is_the_answer_where_a_supervisor_ended_before_it_gave_it(
+    tmp_path: Path, method: str
+) -> None:
+    params = {"cwd": "/", **({"task": {"command": ["true"]}} if method == "worker.spawn" else {"plan": ""})}
+    async with _killed_before_the_answer(tmp_path, method, **params) as fleet:
+        await fleet.call(method, **params, key="k1")
+        carried_out = len(fleet.commander.asked)
+    async with _killed_before_the_answer(tmp_path / "2", method, **params) as fleet:
+        await fleet.commander.put(TasksSubmitted(at=AT, tasks=(TaskId("true-2"),), key="k1"))
+    async with open_fleet(tmp_path / "2", ()) as fleet:
+        found = await fleet.call(method, **params, key="k1")
+
+    assert carried_out == 1
+    assert found.task == "true-2" and fleet.commander.asked == []
 
 
 async def _swallow(fleet: PortRig) -> None:

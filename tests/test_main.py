@@ -15,6 +15,7 @@ CALLBOARD = Path(sys.executable).with_name("callboard")
 COMMANDS = (
     "run",
     "up",
+    "down",
     "resume",
     "retry",
     "watch-run",
@@ -36,6 +37,7 @@ COMMANDS = (
     "attach",
     "logs",
     "events",
+    "token",
     "prune",
     "clean",
     "doctor",

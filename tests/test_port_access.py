@@ -11,8 +11,9 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
+from actors.own_workers import find_worker
 from actors.port.access import Access
-from actors.port.caller import Caller, find_worker
+from actors.port.caller import Caller
 from actors.port.service import Message
 from protocols.ids import AttemptId, FleetId
 from protocols.peer import Peer

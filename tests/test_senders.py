@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protocols.senders import Senders, is_loopback
 
-_SENDERS = Senders(hosts=frozenset({"board.example"}), origins=frozenset({"https://page.example"}))
+_SENDERS = Senders(hosts=frozenset({"Board.example"}), origins=frozenset({"https://Page.example"}))
 
 
 @pytest.mark.parametrize(

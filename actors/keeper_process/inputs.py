@@ -5,10 +5,11 @@ import os
 import signal
 
 from actors.keeper_process.attempt import Attempt
+from actors.keeper_process.pipes import waiting_in
 from actors.keeper_process.signals import signal_group
 from actors.keeper_process.terminal import interrupt_foreground
 
-__all__ = ["NoInputError", "interrupt", "write"]
+__all__ = ["NoInputError", "interrupt", "unread", "write"]
 
 
 class NoInputError(Exception):
@@ -32,6 +33,14 @@ def write(attempt: Attempt, data: bytes) -> int:
         if exc.errno not in {errno.EPIPE, errno.EIO}:
             raise
         raise NoInputError(attempt, "EPIPE", "it has closed its input") from exc
+
+
+def unread(attempt: Attempt) -> int:
+    """How many bytes of what was written to its stdin, a pipe, wait there. Raise `NoInputError`."""
+    _check_living(attempt)
+    if attempt.stdin is None:
+        raise NoInputError(attempt, "EBADF", "it has no pipe as its input, or no more")
+    return waiting_in(attempt.stdin)
 
 
 def interrupt(attempt: Attempt) -> None:

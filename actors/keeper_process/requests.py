@@ -100,6 +100,10 @@ class Write(NamedTuple):
     data: bytes
 
 
+class Unread(NamedTuple):
+    attempt: str
+
+
 class Interrupt(NamedTuple):
     attempt: str
 
@@ -118,10 +122,11 @@ class Shutdown(NamedTuple):
 
 Change: TypeAlias = Reaped | Stop | Extend | CloseStdin | Resize | Interrupt | Forget
 """What is done to an attempt, with nothing to tell about it."""
-Request: TypeAlias = Hello | Spawn | Adopt | Change | Write | Ping | Shutdown
+Request: TypeAlias = Hello | Spawn | Adopt | Change | Write | Unread | Ping | Shutdown
 
-_OF_ATTEMPT: dict[str, type[CloseStdin | Interrupt | Forget]] = {
+_OF_ATTEMPT: dict[str, type[CloseStdin | Unread | Interrupt | Forget]] = {
     "close_stdin": CloseStdin,
+    "unread": Unread,
     "interrupt": Interrupt,
     "forget": Forget,
 }
@@ -161,7 +166,7 @@ def parse_request(message: dict[str, object]) -> Request:
             return Resize(fields.attempt(), fields.window())
         case "write":
             return Write(fields.attempt(), _input(fields))
-        case "close_stdin" | "interrupt" | "forget" | "ping" | "shutdown" as op:
+        case "close_stdin" | "unread" | "interrupt" | "forget" | "ping" | "shutdown" as op:
             return _ALONE[op]() if op in _ALONE else _OF_ATTEMPT[op](fields.attempt())
         case unknown:
             raise BadRequestError(f"op: there is no {unknown!r:.80}")
