@@ -5,7 +5,7 @@ import hashlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from actors.messages import Append
 from protocols.call_events import CallAnswered, CallAsked, CallRecord
 from protocols.commands import Done
 from protocols.event_codec import escape_json
-from protocols.events import Record, RunResumed
+from protocols.events import Record
 from protocols.jsonrpc import FORBIDDEN, INTERNAL_ERROR, REFUSED, CallError
 from protocols.peer import Peer
-from protocols.port_methods import Method
+from protocols.port_methods import METHODS, Method
 from protocols.port_view import ROOT
 from protocols.task_events import TasksSubmitted
 from protocols.wording import quote
@@ -34,12 +34,7 @@ logger = logging.getLogger(__name__)
 _KEYS = 10_000  # that are remembered, the latest
 _TEXT = 500  # characters of parameters that are recorded
 _UNTOLD = frozenset({"key", "data", "plan", "env"})  # what is long, or is not for every reader of the journal
-_MAKES = frozenset({"worker.spawn", "run.submit", "instance.spawn"})
-"""They make a task: it is there, and told, or it is not."""
-_ENDS = frozenset({"worker.stop", "worker.kill", "task.cancel"})
-"""To do them twice does no more than once."""
 _SHUTDOWN = "system.shutdown"
-_ENDING = "the fleet is ending and takes no more commands"
 _UNKNOWN = (
     "the supervisor ended before it could answer, and nobody knows whether it was done; look, and ask with another key"
 )
@@ -52,15 +47,6 @@ class _Call:
     asked: CallAsked
     answer: Done | CallError | None = None
     done: trio.Event = field(default_factory=trio.Event)
-    claimed: bool = False
-    """A task is there that it may have made."""
-
-    @property
-    def undone(self) -> bool:
-        """It was not answered, and of its effect nothing is told: it had none, or has no other one the next time."""
-        return self.asked.method in _ENDS or (
-            self.asked.method in _MAKES and bool(self.asked.about) and not self.claimed
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,8 +75,8 @@ class CommandDesk:
 
     async def act(self, method: Method, params: Any, peer: Peer) -> Done:
         """Return when the effect is in the journal. Raise `CallError`."""
-        if self._nursery is None:
-            raise CallError(REFUSED, _ENDING)
+        if self._nursery is None:  # the port is being closed: who comes back is answered by the next supervisor
+            await trio.sleep_forever()
         call = self._find(method, params)
         if call is None:
             call = self._begin(method, params, peer)
@@ -134,9 +120,10 @@ class CommandDesk:
             call.answer = await self._do(method, params, peer)
             await self._record(_answered(call.asked, call.answer, self.now()), wait=True)
         finally:
-            ended = method.name == _SHUTDOWN  # then this is what was asked for
-            call.answer = call.answer or (Done() if ended else CallError(REFUSED, f"{method.name}: {_UNKNOWN}"))
-            call.done.set()
+            if call.answer is None and method.name == _SHUTDOWN:
+                call.answer = Done()  # it is what was asked for
+            if call.answer is not None:  # else the fleet, or this supervisor of it, ends, and so do all connections
+                call.done.set()
 
     async def _do(self, method: Method, params: Any, peer: Peer) -> Done | CallError:
         if method.command is None or not peer.may(method.need):
@@ -166,44 +153,36 @@ class CommandDesk:
     def _read(self) -> list[Record]:
         if not self.journal.exists():
             return []
-        return list(read_records(self.journal, types=("call.asked", "call.answered", "tasks.submitted", "run.resumed")))
+        return list(read_records(self.journal, types=("call.asked", "call.answered", "tasks.submitted")))
 
     def _remember(self, records: list[Record]) -> None:
-        """What earlier supervisors were asked. Where one has not answered, the journal may tell whether it was done."""
-        pending = dict[int, _Call]()
-        for record in records:
-            match record.event:
-                case CallAsked() as asked:
-                    self._number = asked.number
-                    pending[asked.number] = call = _Call(asked, CallError(REFUSED, f"{asked.method}: {_UNKNOWN}"))
-                    call.done.set()
-                    if asked.key:
-                        self._keep(asked.key, call)
-                case CallAnswered() as answered if answered.number in pending:
-                    pending.pop(answered.number).answer = _answer(answered)
-                case TasksSubmitted() as made:
-                    _claim(pending.values(), made.tasks, record.seq)
-                case RunResumed():
-                    self._forget_undone(pending)
+        """What an earlier supervisor was asked."""
+        calls, open_calls = list[_Call](), dict[int, _Call]()
+        submitted = dict[str, Done]()
+        for seq, event in ((record.seq, record.event) for record in records):
+            match event:
+                case CallAsked():
+                    self._number = event.number
+                    calls.append(_Call(event))
+                    open_calls[event.number] = calls[-1]
+                case CallAnswered() if event.number in open_calls:
+                    open_calls.pop(event.number).answer = _answer(event)
+                case TasksSubmitted():
+                    submitted[event.key] = Done(task=event.tasks[0], seq=seq)
                 case _:
                     pass
-        self._forget_undone(pending)
-
-    def _forget_undone(self, pending: dict[int, _Call]) -> None:
-        """Who asks for what was not done asks as for the first time. Of the rest nobody knows."""
-        for call in pending.values():
-            if call.undone and self._keys.get(call.asked.key) is call:
-                del self._keys[call.asked.key]
-        pending.clear()
+        for call in calls:
+            call.answer = call.answer or submitted.get(call.asked.key) or _unanswered(call.asked)
+            call.done.set()
+            if call.asked.key and call.answer is not None:
+                self._keep(call.asked.key, call)
 
 
-def _claim(pending: Iterable[_Call], tasks: Collection[str], seq: int) -> None:
-    """These tasks are there; of several that asked for the same one nobody knows whose it is."""
-    found = [call for call in pending if call.asked.method in _MAKES and call.asked.about in tasks]
-    for call in found:
-        call.claimed = True
-        if sum(other.asked.about == call.asked.about for other in found) == 1:
-            call.answer = Done(task=call.asked.about, seq=seq)
+def _unanswered(asked: CallAsked) -> CallError | None:
+    """What is answered to who comes again with a key that an earlier supervisor had and did not answer. None: it is
+    done as if it had never been asked for."""
+    method = METHODS.get(asked.method)
+    return None if method is not None and method.repeatable else CallError(REFUSED, f"{asked.method}: {_UNKNOWN}")
 
 
 def _answered(asked: CallAsked, answer: Done | CallError, at: float) -> CallAnswered:

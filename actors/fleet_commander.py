@@ -118,7 +118,7 @@ class FleetCommander:
         except FleetError as error:
             raise RefusedError(str(error)) from error
         try:
-            await self._wish(lambda answer: AddTasks((task,), answer))
+            await self._wish(lambda answer: AddTasks((task,), answer, command.key or ""))
         except RefusedError:
             await trio.to_thread.run_sync(admission.drop, task.id, limiter=self._limiter)
             raise

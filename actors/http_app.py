@@ -57,6 +57,10 @@ class _Answers:
                 now, count = reader.now(), self.streams.count
                 stats = tell_stats(reader.view, now, count) if route.calls == "/stats" else tell_active(reader.view)
                 return answer_json(stats)
+            case "/openapi":
+                from protocols.openapi import openapi_document  # noqa: PLC0415 - hardly anybody asks for it
+
+                return answer_json(openapi_document())
             case _:
                 return await call(self.side.dispatcher, request, route)
 

@@ -185,6 +185,8 @@ class AddTasks:
 
     tasks: tuple[Task, ...]
     answer: trio.MemorySendChannel[str]
+    key: str = ""
+    """Told with them."""
 
 
 @dataclass(frozen=True, slots=True)

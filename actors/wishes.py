@@ -11,7 +11,6 @@ from actors.orders import AddTasks, BeginAgain, EndTask, Order, RetryOnce, StopW
 from protocols.fan_out import group_of
 from protocols.ids import TaskId, WorkerId
 from protocols.ledger import OVER, Ledger
-from protocols.plan import Task
 from protocols.plan_entries import make_entries
 from protocols.task_events import RunRetried, TasksSubmitted
 from protocols.wording import quote
@@ -48,7 +47,7 @@ class Wishes:
             if course.stop is not None:
                 _answer(wish, _ENDING)
             elif isinstance(wish, AddTasks):
-                _answer(wish, await self._add(course, wish.tasks))
+                _answer(wish, await self._add(course, wish))
             elif isinstance(wish, RetryOnce):
                 _answer(wish, await self._retry(course, wish))
             elif wish.task in course.running or course.is_judged_next(wish.task):  # it has begun meanwhile
@@ -79,7 +78,8 @@ class Wishes:
             await self.roster.send(StopWorker(WorkerId(task.id), grace, "stop", reason))
         _answer(wish, "")
 
-    async def _add(self, course: Course, tasks: tuple[Task, ...]) -> str:
+    async def _add(self, course: Course, wish: AddTasks) -> str:
+        tasks = wish.tasks
         if not self.standing:
             return "this run has its tasks from its plan and takes no others; `callboard up` takes some"
         for task in tasks:
@@ -91,6 +91,7 @@ class Wishes:
             roles={task.id: task.role for task in tasks if task.role is not None},
             timeouts={task.id: task.timeout for task in tasks if task.timeout is not None},
             givers=tuple(task.id for task in tasks if task.output is not None),
+            key=wish.key,
         )
         entries = make_entries(tasks, {}, (), behind=len(course.statuses))
         course.take_in(tasks)

@@ -47,6 +47,8 @@ class SpawnWorker(_Command, frozen=True, kw_only=True, tag="spawn"):
     """As a plan writes it in ``[[tasks]]``; without ``id`` it gets one. Relative paths count from ``cwd``."""
     cwd: str
     """Absolute."""
+    key: str | None = None
+    """Of who asks: told with the task, so that it is found again."""
 
 
 class SubmitRun(_Command, frozen=True, kw_only=True, tag="submit"):
@@ -59,6 +61,8 @@ class SubmitRun(_Command, frozen=True, kw_only=True, tag="submit"):
     name: str = "plan.toml"
     """Of the file, for messages; the id of the task is made of it."""
     id: TaskId | None = None
+    key: str | None = None
+    """As in `SpawnWorker`."""
 
 
 class StopTask(TaskCommand, frozen=True, kw_only=True, tag="stop"):

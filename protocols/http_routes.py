@@ -72,6 +72,7 @@ def _list(path: str, method: str, part: str, paging: type[Paging] = Paging) -> R
 
 ROUTES = (
     Route("GET", "/health", "/health", "Whether the supervisor is there, for everybody."),
+    Route("GET", "/api/openapi.json", "/openapi", "This document."),
     Route("GET", "/api/info", "system.info"),
     Route("GET", "/api/health", "system.health"),
     Route("GET", "/api/active", "/active", "What is at work now."),

@@ -15,7 +15,7 @@ from protocols.events import Event
 from protocols.port_methods import METHODS, Method
 from protocols.port_results import Ended, Lagged
 
-__all__ = ["openrpc_document"]
+__all__ = ["Records", "number_records", "openrpc_document"]
 
 _REF = "#/components/schemas/{name}"
 _VERSION = "1.0.0"  # of what is said at the port, not of callboard
@@ -58,7 +58,7 @@ def openrpc_document() -> dict[str, Any]:
     unique = list(dict.fromkeys(kinds))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
     known = dict(zip(unique, schemas, strict=True))
-    _number_records(components)
+    number_records(components)
     methods = [_method(method, known, components) for method in METHODS.values()]
     methods += [_notification(name, *told, components) for name, told in _NOTIFICATIONS.items()]
     return {
@@ -79,8 +79,8 @@ _ABOUT = (
 )
 
 
-def _number_records(components: dict[str, Any]) -> None:
-    """A record is an event with its number, all in one object."""
+def number_records(components: dict[str, Any]) -> None:
+    """A record is an event with its number, all in one object. ``components`` has those of `Records` and ReadResult."""
     number = {"type": "object", "properties": {"seq": {"type": "integer", "minimum": 1}}, "required": ["seq"]}
     record = {"$ref": _REF.format(name="Record")}
     pushed = components["Records"]["properties"]["records"]

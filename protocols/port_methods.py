@@ -73,9 +73,15 @@ class Method:
     session: bool = False
     """It belongs to a connection, such as a subscription."""
 
+    repeatable: bool = False
+    """Done twice, the second time changes nothing; or it can be told whether it was done."""
+
     @property
     def acts(self) -> bool:
         return self.command is not None
+
+
+_REPEATABLE: frozenset[type] = frozenset({SpawnWorker, SubmitRun, StopTask, CancelTask, ShutDown, ResizeTerminal})
 
 
 def _acting(
@@ -89,7 +95,7 @@ def _acting(
     **fixed: Any,
 ) -> Method:
     """``fixed``: fields of the command that the method itself says."""
-    known = [field for field in msgspec.structs.fields(kind) if field.name not in fixed]
+    known = [field for field in msgspec.structs.fields(kind) if field.name not in {*fixed, "key"}]
     called = {"task": names}
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         (called.get(each.name, each.name), each.type)
@@ -109,9 +115,11 @@ def _acting(
 
     def command(asked: Any) -> Command:
         given: dict[str, Any] = {each.name: getattr(asked, called.get(each.name, each.name)) for each in known}
+        if kind in (SpawnWorker, SubmitRun):
+            given["key"] = asked.key
         return kind(**given, **fixed)
 
-    return Method(name, params, Done, summary, need, command, names)
+    return Method(name, params, Done, summary, need, command, names, repeatable=kind in _REPEATABLE)
 
 
 _TABLE = (

@@ -45,6 +45,8 @@ class TasksSubmitted(BaseEvent, frozen=True, kw_only=True, tag="tasks.submitted"
     timeouts: dict[TaskId, float] = {}  # noqa: RUF012
     """Seconds."""
     givers: tuple[TaskId, ...] = ()
+    key: str = ""
+    """Of the call that asked for them (`protocols.call_events`)."""
 
 
 TaskEvent: TypeAlias = RunRetried | TasksAdded | TasksSubmitted | TaskUnblocked

@@ -101,6 +101,7 @@ class PortRig:
 
 @asynccontextmanager
 async def open_fleet(root: Path, events: Sequence[Event] = TREE) -> AsyncIterator[PortRig]:
+    await trio.Path(root).mkdir(exist_ok=True)
     folder = FleetFolder(root)
     async with running(folder.journal) as rig, trio.open_nursery() as nursery:
         commander = FakeCommander(rig)

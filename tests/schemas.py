@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from protocols.openapi import openapi_document
 from protocols.openrpc import openrpc_document
 
-__all__ = ["OPENRPC", "as_text"]
+__all__ = ["OPENAPI", "OPENRPC", "as_text"]
 
-OPENRPC = Path(__file__).resolve().parent.parent / "configs" / "schemas" / "openrpc.json"
+_FOLDER = Path(__file__).resolve().parent.parent / "configs" / "schemas"
+OPENAPI, OPENRPC = _FOLDER / "openapi.json", _FOLDER / "openrpc.json"
 
 
 def as_text(document: dict[str, Any]) -> str:
@@ -17,5 +19,6 @@ def as_text(document: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    OPENRPC.parent.mkdir(exist_ok=True)
+    _FOLDER.mkdir(exist_ok=True)
+    OPENAPI.write_text(as_text(openapi_document()), encoding="utf-8")
     OPENRPC.write_text(as_text(openrpc_document()), encoding="utf-8")
