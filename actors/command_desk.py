@@ -188,14 +188,21 @@ def _unanswered(asked: CallAsked) -> CallError | None:
 def _answered(asked: CallAsked, answer: Done | CallError, at: float) -> CallAnswered:
     event = CallAnswered(at=at, number=asked.number, method=asked.method, who=asked.who)
     if isinstance(answer, Done):
-        return msgspec.structs.replace(event, task=answer.task, attempt=answer.attempt, upto=answer.seq)
+        how_far = {"command": answer.command, "state": answer.state}
+        return msgspec.structs.replace(event, task=answer.task, attempt=answer.attempt, upto=answer.seq, **how_far)
     return msgspec.structs.replace(event, task=asked.about, code=answer.code, error=str(answer))
 
 
 def _answer(answered: CallAnswered) -> Done | CallError:
     if answered.code:
         return CallError(answered.code, answered.error)
-    return Done(task=answered.task, attempt=answered.attempt, seq=answered.upto)
+    return Done(
+        task=answered.task,
+        attempt=answered.attempt,
+        command=answered.command,
+        state=answered.state,
+        seq=answered.upto,
+    )
 
 
 def _about(params: Any) -> str:

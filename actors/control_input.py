@@ -2,20 +2,21 @@
 
 from dataclasses import dataclass
 
-import trio
-
 from actors.commander import RefusedError
-from actors.keyboard import type_text
-from actors.orders import Order
+from actors.keyboard import LONGEST_TEXT
 from actors.own_workers import find_worker
+from actors.worker_commands import WorkerCommands
 from protocols.attempt_view import AttemptView
+from protocols.commands import SendToWorker
 from protocols.control import SendParams, SendResult
-from protocols.ids import FleetId, WorkerId
-from protocols.layout import streams_of
+from protocols.ids import FleetId
+from protocols.queued import SendKeys, SendText
 from protocols.states import RunView
 from protocols.wording import did_you_mean, quote
 
 __all__ = ["Inputs"]
+
+_PATIENCE = 10.0  # seconds; with one that does not read there are four tries in four seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Inputs:
     """The way from the socket to the workers of one fleet."""
 
     fleet: FleetId
-    orders: trio.MemorySendChannel[Order]
+    workers: WorkerCommands
 
     def check_stop(self, view: RunView, pid: int) -> None:
         """``pid``: of who asks. Raise `RefusedError` where an instance of this run does."""
@@ -37,22 +38,34 @@ class Inputs:
         if find_worker(pid, self.fleet):
             raise RefusedError("a worker of this run may not command it; that is for people")
 
+    def check_person(self, pid: int) -> None:
+        """As `check_command`, and of who might be one too: a worker that could type or reply would approve itself."""
+        if find_worker(pid, self.fleet) is not None:
+            raise RefusedError(
+                "a worker of this run may not type or reply for itself or another one; that is for people"
+            )
+
     async def send(self, params: SendParams, view: RunView, pid: int) -> SendResult:
         """``pid``: of who asks. Raise `RefusedError` where it may not, or where the text did not arrive."""
-        if find_worker(pid, self.fleet):
-            raise RefusedError("a worker of this run may not type for itself or another one; that is for people")
+        self.check_person(pid)
         attempt = _running(params, view)
-        failed = await type_text(
-            self.orders,
-            WorkerId(params.task),
-            attempt.number,
-            params.text.encode("utf-8", "surrogateescape"),
-            enter=params.enter,
-            terminal="terminal" in streams_of(attempt.source),
+        if len(params.text.encode("utf-8", "surrogateescape")) > LONGEST_TEXT:
+            why = f"longer than {LONGEST_TEXT} bytes; put it in a file and name that"
+            raise RefusedError(f"task {quote(params.task)}: {why}")
+        command = SendToWorker(
+            task=params.task, action=_action(params), attempt=attempt.number, expires=_PATIENCE, until="written"
         )
-        if failed:
-            raise RefusedError(f"task {quote(params.task)}: {failed}")
+        await self.workers.carry_out(command, by=f"process {pid}")
         return SendResult(params.task, attempt.number)
+
+
+def _action(params: SendParams) -> SendText | SendKeys:
+    """A text that is no Unicode is sent byte by byte."""
+    try:
+        params.text.encode()
+    except UnicodeEncodeError:
+        return SendKeys(data=params.text.encode("utf-8", "surrogateescape") + b"\n" * params.enter)
+    return SendText(text=params.text, enter=params.enter)
 
 
 def _running(params: SendParams, view: RunView) -> AttemptView:

@@ -9,20 +9,28 @@ import trio
 
 from actors.commander import RefusedError
 from actors.control_input import Inputs
+from actors.journal_file import last_seq
+from actors.leaving import Leaving
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
 from actors.passing_on import pass_on
 from actors.picture import Picture
+from actors.reaching import Reaching
 from protocols.commands import (
     CancelTask,
     Command,
     Done,
+    ReplyPermission,
+    ResizeTerminal,
     RestartTask,
     RetryTask,
+    SendToWorker,
     ShutDown,
+    SignalWorker,
     SpawnWorker,
     StopTask,
     SubmitRun,
     TaskCommand,
+    TypeInput,
 )
 from protocols.errors import FleetError
 from protocols.ids import TaskId
@@ -60,6 +68,9 @@ class FleetCommander:
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
+    reaching: Reaching
+    leaving: Leaving | None = None
+    """None: its workers are not durable."""
     admission: Admission | None = None
     """None: the plan is not standing."""
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
@@ -68,6 +79,8 @@ class FleetCommander:
     async def carry_out(self, command: Command, *, pid: int = 0) -> Done:
         """See `Commander`."""
         self.inputs.check_command(pid)
+        if isinstance(command, SendToWorker | TypeInput | ReplyPermission):
+            self.inputs.check_person(pid)
         if isinstance(command, TaskCommand) and "/" in command.task:
             return await self._pass_on(command)
         match command:
@@ -78,8 +91,12 @@ class FleetCommander:
                 return await self._end(command.task, grace, command.reason)
             case RestartTask() | RetryTask():
                 return await self._begin_again(command)
+            case SignalWorker() | ResizeTerminal():
+                return await self.reaching.carry_out(self._find(command.task), command)
             case ShutDown():
                 return await self._shut_down(command)
+            case SendToWorker() | TypeInput() | ReplyPermission():
+                return await self.inputs.workers.carry_out(command, by=f"process {pid}" if pid else "")
             case _:
                 raise RefusedError(f"this fleet cannot do that: {type(command).__name__}")
 
@@ -153,12 +170,24 @@ class FleetCommander:
 
     async def _shut_down(self, command: ShutDown) -> Done:
         if command.workers == "leave":
-            raise RefusedError('workers: "leave" is not supported by this fleet; stop them, or leave it running')
+            return await self._leave(command)
+        if command.restart:
+            raise RefusedError('restart: goes with workers = "leave" only')
         before = self.picture.view.stopping
         await self._send(StopRun(command.reason, command.grace))
         return await self.picture.wait_until(
             lambda view: Done(seq=view.last_seq) if view.stopping is not before else None
         )
+
+    async def _leave(self, command: ShutDown) -> Done:
+        if self.leaving is None:
+            raise RefusedError("its workers are not durable and would end with it; stop them, or leave it running")
+        if command.restart and not self.leaving.restarts:
+            raise RefusedError("a run of a plan does not start anew; leave it, and go on with: callboard resume")
+        if self.picture.view.stopping is not None:
+            raise RefusedError(_ENDING)
+        await self.leaving.tell(command)
+        return Done(seq=await trio.to_thread.run_sync(last_seq, self.folder.journal, limiter=self._limiter))
 
     async def _wish(self, make: Callable[[trio.MemorySendChannel[str]], Wish]) -> None:
         """Raise `RefusedError` where it is not granted."""

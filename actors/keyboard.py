@@ -1,13 +1,12 @@
 """Reaches a worker as a person would: types a text and Enter, or interrupts it, and says what did not arrive."""
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
 import trio
 
-from actors.orders import Answer, InterruptWorker, Order, SendInput
-from protocols.errors import KeeperError
+from actors.asking import ask_worker
+from actors.orders import InterruptWorker, Order, SendInput
 from protocols.ids import WorkerId
 from protocols.keeper_inputs import Written
 from protocols.layout import streams_of
@@ -18,7 +17,6 @@ __all__ = ["LONGEST_TEXT", "Manner", "interrupt", "manner_of", "tell", "type_tex
 Manner: TypeAlias = Literal["pipe", "terminal", "session"]
 
 LONGEST_TEXT = 4000  # bytes: with its Enter it fits into what a pipe takes at once, and into a line of a terminal
-_ANSWER = 2.0  # seconds; a keeper answers at once, or is lost
 _NOTE = 25.0  # seconds; the server of a session may have much to do
 _BETWEEN = 0.2  # seconds between a text and Enter: what comes in one piece looks pasted, and Enter is then a line end
 
@@ -63,36 +61,21 @@ async def tell(
     if manner != "session":
         terminal = manner == "terminal"
         return await type_text(orders, worker, attempt, text.encode(), enter=True, terminal=terminal)
-    answer = await _ask(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True), _NOTE)
+    answer = await ask_worker(orders, lambda send: SendInput(worker, attempt, text.encode(), send, note=True), _NOTE)
     return "" if answer.error is None else str(answer.error)
 
 
 async def interrupt(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None) -> str:
     """Return why it did not arrive; empty where it did."""
-    answer = await _ask(orders, lambda send: InterruptWorker(worker, attempt, send))
+    answer = await ask_worker(orders, lambda send: InterruptWorker(worker, attempt, send))
     return "" if answer.error is None else str(answer.error)
 
 
 async def _send(orders: trio.MemorySendChannel[Order], worker: WorkerId, attempt: int | None, data: bytes) -> str:
     if not data:
         return ""
-    answer = await _ask(orders, lambda send: SendInput(worker, attempt, data, send))
+    answer = await ask_worker(orders, lambda send: SendInput(worker, attempt, data, send))
     if answer.error is not None:
         return str(answer.error)
     written = msgspec.json.decode(answer.ok, type=Written).written
     return "" if written == len(data) else f"it took only {written} of {len(data)} bytes, as it does not read"
-
-
-async def _ask(
-    orders: trio.MemorySendChannel[Order],
-    order: Callable[[trio.MemorySendChannel[Answer]], Order],
-    patience: float = _ANSWER,
-) -> Answer:
-    send, receive = trio.open_memory_channel[Answer](1)
-    with send, receive, trio.move_on_after(patience):
-        try:
-            await orders.send(order(send))
-        except trio.BrokenResourceError:
-            return Answer(error=KeeperError("the run is ending and takes no more orders"))
-        return await receive.receive()
-    return Answer(error=KeeperError(f"no answer within {patience:g} s; nobody knows whether it arrived"))

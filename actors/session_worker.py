@@ -27,7 +27,7 @@ from protocols.errors import KeeperError, ServerError, SpawnError
 from protocols.ids import WorkerId
 from protocols.keeper import Exited, Extend, Report, Spawned, Stop, Stopping
 from protocols.keeper_codec import from_os
-from protocols.keeper_inputs import Interrupt, Permit, Prompt, Write
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Unread, Write
 from protocols.kinds import EndReason
 from protocols.opencode_dialect import NewSession
 from protocols.permission_policy import server_rules
@@ -99,7 +99,7 @@ class SessionWorker:
                 self._follower.take_word(Wish(request, ask.answer))
             case Permit() | Prompt():
                 reply(ask.answer, Answer(error=SpawnError("its session is not there yet; try again", "EAGAIN")))
-            case Write() | Interrupt():
+            case Write() | Unread() | Interrupt():
                 reply(ask.answer, Answer(error=SpawnError(_NO_INPUT, "EBADF")))
             case _:
                 pass

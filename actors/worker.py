@@ -266,6 +266,7 @@ class Worker:
             terminal_bytes=ended.terminal_bytes,
             log_bytes=ended.log_bytes,
             session_bytes=ended.session_bytes,
+            stdin_unread=ended.unread,
             swept=ended.swept,
             final=ended.final,
             quota=ended.quota,

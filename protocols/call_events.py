@@ -3,6 +3,8 @@
 from typing import TypeAlias
 
 from protocols.bases import BaseEvent
+from protocols.ids import CommandId
+from protocols.queued import QueueState
 
 __all__ = ["CallAnswered", "CallAsked", "CallEvent", "CallRecord", "call_text"]
 
@@ -35,6 +37,10 @@ class CallAnswered(CallEvent, frozen=True, kw_only=True, tag="call.answered"):
     task: str = ""
     """Which it was about, or which it made."""
     attempt: int = 0
+    command: CommandId = CommandId("")
+    """That of the queue which it became."""
+    state: QueueState | None = None
+    """How far that was."""
     upto: int = 0
     """All that it changed is told by records up to this number."""
     code: int = 0

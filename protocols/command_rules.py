@@ -34,6 +34,7 @@ __all__ = ["RATE", "RETRIES", "UNKNOWN", "Due", "Rules", "Store"]
 RETRIES = 3
 RATE = 10.0  # commands a second for one worker, and as many at once
 UNKNOWN = "nobody knows whether it arrived: callboard was killed while it was written; it is not written again"
+UNKNOWN_AT_END = "nobody knows whether it arrived: the run ended while it was written"
 _MOST_OPEN = 256  # for one worker
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
@@ -65,6 +66,8 @@ class Store(Protocol):
 class Due(NamedTuple):
     write: tuple[Queued, ...]
     """Those whose turn it is, one for a worker at most."""
+    tasks: frozenset[TaskId]
+    """Of whom some wait to be written."""
     wait: float
     """Seconds after which that changes by itself at the earliest."""
 
@@ -102,6 +105,11 @@ class Rules:
             elif row.begun:
                 self._fail(row, UNKNOWN)
 
+    def close(self, why: str) -> None:
+        """Nothing is written any more."""
+        for row in self.store.waiting():
+            self._fail(row, UNKNOWN_AT_END if row.begun and not row.harmless else why)
+
     def due(self, running: Mapping[TaskId, int], ended: Callable[[TaskId, int], bool]) -> Due:
         """What is to be written now. ``running``: the attempt of each worker that can be reached; ``ended``: whether
         an attempt of one is over. What has waited too long expires."""
@@ -125,7 +133,7 @@ class Rules:
                     wait = min(wait, pause)
                 else:
                     write.append(row)
-        return Due(tuple(write), wait)
+        return Due(tuple(write), frozenset(seen), wait)
 
     def begin(self, command: CommandId, attempt: int, mark: int = 0, *, harmless: bool = False) -> Queued | None:
         """Somebody writes it now, and says then what came of that. None: it is not to be written any more.

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from protocols.ids import TaskId
+from protocols.ids import CommandId, TaskId
+from protocols.queued import MOST_EXPIRES, Action, QueueState
 
 __all__ = [
     "CancelTask",
@@ -18,6 +19,7 @@ __all__ = [
     "ResizeTerminal",
     "RestartTask",
     "RetryTask",
+    "SendToWorker",
     "ShutDown",
     "SignalWorker",
     "SpawnWorker",
@@ -107,6 +109,21 @@ class TypeInput(TaskCommand, frozen=True, kw_only=True, tag="type"):
     data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
 
 
+class SendToWorker(TaskCommand, frozen=True, kw_only=True, tag="send"):
+    """Through the durable queue: written once at most, in order, as soon as the worker runs, while there is time. What
+    becomes of it is told by the events ``command.…``, and by ``command.get``."""
+
+    action: Action
+    id: Annotated[CommandId, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    """The same one again is the same command. None: it gets one."""
+    attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Only to this attempt; 0: to the one that runs when its turn comes."""
+    expires: Annotated[float, msgspec.Meta(gt=0, le=MOST_EXPIRES)] = 60.0
+    """Seconds until it is not written any more."""
+    until: Literal["queued", "written"] = "queued"
+    """When it is answered: as soon as it is on the disk, or when it was written; what never is, is refused then."""
+
+
 class ReplyPermission(TaskCommand, frozen=True, kw_only=True, tag="permission"):
     permission: str
     """The id that ``permission.asked`` has."""
@@ -115,9 +132,11 @@ class ReplyPermission(TaskCommand, frozen=True, kw_only=True, tag="permission"):
 
 
 class ShutDown(_Command, frozen=True, kw_only=True, tag="shutdown"):
-    """End the fleet: its workers too, or leave those that are durable to who comes next."""
+    """End the fleet: its workers too, or leave them to who comes next, where they are durable."""
 
     workers: Literal["stop", "leave"] = "stop"
+    restart: bool = False
+    """With ``leave``: who comes next is the same process, with the program as it is then; clients wait for it."""
     grace: Annotated[float, msgspec.Meta(ge=0)] | None = None
     reason: str = "stopped by a client"
 
@@ -132,6 +151,7 @@ Command: TypeAlias = (
     | SignalWorker
     | ResizeTerminal
     | TypeInput
+    | SendToWorker
     | ReplyPermission
     | ShutDown
 )
@@ -144,5 +164,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """Which it was about, or which it made."""
     attempt: int = 0
     """Of that task; 0: none."""
+    command: CommandId = CommandId("")
+    """Of the queue, where it became one of these."""
+    state: QueueState | None = None
+    """How far that is."""
     seq: int = 0
     """All that it changed is told by records up to this number."""

@@ -15,6 +15,7 @@ from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
+from protocols.reached_events import ReachedEvent
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
 from protocols.task_events import TaskEvent
@@ -180,6 +181,8 @@ class WorkerExited(_WorkerEvent, frozen=True, kw_only=True, tag="worker.exited")
     terminal_bytes: int = 0
     log_bytes: int = 0
     session_bytes: int = 0
+    stdin_unread: int | None = None
+    """Bytes that were written to its stdin and that nobody read; None where that was no pipe, or nobody knows."""
     swept: tuple[str, ...] = ()
     """Processes that outlived the leader and were ended, as ``pid command``."""
     error: str = ""
@@ -253,6 +256,7 @@ OwnEvent: TypeAlias = (
     | WorkerVerdict
     | WorkerAction
     | WorkerWarned
+    | ReachedEvent
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

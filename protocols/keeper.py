@@ -24,8 +24,8 @@ from protocols.worker_limits import WorkerLimits
 
 __all__ = ["NEW_REASONS", "OLDEST", "VERSION", "Message", "Report", "Request"]
 
-VERSION = 2
-OLDEST = 1  # of a keeper that can be commanded: it knows neither `Extend` nor the new reasons, but what stands for them
+VERSION = 3
+OLDEST = 1  # of a keeper that can be commanded: 2 brought `Extend` and the new reasons, 3 `Unread` and `Signal`
 NEW_REASONS: dict[EndReason, EndReason] = {"quiet": "timeout", "budget": "stalled"}
 MAX_MESSAGE = 4 * 1024 * 1024  # the kernel takes 2 MiB of arguments and environment by default
 
@@ -229,6 +229,7 @@ class Ended(_AttemptReport, frozen=True, kw_only=True, tag="ended"):
     log_bytes: int = 0
     session_bytes: int = 0
     swept: tuple[str, ...]
+    unread: int | None = None  # of its stdin, where that was a pipe of which somebody knows it
     released: bool = False  # it goes on: it was somebody else's
     final: bool = False  # who refused it would refuse it again, such as for a wrong key
     quota: bool = False  # a session's provider had none left for it

@@ -7,7 +7,19 @@ import msgspec
 from protocols.bases import KeeperRequest
 from protocols.ids import AttemptId, CommandId
 
-__all__ = ["InputRequest", "Interrupt", "Permit", "Prompt", "Prompted", "SessionRequest", "Write", "Written"]
+__all__ = [
+    "InputRequest",
+    "Interrupt",
+    "Permit",
+    "Prompt",
+    "Prompted",
+    "SessionRequest",
+    "Signal",
+    "Unread",
+    "Waiting",
+    "Write",
+    "Written",
+]
 
 
 class _InputRequest(KeeperRequest, frozen=True, kw_only=True):
@@ -24,8 +36,20 @@ class Write(_InputRequest, frozen=True, kw_only=True, tag="write"):
     note: bool = False  # a word of ours, which an agent is told; what a person types is refused by a session
 
 
+class Unread(_InputRequest, frozen=True, kw_only=True, tag="unread"):
+    """How much of what was written to its stdin, a pipe, it has not read yet. Answered with `Waiting`, or refused as
+    `Write`. A keeper before version 3 does not know it."""
+
+
 class Interrupt(_InputRequest, frozen=True, kw_only=True, tag="interrupt"):
     """SIGINT to who is in the foreground of its terminal, else to its process group."""
+
+
+class Signal(_InputRequest, frozen=True, kw_only=True, tag="signal"):
+    """To the process group of a worker; refused with ``ESRCH`` where it leads none any more. A keeper before version 3
+    does not know it."""
+
+    number: int
 
 
 class Permit(_InputRequest, frozen=True, kw_only=True, tag="permit"):
@@ -47,12 +71,17 @@ class Prompt(_InputRequest, frozen=True, kw_only=True, tag="prompt"):
 
 SessionRequest: TypeAlias = Permit | Prompt
 """These no keeper is asked."""
-InputRequest: TypeAlias = Write | Interrupt | SessionRequest
+InputRequest: TypeAlias = Write | Unread | Interrupt | Signal | SessionRequest
 
 
 class Written(msgspec.Struct, frozen=True):
     written: int
     """Bytes that it took."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    unread: int
+    """Bytes."""
 
 
 class Prompted(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from protocols.command_events import CommandKind
 from protocols.ids import CommandId, TaskId
 
 __all__ = [
+    "MOST_EXPIRES",
     "OVER",
     "Action",
     "Approve",
@@ -24,6 +25,7 @@ __all__ = [
 
 QueueState: TypeAlias = Literal["queued", "written", "accepted", "done", "failed", "expired"]
 OVER: frozenset[QueueState] = frozenset(("done", "failed", "expired"))
+MOST_EXPIRES = 86400.0 * 30
 _SHOWN = 200  # characters of a text in a record
 
 
@@ -74,7 +76,7 @@ class NewCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     action: Action
     attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Only for this attempt; 0: for the one that runs when its turn comes."""
-    expires: Annotated[float, msgspec.Meta(gt=0, le=86400 * 30)] = 60.0
+    expires: Annotated[float, msgspec.Meta(gt=0, le=MOST_EXPIRES)] = 60.0
     """Seconds until it is not written any more."""
     by: str = ""
     """Who gives it, for the records."""

@@ -16,6 +16,7 @@ from actors.hub import Hub
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.keeper_link import become_subreaper
+from actors.leaving import Leaving
 from actors.ledger import open_file_ledger
 from actors.limits import raise_open_files
 from actors.messages import Append
@@ -25,7 +26,7 @@ from actors.roster import Roster
 from actors.source import Sources
 from actors.spawn_request import Surroundings
 from protocols.board import SIGNAL
-from protocols.fleet_events import ActorFailed
+from protocols.fleet_events import ActorFailed, SupervisorLeft
 from protocols.interrupts import tell_order
 from protocols.kinds import Outcome, Source
 from protocols.ledger import Ledger
@@ -47,11 +48,21 @@ from supervisor.signals import obey_signals
 from supervisor.sources import instance_child, logfile_child, session_child, tmux_child
 from supervisor.spaces import open_workspaces
 
-__all__ = ["Run"]
+__all__ = ["Ending", "Run"]
 
 _LEDGER = "ledger"
 _DRAIN = 10.0  # for actors that have nothing to wait for but the disk
 _LAST_LINES = 3.0  # for the reader of our output, once somebody wants the end
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run came to its end."""
+
+    haste: str
+    """Why it was left in haste; empty if it was not."""
+    left: SupervisorLeft | None = None
+    """It has not ended: the next supervisor goes on with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +83,24 @@ class Run:
     """Makes its port, where it has one."""
     _channels: Channels = field(default_factory=open_channels, init=False)
     _roll: Roll = field(init=False)
+    _leaving: Leaving = field(init=False)
 
     def __post_init__(self) -> None:
         redactor = open_redactor(self.fleet.folder)
         roll = Roll.of(self.loaded, heartbeat=self.settings.liveness.heartbeat, redactor=redactor)
         object.__setattr__(self, "_roll", roll)
+        leaving = Leaving(outbox=self._channels.events, restarts=self.loaded.plan.standing)
+        object.__setattr__(self, "_leaving", leaving)
 
-    async def run(self) -> str:
-        """Run the plan to its end, whatever that is. Return why it was left in haste, empty if it was not.
+    async def run(self) -> Ending:
+        """Run the plan to its end, whatever that is.
 
         Afterwards no actor runs and the journal is closed. Errors of actors come out in exception groups.
         """
         become_subreaper()
         raise_open_files()
         haste: list[str] = []
+        left: list[SupervisorLeft] = []
         with trio.CancelScope() as everything:
 
             async def stop(order: StopRun) -> None:
@@ -102,13 +117,20 @@ class Run:
                 haste.append(reason)
                 everything.cancel(reason=reason)
 
+            async def leave_in_order() -> None:
+                left.append(await self._leaving.wait())
+                everything.cancel(reason="the run is left to the next supervisor")
+
             async with trio.open_nursery() as nursery:
                 await nursery.start(obey_signals, stop, leave)
+                nursery.start_soon(leave_in_order)
                 await self._publish(everything)
                 nursery.cancel_scope.cancel(reason="the run has ended")
+        if everything.cancelled_caught and left and not haste:
+            return Ending("", left[0])
         if everything.cancelled_caught and not haste:
             haste.append("the last of its output was not read")
-        return "; ".join(haste)
+        return Ending("; ".join(haste))
 
     async def _publish(self, everything: trio.CancelScope) -> None:
         """The outer layers: what happens is written down, then shown.
@@ -207,9 +229,11 @@ class Run:
         async with layer(channels.orders, channels.decisions, drain=_DRAIN) as deciding:
             await self._start(deciding, Child("orchestrator", conduct, limit=0))
             async with layer(drain=0) as serving:
-                for child in self._serving().children():
+                around = self._serving()
+                for child in around.children():
                     await self._start(serving, child)
                 await decided.wait()
+                await around.close()
         self.fleet.folder.control_socket.unlink(missing_ok=True)
         return outcomes[0]
 
@@ -252,6 +276,7 @@ class Run:
             resumption=self.resumption,
             channels=self._channels,
             roll=self._roll,
+            leaving=self._leaving if self.fleet.identity.durable == "all" else None,
             serve=self.serve,
         )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import trio
 
+from actors.command_queue import Enqueue
 from actors.messages import Append, FollowRequest, Greeting, Subscribe
 from actors.orders import Decision, KeeperAsk, Order
 from protocols.events import Record
@@ -39,6 +40,8 @@ class Channels:
     to_roster: trio.MemoryReceiveChannel[Order]
     decisions: trio.MemorySendChannel[Decision]
     to_orchestrator: trio.MemoryReceiveChannel[Decision]
+    enqueues: trio.MemorySendChannel[Enqueue]
+    to_queue: trio.MemoryReceiveChannel[Enqueue]
 
 
 def open_channels() -> Channels:
@@ -55,4 +58,5 @@ def open_channels() -> Channels:
         *trio.open_memory_channel[KeeperAsk](256),
         *trio.open_memory_channel[Order](64),
         *trio.open_memory_channel[Decision](64),
+        *trio.open_memory_channel[Enqueue](64),
     )

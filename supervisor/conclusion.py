@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from actors.journal_file import open_journal
-from protocols.errors import LedgerError
+from protocols.errors import LedgerError, QueueError
 from protocols.session_events import SessionStarted
 from protocols.states import RunView
 from supervisor.aftermath import closing_events
@@ -37,8 +37,8 @@ def write_end(fleet: Fleet, conclude_below: Callable[[Fleet], object], now: Call
         return False
     try:
         take_in_outbox(fleet.folder)
-    except LedgerError as exc:
-        logger.warning("%s: what only its ledger knows is left out: %s", fleet.name, exc)
+    except (LedgerError, QueueError) as exc:
+        logger.warning("%s: what only its ledger or its command queue knows is left out: %s", fleet.name, exc)
     with closing(open_journal(fleet.folder.journal)) as journal:
         swept: tuple[str, ...] = ()
         if fleet.is_original():  # a copy of a folder owns no processes

@@ -17,6 +17,7 @@ from protocols.jsonrpc import Failure, Request, Response
 __all__ = ["FleetClient", "open_fleet_client"]
 
 _ANSWER = 5.0  # a supervisor that says nothing for so long is stopped, starved or stuck
+_TYPED = 15.0  # what a worker does not read is tried for some seconds
 
 Result = TypeVar("Result", RunStatus, StopResult, SendResult)
 
@@ -38,7 +39,7 @@ class FleetClient:
 
     async def send(self, params: SendParams) -> SendResult:
         """Return when the worker took all of it. Raise FleetError where it did not, with the reason."""
-        return await self._call("send", params, SendResult)
+        return await self._call("send", params, SendResult, _TYPED)
 
     async def wait_closed(self) -> None:
         """Return when the supervisor has closed the connection: the run has ended."""
@@ -48,16 +49,22 @@ class FleetClient:
         except trio.BrokenResourceError:
             pass  # it ended less politely
 
-    async def _call(self, method: str, params: StatusParams | StopParams | SendParams, kind: type[Result]) -> Result:
+    async def _call(
+        self,
+        method: str,
+        params: StatusParams | StopParams | SendParams,
+        kind: type[Result],
+        patience: float = _ANSWER,
+    ) -> Result:
         request = Request(jsonrpc="2.0", method=method, params=msgspec.Raw(msgspec.json.encode(params)), id=1)
-        with trio.move_on_after(_ANSWER):
+        with trio.move_on_after(patience):
             line = await self._exchange(msgspec.json.encode(request) + b"\n")
             response = msgspec.json.decode(line, type=Response)
             if isinstance(response.error, Failure):
                 raise FleetError(f"{self.path}: {response.error.message}")
             return msgspec.json.decode(response.result or b"", type=kind)
         raise UnreachableError(
-            f"{self.path}: its supervisor holds the run but has not answered for {_ANSWER:g} s; "
+            f"{self.path}: its supervisor holds the run but has not answered for {patience:g} s; "
             f"is it stopped (Ctrl-Z, a debugger) or starved?"
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["hold_lock", "is_locked", "lock_owner"]
+__all__ = ["hold_descriptor", "hold_lock", "is_locked", "lock_owner"]
 
 _PAUSE = 0.01
 
@@ -19,14 +19,23 @@ def hold_lock(path: Path, *, patience: float = 0.5) -> Iterator[bool]:
     A probe (`is_locked`) holds it for microseconds, so ``patience`` must not be 0. The file is
     made where it is missing; raises ``OSError`` where that cannot be done.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with hold_descriptor(path, patience=patience) as fd:
+        yield fd is not None
+
+
+@contextmanager
+def hold_descriptor(path: Path, inherited: int | None = None, *, patience: float = 0.5) -> Iterator[int | None]:
+    """The same, with the descriptor that holds the lock, which may be left to the program that we become. None: another
+    process holds it. ``inherited``: one that was left to us; it is ours then."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600) if inherited is None else inherited
     try:
         held = _take(fd, patience) and _is_still_there(fd, path)
         if held:
             os.fchmod(fd, 0o600)
             os.ftruncate(fd, 0)
             os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        yield held
+        yield fd if held else None
     finally:
         os.close(fd)
 

@@ -3,12 +3,12 @@
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.port.listeners import bind_port, bind_tcp
+from actors.port.listeners import bind_port, bind_tcp, inherit
 from protocols.errors import InputError
 from protocols.layout import StateFolder
 from protocols.senders import is_loopback
@@ -32,20 +32,30 @@ class PortSockets:
 
 
 @contextmanager
-def open_sockets(state: StateFolder, settings: PortSettings) -> Iterator[PortSockets]:
-    """Hold the lock of the state folder. Raise InputError, or StateError, where they cannot be made."""
+def open_sockets(state: StateFolder, settings: PortSettings, inherited: Sequence[int] = ()) -> Iterator[PortSockets]:
+    """Hold the lock of the state folder. Raise InputError, or StateError, where they cannot be made.
+
+    ``inherited``: those that our predecessor has left to us, whatever the settings say by now."""
     tls = _open_tls(settings)
     with ExitStack() as stack:
         try:
-            unix = stack.enter_context(bind_port(state.port_socket))
+            unix, tcp, note = _take(inherited) if inherited else (bind_port(state.port_socket), None, "")
         except OSError as error:
             raise state_error(state.port_socket, error) from error
+        stack.enter_context(unix)
         stack.callback(state.port_socket.unlink, missing_ok=True)
-        tcp, note = _bind(settings)
+        if tcp is None:
+            tcp, note = _bind(settings)
         stack.enter_context(tcp)
         host, number = tcp.getsockname()[:2]
         address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
         yield PortSockets((unix, tcp), state.port_socket, f"http{'s' if tls else ''}://{address}", tls, note)
+
+
+def _take(inherited: Sequence[int]) -> tuple[socket.socket, socket.socket, str]:
+    """Raise OSError."""
+    unix, tcp = inherit(inherited)
+    return unix, tcp, ""
 
 
 def _bind(settings: PortSettings) -> tuple[socket.socket, str]:

@@ -191,7 +191,7 @@ def _load_or_warn(fleet: Fleet, settings: Settings) -> LoadedPlan | None:
 
 
 def _find_out(fleet: Fleet) -> Resumption:
-    """Raise JournalError, LedgerError, StateError."""
+    """Raise JournalError, LedgerError, QueueError, StateError."""
     try:
         take_in_outbox(fleet.folder)
     except OSError as error:

@@ -161,7 +161,7 @@ def _set_aside(folder: FleetFolder) -> None:
 
 def _forget_ledger(folder: FleetFolder) -> None:
     """Another one is brought up from the records, which have all that this one told. Raise StateError, JournalError,
-    LedgerError."""
+    LedgerError, QueueError."""
     try:
         take_in_outbox(folder)
         for suffix in ("", "-wal", "-shm"):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from actors.journal_file import open_journal, read_records
 from actors.ledger_file import open_ledger
 from actors.messages import Said
 from protocols.errors import FleetError, JournalError, LedgerError, StateError
+from protocols.fleet_events import SupervisorLeft
 from protocols.instances import Handover
 from protocols.layout import FleetFolder
 from protocols.resumption import Resumption
@@ -78,6 +80,8 @@ class End:
     """Why it was left in haste; empty if it was not."""
     failure: FleetError | None
     """What ended it before its time."""
+    left: SupervisorLeft | None = None
+    """It has not ended: the next supervisor goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,10 @@ class Course:
 
         ``found``: the fleet as it is on disk, its lock free.
         """
+        if end.left is not None:
+            again = "callboard up" if self.loaded.plan.standing else f"callboard resume {found.name}"
+            warn(f"left ({end.left.reason}), its workers go on; take it up with: {again}")
+            return 0
         conclude(found)  # only where the run did not come to its own end
         report = _report(self.fleet)
         if self.output != "json" and not end.haste and not self.loaded.plan.standing:
@@ -157,15 +165,19 @@ def prepare_run(folder: FleetFolder, loaded: LoadedPlan) -> None:
 
 def _supervise(run: Run) -> End:
     folder = run.fleet.folder
-    with log_to(folder, run.sayer):
+    standing = run.loaded.plan.standing  # it has a log of its own, see `supervisor.service_log`
+    with nullcontext() if standing else log_to(folder, run.sayer):
         try:
-            return End(trio.run(run.run), None)
+            ending = trio.run(run.run)
+            return End(ending.haste, None, ending.left)
         except* (FleetError, OSError) as group:
             logger.exception("the run failed")
             causes = "; ".join(_causes(group))
     durable = run.fleet.identity.durable != "none"
-    what = f"go on with it: callboard resume {folder.root.name}" if durable else "its workers were ended"
-    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; {what}; see {folder.log}"))
+    again = "callboard up" if standing else f"callboard resume {folder.root.name}"
+    what = f"go on with it: {again}" if durable else "its workers were ended"
+    see = "" if standing else f"; see {folder.log}"
+    return End("", FleetError(f"{folder.root}: callboard failed: {causes}; {what}{see}"))
 
 
 def _causes(error: BaseException) -> list[str]:

@@ -115,7 +115,7 @@ class _Log(BaseModel):
     format: Literal["auto", "text", "json"] = LogSettings().format
     level: Literal["debug", "info", "warning", "error"] = LogSettings().level
     max_size: _Size = LogSettings().max_size
-    keep: Annotated[_Count, Field(ge=1, le=1000)] = LogSettings().keep
+    keep: Annotated[_Count, Field(ge=1, le=9)] = LogSettings().keep
 
 
 class _Model(BaseSettings):

@@ -5,18 +5,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
+
 from protocols.errors import InputError
 from protocols.layout import StateFolder
+from supervisor.detaching import Announcer
 from supervisor.fleets import Fleet, create_fleet, find_fleet
-from supervisor.locks import hold_lock, lock_owner
+from supervisor.locks import hold_descriptor, lock_owner
 from supervisor.output import Output
 from supervisor.port_sockets import open_sockets
 from supervisor.resuming import hold_run, take_up
 from supervisor.runner import Course, End, prepare_run
+from supervisor.service_log import service_log
 from supervisor.serving import Serve
 from supervisor.settings import Settings
 from supervisor.state import open_state, state_error
 from supervisor.submissions import standing_plan
+from supervisor.succession import Inheritance, become_anew, take_inheritance
 from supervisor.sweep import conclude_all, find_end
 from supervisor.token_file import load_token
 from supervisor.up_port import UpPort
@@ -35,32 +40,49 @@ def run_up(settings: Settings, *, output: Output) -> int:
     state = open_state(settings.state)
     folder = StateFolder(state)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go
-    with _hold(state), open_sockets(folder, settings.port) as sockets:
+    announcer, left = Announcer(), take_inheritance()
+    detached = announcer.detached or (left is not None and left.detached)
+    lock, listeners = (None, ()) if left is None else (left.lock, left.listeners)
+    log = (
+        settings.log if settings.log.file or not detached else msgspec.structs.replace(settings.log, file=folder.up_log)
+    )
+    with _hold(state, lock) as lock, open_sockets(folder, settings.port, listeners) as sockets:
         token = load_token(folder.token)
-        serve = UpPort(state=folder, settings=settings.port, sockets=sockets, token=token).child
-        left = _find_standing(conclude_all(state))
-        if left is None:
-            course, end = _begin(state, settings, output, serve)
-        else:
-            with hold_run(left) as fleet:
-                course, end = take_up(fleet, settings, output=output, serve=serve)
-        course.tell(find_fleet(state, course.fleet.identity.run), end)
+        port = UpPort(state=folder, settings=settings.port, sockets=sockets, token=token, ready=announcer.announce)
+        with service_log(log):
+            end = _supervise(state, settings, output, port.child)
+        if end.left is not None and end.left.restart:
+            fds = tuple(each.fileno() for each in sockets.bound)
+            become_anew(Inheritance(lock=lock, listeners=fds, detached=detached))
     return _INTERRUPTED if end.haste else 0
 
 
+def _supervise(state: Path, settings: Settings, output: Output, serve: Serve) -> End:
+    """Go on with the run that has no end, or begin one."""
+    left = _find_standing(conclude_all(state))
+    if left is None:
+        course, end = _begin(state, settings, output, serve)
+    else:
+        with hold_run(left) as fleet:
+            course, end = take_up(fleet, settings, output=output, serve=serve)
+    if end.left is None or not end.left.restart:
+        course.tell(find_fleet(state, course.fleet.identity.run), end)
+    return end
+
+
 @contextmanager
-def _hold(state: Path) -> Iterator[None]:
-    """The lock of the state folder. Raise InputError where another one has it."""
+def _hold(state: Path, inherited: int | None) -> Iterator[int]:
+    """The lock of the state folder, by its descriptor. Raise InputError where another one has it."""
     path = StateFolder(state).up_lock
     with ExitStack() as stack:
         try:
-            held = stack.enter_context(hold_lock(path))
+            held = stack.enter_context(hold_descriptor(path, inherited))
         except OSError as error:
             raise state_error(path, error) from error
-        if not held:
+        if held is None:
             pid = lock_owner(path)
             raise InputError(f"{state}: callboard up runs here already, pid {pid}; choose another state folder")
-        yield
+        yield held
 
 
 def _find_standing(fleets: list[Fleet]) -> Fleet | None:

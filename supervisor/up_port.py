@@ -1,5 +1,7 @@
 """The port of ``callboard up``: where it listens, told in a file while it does."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from actors.http_app import HttpSide, make_app
 from actors.port.access import Access
 from actors.port.listeners import listen
 from actors.port.port import Port
+from actors.readiness import notify
 from actors.rpc_session import RpcSession
 from protocols.layout import StateFolder
 from protocols.peer import Peer
@@ -31,6 +34,8 @@ from supervisor.version import VERSION
 
 __all__ = ["UpPort"]
 
+logger = logging.getLogger(__name__)
+
 _STDERR = 2
 
 
@@ -41,6 +46,8 @@ class UpPort:
     sockets: PortSockets
     token: str
     """Of the admin."""
+    ready: Callable[[], None]
+    """Called once it listens."""
 
     def child(self, parts: Parts) -> Child:
         """See `Serve`."""
@@ -78,9 +85,12 @@ class UpPort:
             self._tell_where(parts)
             try:
                 task_status.started()
+                await parts.picture.wait_until(lambda view: view.stopping)
+                notify("STOPPING=1")
                 await trio.sleep_forever()
             finally:
-                self.state.port_file.unlink(missing_ok=True)
+                if parts.leaving is None or not parts.leaving.restarting:
+                    self.state.port_file.unlink(missing_ok=True)
 
     def _tell_where(self, parts: Parts) -> None:
         identity, sockets = parts.fleet.identity, self.sockets
@@ -91,6 +101,9 @@ class UpPort:
             f"callboard up: run {identity.run}, pid {identity.pid}; it listens on {sockets.url}{note} and on "
             f"{_short(sockets.unix)}; its token is in {_short(self.state.token)}"
         )
+        logger.info("ready: run %s, pid %d, %s", identity.run, identity.pid, sockets.url)
+        notify("READY=1", f"STATUS=run {identity.run}, {sockets.url}")
+        self.ready()
 
 
 def _short(path: Path) -> Path:

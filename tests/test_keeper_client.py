@@ -291,6 +291,21 @@ def _refuse(request: dict[str, Any]) -> list[Message]:
     return [Reply(request["id"], error=Refusal("ENOSPC", "not now"))] if request["op"] == "spawn" else _done(request)
 
 
+async def test_what_a_lost_keeper_may_have_typed_is_not_typed_again(
+    autojump_clock: MockClock, desk: Desk, tmp_path: Path
+) -> None:
+    send, answered = trio.open_memory_channel[Answer](1)
+    desk.asks.send_nowait(Ask(Write(attempt=AttemptId("a"), data="x"), send))
+    second = ScriptedLink(_done)
+
+    await desk.serve(ScriptedLink(lasts=1))
+    with trio.move_on_after(1):
+        await desk.serve(second, resumed=True)
+
+    assert "write" not in second.ops()
+    assert "nobody knows whether it arrived" in str(answered.receive_nowait().error)
+
+
 async def test_what_a_lost_keeper_may_have_started_is_not_started_again(desk: Desk, tmp_path: Path) -> None:
     status = {"state": "starting", "attempt": "a", "pid": 0, "start_ticks": 0, "boot_id": ""}
     (tmp_path / "a.status").write_text(json.dumps(status).ljust(511) + "\n")

@@ -72,6 +72,25 @@ def test_a_worker_that_reads_nothing_holds_up_nobody(client: Client, source: str
     client.ask({"op": "ping"})
 
 
+def test_how_much_of_its_stdin_a_worker_has_not_read_is_told(client: Client) -> None:
+    sleeper = client.spawn("/bin/sleep", "1000", stdin={"kind": "pipe"})
+    reader = client.spawn("/bin/cat", stdin={"kind": "pipe"})
+    for attempt in (sleeper, reader):
+        client.ask(write(attempt, "go on\n"))
+    client.wait_for_output(reader, b"go on\n")
+
+    assert client.ask({"op": "unread", "attempt": sleeper}) == {"unread": 6}
+    assert client.ask({"op": "unread", "attempt": reader}) == {"unread": 0}
+
+
+def test_who_has_no_pipe_has_nothing_unread(client: Client) -> None:
+    attempt = on_terminal(client, "/bin/sleep", "1000")
+
+    refusal = client.reply_to(client.post({"op": "unread", "attempt": attempt}))["error"]
+
+    assert refusal["code"] == "EBADF"
+
+
 def test_a_pipe_takes_all_of_a_line_or_nothing(client: Client) -> None:
     attempt = client.spawn("/bin/sleep", "1000", stdin={"kind": "pipe"})
     found = set()

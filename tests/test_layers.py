@@ -20,7 +20,7 @@ SPAWNERS = {
     *("actors/git_program.py", "actors/program_version.py", "supervisor/detaching.py"),
 }
 # Who may become another program: nothing of ours runs then.
-BECOMES = {"supervisor/cli/attach.py"}
+BECOMES = {"supervisor/cli/attach.py", "supervisor/succession.py"}
 # Who may catch everything: the restarts, and the guard around each connection.
 GUARDS = {"supervisor/children.py", "actors/control_port.py", "actors/port/port.py"}
 # What does I/O, waits or counts on a loop. (Files are opened by builtins and `os`: that is left to the eye.)

@@ -15,6 +15,7 @@ CALLBOARD = Path(sys.executable).with_name("callboard")
 COMMANDS = (
     "run",
     "up",
+    "down",
     "resume",
     "retry",
     "watch-run",

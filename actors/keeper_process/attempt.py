@@ -11,6 +11,7 @@ from actors.keeper_process.cgroups import Box
 from actors.keeper_process.copier import Blocked, Eof, Resumed
 from actors.keeper_process.ladder import Ladder, Phase
 from actors.keeper_process.outfile import is_written
+from actors.keeper_process.pipes import waiting_in
 from actors.keeper_process.procfs import Process
 from actors.keeper_process.requests import Terms
 from actors.keeper_process.status import Status, StatusFile
@@ -76,6 +77,8 @@ class Attempt:
         self.outfiles: dict[str, int] = {}
         """Open for reading: those that the worker writes itself. Nobody tells when they are complete."""
         self.stdin: int | None = None
+        self.unread: int | None = None
+        """What was left of it when it was closed; None where it never was a pipe."""
         self.slave: int | None = None
         """Of a terminal, while the leader lives: who closes it may open it again, so it is not at its end yet."""
         self.pidfd: int | None = None
@@ -233,12 +236,14 @@ class Attempt:
             "stdout_bytes": self.sizes.get("stdout", 0),
             "stderr_bytes": self.sizes.get("stderr", 0),
             "terminal_bytes": self.sizes.get("terminal", 0),
+            "unread": self.unread if self.stdin is None else waiting_in(self.stdin),
             "swept": list(self._swept.values()),
             "detail": self.detail,
         }
 
     def close_stdin(self) -> None:
         if self.stdin is not None:
+            self.unread = waiting_in(self.stdin)
             os.close(self.stdin)
             self.stdin = None
 

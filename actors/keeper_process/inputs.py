@@ -5,10 +5,11 @@ import os
 import signal
 
 from actors.keeper_process.attempt import Attempt
+from actors.keeper_process.pipes import waiting_in
 from actors.keeper_process.signals import signal_group
 from actors.keeper_process.terminal import interrupt_foreground
 
-__all__ = ["NoInputError", "interrupt", "write"]
+__all__ = ["NoInputError", "interrupt", "send", "unread", "write"]
 
 
 class NoInputError(Exception):
@@ -34,6 +35,14 @@ def write(attempt: Attempt, data: bytes) -> int:
         raise NoInputError(attempt, "EPIPE", "it has closed its input") from exc
 
 
+def unread(attempt: Attempt) -> int:
+    """How many bytes of what was written to its stdin, a pipe, wait there. Raise `NoInputError`."""
+    _check_living(attempt)
+    if attempt.stdin is None:
+        raise NoInputError(attempt, "EBADF", "it has no pipe as its input, or no more")
+    return waiting_in(attempt.stdin)
+
+
 def interrupt(attempt: Attempt) -> None:
     """SIGINT to who is in the foreground of its terminal, else to its process group. Raise `NoInputError`."""
     _check_living(attempt)
@@ -41,6 +50,13 @@ def interrupt(attempt: Attempt) -> None:
     if ends is not None and interrupt_foreground(ends[0]):
         return
     if not signal_group(attempt, signal.SIGINT):
+        raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
+
+
+def send(attempt: Attempt, number: int) -> None:
+    """A signal, to its process group. Raise `NoInputError`."""
+    _check_living(attempt)
+    if not signal_group(attempt, number):
         raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
 
 

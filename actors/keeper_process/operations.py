@@ -11,7 +11,7 @@ from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fields import BadRequestError, Window
 from actors.keeper_process.fleet import Fleet
-from actors.keeper_process.inputs import NoInputError, interrupt, write
+from actors.keeper_process.inputs import NoInputError, interrupt, send, unread, write
 from actors.keeper_process.launch import BOOT_ID, ends_of, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
@@ -25,8 +25,10 @@ from actors.keeper_process.requests import (
     Reaped,
     Resize,
     Shutdown,
+    Signal,
     Spawn,
     Stop,
+    Unread,
     Write,
     fds_of,
     parse_message,
@@ -38,7 +40,7 @@ from actors.keeper_process.wire import MAX_FDS, Peer
 
 __all__ = ["VERSIONS", "Operations"]
 
-VERSIONS = frozenset({1, 2})
+VERSIONS = frozenset({1, 2, 3})
 _PID_NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 
 _Answer: TypeAlias = tuple[dict[str, object], list[int]]
@@ -111,6 +113,8 @@ class Operations:
             return self._adopt(request, fds)
         if isinstance(request, Write):
             return {"written": write(self._known(request.attempt), request.data)}, []
+        if isinstance(request, Unread):
+            return {"unread": unread(self._known(request.attempt))}, []
         if not isinstance(request, Ping):
             self._change(request)
         return {}, []
@@ -177,6 +181,8 @@ class Operations:
                 attempt.close_stdin()
             case Resize():
                 _resize(attempt, request)
+            case Signal(number=number):
+                send(attempt, number)
             case Interrupt():
                 interrupt(attempt)
             case Forget():

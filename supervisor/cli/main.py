@@ -23,6 +23,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _COMMANDS = {
     "run": "Run a plan in the foreground.",
     "up": "Supervise until somebody wants the end, and take tasks meanwhile.",
+    "down": "End the supervisor, with its workers or without.",
     "resume": "Go on with a run whose callboard was killed.",
     "retry": "Run some tasks of an ended run again.",
     "watch-run": "Show a run that somebody else started.",
@@ -32,7 +33,7 @@ _COMMANDS = {
     "spawn": "Start a command as one more worker of the supervisor.",
     "submit": "Have the supervisor run a plan.",
     "cancel": "Let a task or a run of the supervisor not begin, or end it.",
-    "restart": "End a worker of the supervisor and begin its next attempt.",
+    "restart": "Begin the next attempt of a worker, or start the supervisor itself anew.",
     "kill": "End a worker of the supervisor at once.",
     "status": "Show how a run stands.",
     "stop": "Stop a worker or a run and wait for its end.",
@@ -100,6 +101,7 @@ def _run(arguments: list[str]) -> int:
         InputError,
         JournalError,
         LedgerError,
+        QueueError,
         StateError,
         UnreachableError,
     )
@@ -111,7 +113,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(explain_usage(error, _COMMANDS), BAD_INPUT)
-    except (InputError, StateError, JournalError, LedgerError) as error:
+    except (InputError, StateError, JournalError, LedgerError, QueueError) as error:
         return _fail(str(error), BAD_INPUT)
     except UnreachableError as error:
         return _fail(str(error), UNREACHABLE)
