@@ -14,15 +14,18 @@ from actors.leaving import Leaving
 from actors.orders import AddTasks, BeginAgain, Decision, EndTask, RetryOnce, StopRun, Wish
 from actors.passing_on import pass_on
 from actors.picture import Picture
+from actors.reaching import Reaching
 from protocols.commands import (
     CancelTask,
     Command,
     Done,
     ReplyPermission,
+    ResizeTerminal,
     RestartTask,
     RetryTask,
     SendToWorker,
     ShutDown,
+    SignalWorker,
     SpawnWorker,
     StopTask,
     SubmitRun,
@@ -65,6 +68,7 @@ class FleetCommander:
     picture: Picture
     decisions: trio.MemorySendChannel[Decision]
     inputs: Inputs
+    reaching: Reaching
     leaving: Leaving | None = None
     """None: its workers are not durable."""
     admission: Admission | None = None
@@ -87,6 +91,8 @@ class FleetCommander:
                 return await self._end(command.task, grace, command.reason)
             case RestartTask() | RetryTask():
                 return await self._begin_again(command)
+            case SignalWorker() | ResizeTerminal():
+                return await self.reaching.carry_out(self._find(command.task), command)
             case ShutDown():
                 return await self._shut_down(command)
             case SendToWorker() | TypeInput() | ReplyPermission():

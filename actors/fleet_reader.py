@@ -11,13 +11,16 @@ from typing import Any
 import msgspec
 import trio
 
+from actors.command_reading import get_command, list_commands
 from actors.event_reading import read_events
 from actors.output_part import read_output
 from actors.picture import Picture
 from protocols.attempt_view import AttemptView
 from protocols.layout import FleetFolder
+from protocols.open_permissions import open_permissions
 from protocols.openrpc import openrpc_document
 from protocols.peer import Peer
+from protocols.port_commands import CommandLine, CommandList, CommandListParams, CommandParams, PermissionList
 from protocols.port_params import InstanceParams, OutputParams, ReadParams, RunParams, TaskListParams, TaskParams
 from protocols.port_results import (
     Health,
@@ -157,6 +160,15 @@ class FleetReader:
     def instance(self, params: InstanceParams) -> InstanceLine:
         return self._instance(find_run(self.view, params.instance))
 
+    async def commands(self, params: CommandListParams) -> CommandList:
+        return await list_commands(self.view, self.folder, params, self.redactor_of)
+
+    async def command(self, params: CommandParams) -> CommandLine:
+        return await get_command(self.view, self.folder, params, self.redactor_of)
+
+    def permissions(self) -> PermissionList:
+        return PermissionList(permissions=tuple(open_permissions(self.view)), last_seq=self.view.last_seq)
+
     async def events(self, params: ReadParams) -> ReadResult:
         return await read_events(self.folder.journal, self.view, params)
 
@@ -185,6 +197,9 @@ _READS: Mapping[str, Callable[[FleetReader, Any], Any]] = MappingProxyType(
         "session.get": FleetReader.session,
         "instance.list": lambda reader, _: reader.instances(),
         "instance.get": FleetReader.instance,
+        "command.list": FleetReader.commands,
+        "command.get": FleetReader.command,
+        "permission.list": lambda reader, _: reader.permissions(),
         "events.read": FleetReader.events,
         "rpc.discover": lambda *_: openrpc_document(),
     }

@@ -38,13 +38,14 @@ from protocols.keeper import (
     Unattributed,
 )
 from protocols.keeper_codec import encode_request
-from protocols.keeper_inputs import Interrupt, Write
+from protocols.keeper_inputs import Interrupt, Signal, Write
 
 __all__ = ["KeeperService"]
 
 logger = logging.getLogger(__name__)
 
 _MAY_HAVE_ARRIVED = "its keeper was killed meanwhile; nobody knows whether it arrived"
+_TOO_OLD = "its keeper is that of an older callboard, which sends no signals; restart the worker first"
 _TOO_LARGE = "arguments, environment and the text for stdin are too large together; pass the data by a file"
 
 
@@ -126,6 +127,9 @@ class KeeperService:
             self.table.pending[request.id] = Pending(ask, math.inf if slow else trio.current_time())
         if isinstance(request, Extend) and self.link.welcome.version < 2:
             return logger.warning("attempt %s: its keeper is older and keeps its first timeout", request.attempt)
+        if isinstance(request, Signal) and self.link.welcome.version < 3:
+            self.table.pending.pop(request.id, None)
+            return answer_to(ask, Answer(error=SpawnError(_TOO_OLD, "ENOSYS")))
         if isinstance(request, Stop) and self.link.welcome.version < 2:
             request = msgspec.structs.replace(request, reason=NEW_REASONS.get(request.reason, request.reason))
         if isinstance(request, Stop | Extend) and request.attempt in self.table.held:
@@ -234,7 +238,7 @@ class KeeperService:
         for number in unanswered:
             if (pending := self.table.pending.pop(number, None)) is None:
                 continue
-            if isinstance(pending.ask.request, Write | Interrupt):
+            if isinstance(pending.ask.request, Write | Interrupt | Signal):
                 answer_to(pending.ask, Answer(error=KeeperError(_MAY_HAVE_ARRIVED)))
             else:
                 await self._send(pending.ask)  # it is pending again before anything else happens

@@ -11,7 +11,7 @@ from actors.orders import Answer, KeeperAsk
 from protocols.errors import KeeperError
 from protocols.ids import AttemptId
 from protocols.keeper import Adopt, Ping, Report
-from protocols.keeper_inputs import Interrupt, Write
+from protocols.keeper_inputs import Interrupt, Signal, Write
 from protocols.resumption import Resumption
 
 __all__ = ["Pending", "Table", "answer_to"]
@@ -49,7 +49,7 @@ class Table:
         for number, pending in list(self.pending.items()):
             if isinstance(pending.ask.request, Adopt | Ping):
                 del self.pending[number]
-            elif isinstance(pending.ask.request, Write | Interrupt):  # twice would be worse than never
+            elif isinstance(pending.ask.request, Write | Interrupt | Signal):  # twice would be worse than never
                 answer_to(self.pending.pop(number).ask, Answer(error=KeeperError(_DOUBT)))
             else:
                 pending.asked_at = math.inf

@@ -150,7 +150,30 @@ class EndFleet:
     """No worker is left and none will come: end what belongs to no worker. Answered by `FleetEmpty`."""
 
 
-ReachWorker: TypeAlias = SendInput | AskUnread | InterruptWorker | ReplyPermission | AddPrompt
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """To the process group of a worker. Answered when it has it, or why not."""
+
+    worker: WorkerId
+    attempt: int | None
+    number: int
+    answer: trio.MemorySendChannel[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeWorker:
+    """Another size for the terminal of a worker. Answered when it has it, or why not."""
+
+    worker: WorkerId
+    attempt: int | None
+    window: tuple[int, int]
+    """Columns and rows."""
+    answer: trio.MemorySendChannel[Answer]
+
+
+ReachWorker: TypeAlias = (
+    SendInput | AskUnread | InterruptWorker | SendSignal | ResizeWorker | ReplyPermission | AddPrompt
+)
 """What a worker that runs is asked, and answers."""
 Order: TypeAlias = StartWorker | StopWorker | ExtendWorker | ReachWorker | EndFleet
 

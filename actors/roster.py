@@ -21,7 +21,9 @@ from actors.orders import (
     Order,
     ReachWorker,
     ReplyPermission,
+    ResizeWorker,
     SendInput,
+    SendSignal,
     StartWorker,
     StopWorker,
     WorkerEnded,
@@ -32,9 +34,11 @@ from actors.spawn_request import Surroundings
 from actors.worker import Worker
 from protocols.errors import SpawnError
 from protocols.ids import AttemptId, WorkerId
-from protocols.keeper import Extend, Finished, Request, Shutdown
+from protocols.keeper import Extend, Finished, Request, Resize, Shutdown
 from protocols.keeper_codec import to_os
-from protocols.keeper_inputs import Interrupt, Permit, Prompt, Unread, Write
+from protocols.keeper_inputs import Interrupt, Permit, Prompt, Signal, Unread, Write
+from protocols.layout import streams_of
+from protocols.plan import Task
 from protocols.redacted_events import redact_exit
 
 __all__ = ["Roster"]
@@ -73,7 +77,15 @@ class Roster:
                         _stop(slots.get(order.worker), order)
                     case ExtendWorker():
                         await self._extend(slots.get(order.worker), order)
-                    case SendInput() | AskUnread() | InterruptWorker() | ReplyPermission() | AddPrompt():
+                    case (
+                        SendInput()
+                        | AskUnread()
+                        | InterruptWorker()
+                        | SendSignal()
+                        | ResizeWorker()
+                        | ReplyPermission()
+                        | AddPrompt()
+                    ):
                         self._reach(slots.get(order.worker), order)
                     case EndFleet():
                         await outbox.send(await self._end())
@@ -84,8 +96,8 @@ class Roster:
         """Pass it on, where that is possible without waiting."""
         if slot is None or order.attempt not in (None, slot.order.attempt):
             return _refuse(order, "does not run", "ESRCH")
-        if isinstance(order, ReplyPermission | AddPrompt) and slot.order.task.prompting is None:
-            return _refuse(order, "is no session on an agent server", "EBADF")
+        if why := _unreachable(order, slot.order.task):
+            return _refuse(order, why, "EBADF")
         try:
             self.around.sources.of(slot.order.task).send_nowait(Ask(_request(order, slot.order.id), order.answer))
         except trio.WouldBlock:
@@ -140,6 +152,23 @@ class Roster:
         return FleetEmpty(() if answer.error else msgspec.json.decode(answer.ok, type=Finished).ended)
 
 
+def _unreachable(order: ReachWorker, task: Task) -> str:
+    """Why a worker of this kind can never be reached so; empty where it can."""
+    match order:
+        case ReplyPermission() | AddPrompt() if task.prompting is None:
+            return "is no session on an agent server"
+        case SendSignal() | ResizeWorker() if task.prompting is not None:
+            return "is a session on an agent server, and has no process and no terminal of its own"
+        case SendSignal() | ResizeWorker() if task.tmux is not None:
+            return "is in a tmux of somebody else, who alone may do that there"
+        case SendSignal() if not task.command:
+            return "has no process: a file is followed"
+        case ResizeWorker() if "terminal" not in streams_of(task.source):
+            return "has no terminal"
+        case _:
+            return ""
+
+
 def _request(order: ReachWorker, attempt: AttemptId) -> Request:
     match order:
         case SendInput():
@@ -148,6 +177,10 @@ def _request(order: ReachWorker, attempt: AttemptId) -> Request:
             return Unread(attempt=attempt)
         case InterruptWorker():
             return Interrupt(attempt=attempt)
+        case SendSignal(number=number):
+            return Signal(attempt=attempt, number=number)
+        case ResizeWorker(window=window):
+            return Resize(attempt=attempt, window=window)
         case ReplyPermission():
             return Permit(attempt=attempt, permission=order.permission, reply=order.reply, message=order.message)
         case AddPrompt():

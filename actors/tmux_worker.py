@@ -100,6 +100,7 @@ class TmuxWorker:
                 self._stop = ask.request  # the keeper may not know it yet
             case Resize():
                 await self._resize(ask.request)
+                reply(ask.answer, Answer())
             case Write():
                 await answer_keys(ask, ask.request, self._reader)
             case _:

@@ -22,6 +22,7 @@ from protocols.ids import AttemptId
 from protocols.kinds import Source, Stream
 from protocols.liveness_states import WAITING
 from protocols.pane import WorkerPane
+from protocols.reached_events import ReachedEvent, WorkerResized, WorkerSignalled
 from protocols.session_events import SessionEvent, SessionTodos
 from protocols.session_view import SessionView
 
@@ -41,6 +42,7 @@ AttemptEvent: TypeAlias = (
     | WorkerExited
     | WorkerGap
     | WorkerPane
+    | ReachedEvent
     | SpoolBlocked
     | SpoolResumed
     | SessionEvent
@@ -90,6 +92,8 @@ class AttemptView:
     actions: tuple[WorkerAction, ...] = ()
     """What was done about it while it stood still, or could not be done."""
     warned: WorkerWarned | None = None
+    reached: ReachedEvent | None = None
+    """The last that somebody outside did to it, apart from its input."""
     _stalled: float = 0.0
     _waited: float = 0.0
 
@@ -106,7 +110,7 @@ class AttemptView:
             case WorkerOutput():
                 self.output[event.stream] = max(self.output[event.stream], event.offset + event.length)
                 self.last_output_at = event.at
-            case WorkerAdopted() | WorkerPane() | WorkerWarned():
+            case WorkerAdopted() | WorkerPane() | WorkerWarned() | WorkerSignalled() | WorkerResized():
                 self._take(event)
             case WorkerProgress():
                 self.progress = event
@@ -137,7 +141,7 @@ class AttemptView:
                 at=event.at, worker=event.worker, attempt=event.attempt, fraction=fraction, label=event.current
             )
 
-    def _take(self, event: WorkerAdopted | WorkerPane | WorkerWarned) -> None:
+    def _take(self, event: WorkerAdopted | WorkerPane | WorkerWarned | ReachedEvent) -> None:
         match event:
             case WorkerAdopted():
                 self.epoch = event.epoch
@@ -145,6 +149,10 @@ class AttemptView:
                 self.pane = event
             case WorkerWarned():
                 self.warned = event
+            case WorkerResized():
+                self.reached, self.window = event, (event.columns, event.rows)
+            case WorkerSignalled():
+                self.reached = event
 
     def _judge(self, verdict: WorkerVerdict) -> None:
         if self.exited is None:  # its end is the last word

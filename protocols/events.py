@@ -15,6 +15,7 @@ from protocols.ids import AttemptId, RunId, TaskId, WorkerId
 from protocols.kinds import EndReason, Outcome, Source, Stream, TaskStatus
 from protocols.liveness_states import Action, State
 from protocols.pane import WorkerPane, WorkerUnclaimed
+from protocols.reached_events import ReachedEvent
 from protocols.server_events import ServerEvent
 from protocols.session_events import SessionEvent
 from protocols.task_events import TaskEvent
@@ -255,6 +256,7 @@ OwnEvent: TypeAlias = (
     | WorkerVerdict
     | WorkerAction
     | WorkerWarned
+    | ReachedEvent
     | WorkerStopping
     | WorkerExited
     | WorkerMismatch

@@ -25,7 +25,7 @@ from protocols.worker_limits import WorkerLimits
 __all__ = ["NEW_REASONS", "OLDEST", "VERSION", "Message", "Report", "Request"]
 
 VERSION = 3
-OLDEST = 1  # of a keeper that can be commanded: 2 brought `Extend` and the new reasons, 3 `Unread`
+OLDEST = 1  # of a keeper that can be commanded: 2 brought `Extend` and the new reasons, 3 `Unread` and `Signal`
 NEW_REASONS: dict[EndReason, EndReason] = {"quiet": "timeout", "budget": "stalled"}
 MAX_MESSAGE = 4 * 1024 * 1024  # the kernel takes 2 MiB of arguments and environment by default
 

@@ -14,6 +14,7 @@ __all__ = [
     "Prompt",
     "Prompted",
     "SessionRequest",
+    "Signal",
     "Unread",
     "Waiting",
     "Write",
@@ -44,6 +45,13 @@ class Interrupt(_InputRequest, frozen=True, kw_only=True, tag="interrupt"):
     """SIGINT to who is in the foreground of its terminal, else to its process group."""
 
 
+class Signal(_InputRequest, frozen=True, kw_only=True, tag="signal"):
+    """To the process group of a worker; refused with ``ESRCH`` where it leads none any more. A keeper before version 3
+    does not know it."""
+
+    number: int
+
+
 class Permit(_InputRequest, frozen=True, kw_only=True, tag="permit"):
     """No keeper is asked this: the reply to a permission that a session waits for. Answered when its server has it, or
     refused: ``ENOENT`` where nobody waits for it, or somebody was faster."""
@@ -63,7 +71,7 @@ class Prompt(_InputRequest, frozen=True, kw_only=True, tag="prompt"):
 
 SessionRequest: TypeAlias = Permit | Prompt
 """These no keeper is asked."""
-InputRequest: TypeAlias = Write | Unread | Interrupt | SessionRequest
+InputRequest: TypeAlias = Write | Unread | Interrupt | Signal | SessionRequest
 
 
 class Written(msgspec.Struct, frozen=True):

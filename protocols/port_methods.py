@@ -11,9 +11,11 @@ from protocols.commands import (
     CancelTask,
     Command,
     Done,
+    ReplyPermission,
     ResizeTerminal,
     RestartTask,
     RetryTask,
+    SendToWorker,
     ShutDown,
     SignalWorker,
     SpawnWorker,
@@ -21,6 +23,7 @@ from protocols.commands import (
     SubmitRun,
 )
 from protocols.peer import Need
+from protocols.port_commands import CommandLine, CommandList, CommandListParams, CommandParams, PermissionList
 from protocols.port_params import (
     InstanceParams,
     NoParams,
@@ -135,6 +138,11 @@ _TABLE = (
     _acting("worker.restart", RestartTask, "End a worker, if it runs, and begin its next attempt."),
     _acting("worker.signal", SignalWorker, "Send a signal to the process group of a worker."),
     _acting("worker.resize", ResizeTerminal, "Give the terminal of a worker another size."),
+    _acting("worker.send", SendToWorker, "Send a text, keys or a signal, reply or restart: by the durable queue."),
+    Method("command.list", CommandListParams, CommandList, "What was sent to workers, the newest first."),
+    Method("command.get", CommandParams, CommandLine, "One command, by its id."),
+    Method("permission.list", NoParams, PermissionList, "What sessions wait for, who has waited longest first."),
+    _acting("permission.reply", ReplyPermission, "Allow or reject; the first reply counts. No worker may."),
     _acting("run.submit", SubmitRun, "Run a plan, as a task that is an instance."),
     Method("run.list", NoParams, RunList, "The fleet itself and all runs below it."),
     Method("run.get", RunParams, RunDetail, "One run with its tasks."),

@@ -22,6 +22,7 @@ from actors.leaving import Leaving
 from actors.liveness import Liveness
 from actors.picture import Picture
 from actors.proofs import Proofs
+from actors.reaching import Reaching
 from actors.remedies import Remedies
 from actors.worker_commands import WorkerCommands
 from protocols.plan_budgets import budgets_of
@@ -141,7 +142,9 @@ class Serving:
             from supervisor.submissions import Submissions  # noqa: PLC0415 - no other fleet takes tasks
 
             admission = Submissions(folder=self.fleet.folder, roll=self.roll, grace=self.settings.stop.grace)
+        reaching = Reaching(picture=self.picture, orders=self.channels.orders, outbox=self.channels.events)
         return FleetCommander(
+            reaching=reaching,
             folder=self.fleet.folder,
             picture=self.picture,
             decisions=self.channels.decisions,

@@ -238,7 +238,7 @@ def test_what_no_keeper_says_is_an_error(line: bytes) -> None:
 def test_both_sides_have_the_same_bound_and_the_same_operations() -> None:
     assert MAX_MESSAGE == MAX_LINE
     said = {each.__struct_config__.tag for each in get_args(Request) if each not in get_args(SessionRequest)}
-    assert len(said) == len(get_args(keeper_side.Request)) == 14
+    assert len(said) == len(get_args(keeper_side.Request)) == 15
 
 
 @pytest.mark.parametrize("data", [None, "", "x" * 4097, "☃", 5])

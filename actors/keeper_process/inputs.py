@@ -9,7 +9,7 @@ from actors.keeper_process.pipes import waiting_in
 from actors.keeper_process.signals import signal_group
 from actors.keeper_process.terminal import interrupt_foreground
 
-__all__ = ["NoInputError", "interrupt", "unread", "write"]
+__all__ = ["NoInputError", "interrupt", "send", "unread", "write"]
 
 
 class NoInputError(Exception):
@@ -50,6 +50,13 @@ def interrupt(attempt: Attempt) -> None:
     if ends is not None and interrupt_foreground(ends[0]):
         return
     if not signal_group(attempt, signal.SIGINT):
+        raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
+
+
+def send(attempt: Attempt, number: int) -> None:
+    """A signal, to its process group. Raise `NoInputError`."""
+    _check_living(attempt)
+    if not signal_group(attempt, number):
         raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
 
 

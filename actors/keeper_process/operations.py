@@ -11,7 +11,7 @@ from actors.keeper_process.attempt import Attempt
 from actors.keeper_process.connections import Connections
 from actors.keeper_process.fields import BadRequestError, Window
 from actors.keeper_process.fleet import Fleet
-from actors.keeper_process.inputs import NoInputError, interrupt, unread, write
+from actors.keeper_process.inputs import NoInputError, interrupt, send, unread, write
 from actors.keeper_process.launch import BOOT_ID, ends_of, stdin_of
 from actors.keeper_process.requests import (
     Adopt,
@@ -25,6 +25,7 @@ from actors.keeper_process.requests import (
     Reaped,
     Resize,
     Shutdown,
+    Signal,
     Spawn,
     Stop,
     Unread,
@@ -180,6 +181,8 @@ class Operations:
                 attempt.close_stdin()
             case Resize():
                 _resize(attempt, request)
+            case Signal(number=number):
+                send(attempt, number)
             case Interrupt():
                 interrupt(attempt)
             case Forget():

@@ -1,6 +1,7 @@
 """What a supervisor may ask, checked field by field; fields that this version does not know are ignored."""
 
 import json
+import signal
 from math import inf
 from typing import NamedTuple, TypeAlias
 
@@ -104,6 +105,11 @@ class Unread(NamedTuple):
     attempt: str
 
 
+class Signal(NamedTuple):
+    attempt: str
+    number: int
+
+
 class Interrupt(NamedTuple):
     attempt: str
 
@@ -120,7 +126,7 @@ class Shutdown(NamedTuple):
     pass
 
 
-Change: TypeAlias = Reaped | Stop | Extend | CloseStdin | Resize | Interrupt | Forget
+Change: TypeAlias = Reaped | Stop | Extend | CloseStdin | Resize | Interrupt | Signal | Forget
 """What is done to an attempt, with nothing to tell about it."""
 Request: TypeAlias = Hello | Spawn | Adopt | Change | Write | Unread | Ping | Shutdown
 
@@ -164,6 +170,8 @@ def parse_request(message: dict[str, object]) -> Request:
             return _of_its_end(op, fields)
         case "resize":
             return Resize(fields.attempt(), fields.window())
+        case "signal":
+            return Signal(fields.attempt(), _signal(fields))
         case "write":
             return Write(fields.attempt(), _input(fields))
         case "close_stdin" | "unread" | "interrupt" | "forget" | "ping" | "shutdown" as op:
@@ -229,6 +237,13 @@ def _stdin(fields: Fields) -> Stdin:
     if kind == "file":
         return Stdin(kind, inner.path("text"))
     return Stdin(kind, encode("stdin.text", inner.text("text")))
+
+
+def _signal(fields: Fields) -> int:
+    number = fields.number("number")
+    if not 0 < number < signal.NSIG:
+        raise BadRequestError("number: is that of no signal")
+    return number
 
 
 def _input(fields: Fields) -> bytes:
