@@ -33,7 +33,7 @@ _AT_HAND = 2000
 """Records that the port keeps in memory, and some more."""
 _SETTLING = 2.0
 _START = 60.0
-_CALL = "system.health"
+_CALL = "system.info"
 
 
 @dataclass(frozen=True, slots=True)
