@@ -1,6 +1,7 @@
 """A request over HTTP as a call of a method of the port, and its result as a response."""
 
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -63,8 +64,7 @@ async def call(dispatcher: Dispatcher, request: Request, route: Route) -> Respon
         raise ProblemError(status, str(error), where=where, hint=hint, code=error.code, headers=headers) from error
     if route.paging is not None:
         return _answer_part(request, route, result, decode_query(_own(request, route), route.paging))
-    headers = {"location": f"{request.url.path}/{_quoted(result.task)}"} if route.status == 201 else {}
-    return answer_json(result, route.status, headers)
+    return answer_json(result, route.status, _place_of(request, route, result))
 
 
 async def _read_params(request: Request, route: Route, method: Method) -> msgspec.Struct:
@@ -134,6 +134,16 @@ def _answer_part(request: Request, route: Route, result: msgspec.Struct, paging:
         query = urlencode([*rest, ("offset", str(end))])
         headers["link"] = f'<{request.url.path}?{query}>; rel="next"'
     return answer_json(msgspec.structs.replace(result, **{route.part: found[paging.offset : end]}), headers=headers)
+
+
+def _place_of(request: Request, route: Route, done: Any) -> dict[str, str]:
+    """Where what was made is told: 201 a task or a run, 202 a command of the queue."""
+    if route.status == 201:
+        return {"location": f"{request.url.path}/{_quoted(done.task)}"}
+    if route.status == 202:
+        of = f"?{urlencode({'task': done.task})}" if "/" in done.task else ""
+        return {"location": f"/api/commands/{_quoted(done.command)}{of}"}
+    return {}
 
 
 def _quoted(name: str) -> str:

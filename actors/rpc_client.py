@@ -11,7 +11,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from actors.rpc_connection import BROKEN, explain, part
+from actors.rpc_connection import BROKEN, GoneError, explain, part
 from protocols.backoff import delay, delays
 from protocols.errors import FleetError, InputError, UnreachableError
 from protocols.jsonrpc import INVALID_PARAMS, NOT_FOUND, OVERLOADED, REFUSED, Failure, Request
@@ -64,7 +64,7 @@ class RpcClient:
     name: str
     """Of the server, for errors."""
     connect: Callable[[], AbstractAsyncContextManager[WebSocketConnection]]
-    """Raise FleetError where it makes no sense to try again."""
+    """Raise FleetError where it makes no sense to try again, were it the first time; GoneError where it never does."""
     first_patience: float = 5.0
     """Seconds within which there must be a first connection."""
     patience: float = 30.0
@@ -74,7 +74,7 @@ class RpcClient:
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _news: trio.Event = field(default_factory=trio.Event)
     _places: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(_AT_ONCE))
-    _failure: str = ""
+    _failure: FleetError | None = None
     _connected_at: float | None = None
     """Of the last connection."""
     _socket: WebSocketConnection | None = None
@@ -95,8 +95,8 @@ class RpcClient:
             final = explain(self.name, problem)
             if self._connected_at is None and (final or now - lost_at >= self.first_patience):
                 raise self._unreachable(problem, self.first_patience)
-            if now - lost_at >= self.patience:
-                return self._give_up(str(self._unreachable(problem, self.patience)))
+            if isinstance(final, GoneError) or now - lost_at >= self.patience:
+                return self._give_up(self._unreachable(problem, self.patience))
             await trio.sleep(next(pauses))
 
     async def leave(self) -> None:
@@ -127,12 +127,13 @@ class RpcClient:
         call = self._calls[number] = _Call(msgspec.json.encode(request).decode())
         self._wake()
         try:
-            while not self._failure and not call.done.is_set():
+            while self._failure is None and not call.done.is_set():
                 await call.done.wait()
         finally:
             del self._calls[number]
         if call.answer is None:
-            raise UnreachableError(self._failure)
+            failure = self._failure or UnreachableError(f"{self.name}: it is not connected")
+            raise type(failure)(str(failure))  # one for each who asks
         return call.answer
 
     def _wake(self) -> None:
@@ -142,7 +143,7 @@ class RpcClient:
     def _unreachable(self, problem: BaseException, patience: float) -> FleetError:
         return explain(self.name, problem) or UnreachableError(f"{self.name}: {_words(problem)}, for {patience:g} s")
 
-    def _give_up(self, failure: str) -> None:
+    def _give_up(self, failure: FleetError) -> None:
         self._failure = failure
         for call in self._calls.values():
             call.done.set()

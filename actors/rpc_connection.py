@@ -10,7 +10,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError,
 
 from protocols.errors import FleetError, UnreachableError
 
-__all__ = ["BROKEN", "Header", "explain", "open_rpc_socket", "part"]
+__all__ = ["BROKEN", "GoneError", "Header", "explain", "open_rpc_socket", "part"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ _REFUSALS = {
     404: "it has no /rpc; is it a callboard?",
     421: "it does not go by this name; use the address that it printed",
 }
+
+
+class GoneError(UnreachableError):
+    """The server has ended in order: nobody waits for it to come back."""
 
 
 @asynccontextmanager

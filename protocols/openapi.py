@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -96,7 +96,7 @@ def _operation(route: Route, components: Mapping[str, Any]) -> dict[str, Any]:
     headers = [*_HEADERS.get(route.calls, ()), *(["Idempotency-Key"] if method is not None and method.acts else [])]
     parameters += [_parameter(name, "header", {"type": "string"}) for name in headers]
     found: dict[str, Any] = {
-        "operationId": f"{route.calls.strip('/')}",
+        "operationId": _name_of(route, in_path),
         "summary": route.summary or (method.summary if method is not None else ""),
         "tags": [route.path.split("/")[2] if route.path.startswith("/api/") else "health"],
         "parameters": parameters,
@@ -112,6 +112,12 @@ def _operation(route: Route, components: Mapping[str, Any]) -> dict[str, Any]:
         paging, _ = _fields(route.paging, components) if route.paging is not None else ({}, set())
         parameters += [_parameter(name, "query", each) for name, each in (fields | paging).items()]
     return found
+
+
+def _name_of(route: Route, in_path: Iterable[str]) -> str:
+    """Of its own, also where several routes call the same method."""
+    alone = sum(each.calls == route.calls for each in ROUTES) == 1
+    return ".".join([route.calls.strip("/"), *(() if alone else in_path)])
 
 
 def _fields(kind: type[msgspec.Struct], components: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:

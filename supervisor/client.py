@@ -183,15 +183,16 @@ class Client:
 
 @asynccontextmanager
 async def open_client(name: str, connect: Connect, first_patience: float = 5.0) -> AsyncIterator[Client]:
-    """``name``: of the server, for errors. Raise FleetError where it cannot be reached, and what the body raises."""
+    """``name``: of the server, for errors. Raise FleetError where it cannot be reached; errors of the body that are one
+    of these, or an OSError, come out as they are."""
     rpc = RpcClient(name=name, connect=connect, first_patience=first_patience)
-    problem: FleetError | None = None
+    problem: FleetError | OSError | None = None
     async with trio.open_nursery() as nursery:
         try:
             await nursery.start(rpc.run)
             yield Client(rpc)
             await rpc.leave()
-        except FleetError as error:
+        except (FleetError, OSError) as error:
             problem = error
         nursery.cancel_scope.cancel(reason="the client is done")
     if problem is not None:

@@ -15,11 +15,12 @@ from protocols.errors import UnreachableError
 from protocols.session_plain import server_text
 from protocols.sizes import format_bytes
 from supervisor.fleet_client import open_fleet_client
-from supervisor.fleets import Fleet, find_fleet, tell_detached
+from supervisor.fleets import Fleet, tell_detached
 from supervisor.leaders import find_leaders
 from supervisor.sweep import conclude, find_end
 from supervisor.table import one_line, render_table
 from supervisor.task_text import output_of, tell_task
+from supervisor.up_state import find_named
 from supervisor.views import read_view
 
 __all__ = ["is_running", "read_status", "render_status", "tell_stopped", "wait_for_port"]
@@ -29,9 +30,9 @@ _PAUSE = 0.05
 _ENDED = "it has ended meanwhile; its end is told when the run goes on"
 
 
-def read_status(state: Path, prefix: str | None) -> RunStatus:
+def read_status(state: Path, name: str | None) -> RunStatus:
     """Of a living run its supervisor tells; a dead one is concluded first. Raise InputError, UnreachableError."""
-    fleet = find_fleet(state, prefix)
+    fleet = find_named(state, name)
     try:
         if fleet.is_alive():
             return trio.run(_ask_status, fleet)

@@ -2,13 +2,14 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from protocols.events import AttemptStarting, WorkerExited, WorkerStarted
-from tests.running import callboard, python, running
+from tests.running import CALLBOARD, callboard, python, running
 from tests.standing_fleet import Up, up
 
 FOREVER = ("sleep", "1000")
@@ -127,6 +128,78 @@ def test_a_name_alone_is_a_worker_of_the_supervisor_in_logs_and_send(living: Up)
     living.wait_for_output("a", b"got hello\n")
     assert said(living, "logs", name) == "got hello\n"
     assert said(living, "logs", living.fleet.name[:4], name) == "got hello\n"
+
+
+def test_a_plan_is_submitted_and_read_by_the_name_of_its_run(living: Up) -> None:
+    (living.cwd / "demo.toml").write_text(python("lint", "print('fine')") + python("bad", "raise SystemExit(3)"))
+
+    ended = callboard(living.cwd, "submit", "--wait", "demo.toml", code=1)
+
+    assert ended.stdout == "demo\n"
+    assert ended.stderr.startswith("demo: failed: its run failed (1 succeeded, 1 failed)")
+    assert said(living, "logs", "demo/lint") == "fine\n"
+    assert said(living, "logs", "demo", "lint") == "fine\n"
+    assert "demo.toml: failed" in said(living, "status", "demo").splitlines()[0]
+    assert "callboard up: running" in said(living, "status").splitlines()[0]
+    assert said(living, "report", "demo").splitlines()[0].endswith("demo.toml")
+    assert said(living, "instances").splitlines()[1].split()[:2] == ["demo", "failed"]
+    assert {row.split()[2] for row in said(living, "history").splitlines()[1:]} == {"demo", "demo/lint", "demo/bad"}
+
+
+def test_a_worker_that_failed_is_retried_and_each_attempt_is_in_its_history(living: Up) -> None:
+    living.spawn(id="a", command=["false"])
+    living.wait_for(WorkerExited, "a")
+
+    assert said(living, "retry", "a") == "retries a\n"
+    living.wait_for(WorkerExited, "a", 2)
+    assert [json.loads(text)["attempt"] for text in said(living, "history", "a", "--json").splitlines()] == [2, 1]
+    assert said(living, "history", "b", code=2) == (
+        f'error: worker "b": run {living.fleet.name} has none of this name; see: callboard ps --all\n'
+    )
+
+
+def test_records_are_followed_over_a_kill_of_the_supervisor_without_a_gap(tmp_path: Path) -> None:
+    with up(tmp_path) as fleet:
+        fleet.spawn(id="a", command=["true"])
+        with (tmp_path / "events").open("wb") as events:
+            follower = subprocess.Popen([CALLBOARD, "events", "-f", "--json"], cwd=tmp_path, stdout=events)
+            fleet.wait_until(lambda: (tmp_path / "events").stat().st_size > 0)
+            fleet.signal(signal.SIGKILL)
+            fleet.wait()
+            with up(tmp_path) as again:
+                again.spawn(id="b", command=["true"])
+                again.wait_for(WorkerExited, "b")
+                again.signal(signal.SIGTERM)
+                again.finish(0)
+                assert follower.wait(25) == 0
+                last = len(again.records())
+
+    numbers = [json.loads(text)["seq"] for text in (tmp_path / "events").read_text().splitlines()]
+    assert numbers == list(range(1, last + 1))
+
+
+def test_a_topic_that_is_none_is_told_with_those_that_there_are(living: Up) -> None:
+    assert said(living, "events", "--topic", "eror", code=2) == (
+        'error: --topic: there is no topic "eror"; did you mean "error"?\n'
+    )
+    assert said(living, "events", "--topic", "x", code=2).startswith(
+        'error: --topic: there is no topic "x"; there are: run, task, '
+    )
+
+
+def test_whoever_interrupts_a_table_leaves_with_130(living: Up) -> None:
+    watching = subprocess.Popen(
+        [CALLBOARD, "ps", "--watch", "--every", "100ms"],
+        cwd=living.cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+    with watching:
+        assert watching.stdout is not None and watching.stderr is not None
+        assert b"no workers" in watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert (watching.wait(25), watching.stderr.read()) == (130, b"")
 
 
 def test_a_run_is_stopped_by_its_id_as_ever(living: Up) -> None:

@@ -6,9 +6,10 @@ import httpx
 import msgspec
 import pytest
 
-from protocols.commands import CancelTask, SpawnWorker, StopTask
+from protocols.commands import CancelTask, ReplyPermission, SendToWorker, SpawnWorker, StopTask
 from protocols.events import Event
 from protocols.problems import MEDIA_TYPE
+from protocols.queued import SendText
 from tests.http_side import open_side
 from tests.made_fleets import run_started, started, starting, status
 from tests.port_client import SECRET
@@ -108,6 +109,22 @@ async def test_what_acts_is_handed_on_and_answered_when_it_is_done(tmp_path: Pat
             StopTask(task="lint", grace=0.0, reason="killed by a client"),
             CancelTask(task="build"),
         ]
+
+
+async def test_what_is_sent_to_a_worker_goes_to_the_queue_and_permissions_to_who_asked(tmp_path: Path) -> None:
+    async with open_side(tmp_path) as side:
+        sent = await side.post("/api/workers/build/deep/commands", {"action": {"kind": "text", "text": "go"}}, 202)
+        await side.post("/api/permissions/per_1", {"task": "lint", "reply": "reject", "message": "no"})
+
+        assert sent.headers["location"] == "/api/commands/?task=build%2Fdeep"
+        assert side.fleet.commander.asked == [
+            SendToWorker(task="build/deep", action=SendText(text="go")),
+            ReplyPermission(task="lint", permission="per_1", reply="reject", message="no"),
+        ]
+        assert (await side.get("/api/workers/lint/commands")).json()["commands"] == []
+        assert (await side.get("/api/commands")).json()["commands"] == []
+        assert (await side.get("/api/permissions")).json()["permissions"] == []
+        await side.get("/api/commands/none", 404)
 
 
 async def test_a_new_worker_is_told_with_its_place(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_every_name_in_a_path_is_a_parameter() -> None:
 @pytest.mark.parametrize("path", [each.path for each in ROUTES if each.verb == "GET" and each.calls != "/events"])
 async def test_what_is_answered_is_what_the_document_says(tmp_path: Path, path: str) -> None:
     responses = _DOCUMENT["paths"][path]["get"]["responses"]
-    target = path.format(task="lint", run="build", instance="build")
+    target = path.format(task="lint", run="build", instance="build", command="c1")
     async with open_side(tmp_path) as side:
         answer = await side.client.get(target)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
+from trio_websocket import WebSocketConnection
 
 from actors.rpc_client import RpcClient
+from actors.rpc_connection import GoneError
 from protocols.errors import FleetError, InputError, UnreachableError
 from tests.rpc_server import Method, RefuseError, RpcServer, connect_to
 
@@ -165,3 +167,31 @@ async def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
     async with called(tmp_path, {"echo": echo}) as (client, _):
         with pytest.raises(FleetError, match=r"board: echo: its answer is not understood: Expected `int`"):
             await client.call("echo", {"n": 1}, int)
+
+
+async def test_one_that_has_ended_in_order_is_not_waited_for(tmp_path: Path, nursery: trio.Nursery) -> None:
+    server = RpcServer(tmp_path / "s.sock", {"wait": never})
+    client = client_of(server, patience=1000.0)
+    life = await nursery.start(_live, server)
+    await nursery.start(client.run)
+
+    async def leave() -> None:
+        await server.was_asked.wait()
+        client.connect = _ended
+        life.cancel()
+
+    nursery.start_soon(leave)
+    with pytest.raises(GoneError, match="it has ended"):
+        await client.call("wait", {}, object)
+    nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _ended() -> AsyncIterator[WebSocketConnection]:
+    if trio.current_time():
+        raise GoneError("it has ended")
+    yield _no_socket()
+
+
+def _no_socket() -> WebSocketConnection:
+    raise AssertionError("nobody gets so far")

@@ -4,9 +4,13 @@ import json
 import os
 import signal
 import stat
+from contextlib import closing
 from pathlib import Path
 
+from actors.ledger_file import open_ledger
 from protocols.events import AttemptStarting, RunEnded, RunResumed, TaskStatusChanged, WorkerExited, WorkerStarted
+from protocols.ids import TaskId
+from protocols.ledger import Entry
 from protocols.task_events import TasksSubmitted
 from supervisor.fleets import find_fleets
 from tests.running import callboard
@@ -200,3 +204,38 @@ def test_a_task_that_failed_under_an_earlier_supervisor_is_retried(tmp_path: Pat
 
             assert done["attempt"] == 2
             fleet.wait_until(lambda: _status(fleet, "a")[-1] == "succeeded")
+
+
+def test_what_the_ledger_alone_knew_when_it_was_killed_is_there_and_runs_once(tmp_path: Path) -> None:
+    with up(tmp_path) as killed:
+        killed.process.kill()
+        killed.process.wait()
+        folder = killed.folder
+        folder.submitted.mkdir(mode=0o700)
+        kept = {"task": {"id": "a", "command": ["sh", "-c", "echo x >> ran"]}, "cwd": str(tmp_path)}
+        (folder.submitted / "a.json").write_text(json.dumps(kept))
+        told = TasksSubmitted(at=0.0, tasks=(TaskId("a"),))
+        with closing(open_ledger(folder.ledger)) as ledger:
+            ledger.do(lambda rules: rules.submit([Entry(id=TaskId("a"))], tell=[told]))
+        for _ in range(2):
+            with up(tmp_path) as fleet:
+                fleet.wait_for(WorkerExited, "a")
+                fleet.wait_until(lambda: _status(fleet, "a")[-1] == "succeeded")
+                assert fleet.refused("spawn", task={"id": "a", "command": ["true"]}, cwd="/").startswith("id: there is")
+                assert [event.tasks for event in fleet.events(TasksSubmitted)] == [("a",)]
+                fleet.process.kill()
+                fleet.process.wait()
+
+        assert (tmp_path / "ran").read_text() == "x\n"
+
+
+def test_a_secret_of_a_task_that_came_later_is_given_to_it_and_shown_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("correct horse battery")
+    (tmp_path / "key").chmod(0o600)
+    with up(tmp_path) as fleet:
+        fleet.spawn(id="a", command='echo "$KEY"', shell=True, secrets={"KEY": {"file": "key"}})
+        fleet.wait_for(WorkerExited, "a")
+
+        assert fleet.spool("a") == b"correct horse battery\n"
+        assert "***KEY***" in callboard(tmp_path, "logs", fleet.fleet.name, "a").stdout
+        assert "correct horse" not in fleet.folder.journal.read_bytes().decode("latin-1")

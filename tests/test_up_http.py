@@ -66,6 +66,20 @@ def test_a_worker_is_begun_read_and_ended_over_http(tmp_path: Path) -> None:
     assert [(line["task"], line["signal"]) for line in told] == [("talk", "SIGKILL")]
 
 
+def test_what_is_sent_to_a_worker_is_told_until_it_was_taken(tmp_path: Path) -> None:
+    with up(tmp_path) as fleet, _client(fleet) as client:
+        task = {"id": "hear", "command": ["head", "-n", "1"], "stdin": "pipe"}
+        client.post("/api/workers", json={"task": task, "cwd": str(tmp_path)}).raise_for_status()
+        sent = client.post("/api/workers/hear/commands", json={"action": {"kind": "text", "text": "hello"}})
+        assert sent.status_code == 202, sent.text
+        fleet.wait_for_output("hear", b"hello\n")
+        told = client.get(sent.headers["location"]).json()
+        listed = client.get("/api/workers/hear/commands").json()["commands"]
+
+    assert (told["task"], told["what"]) == ("hear", listed[0]["what"])
+    assert told["command"] == listed[0]["command"] == sent.json()["command"]
+
+
 @pytest.mark.deadline(90)
 def test_who_follows_events_goes_on_behind_a_kill_of_the_supervisor_and_misses_nothing(tmp_path: Path) -> None:
     """Two starts of a supervisor, and what a worker says meanwhile."""

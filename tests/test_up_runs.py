@@ -1,13 +1,27 @@
 """Runs that are submitted to a ``callboard up``: each is a task of it that is a callboard of its own."""
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
+import trio
 
 from protocols.adoption_events import WorkerAdopted
-from protocols.events import RunEnded, TaskStatusChanged, WorkerExited, WorkerOutput, WorkerStarted
+from protocols.commands import CancelTask, StopTask, SubmitRun
+from protocols.errors import FleetError
+from protocols.events import (
+    InstanceLinked,
+    RunEnded,
+    RunResumed,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerOutput,
+    WorkerStarted,
+)
+from supervisor.client import Client
+from supervisor.port_access import ask_port
 from tests.detached import UNTIL_GO
 from tests.instances import below, come_up, told
 from tests.keeper_client import is_alive
@@ -127,3 +141,48 @@ def test_a_run_that_was_to_be_submitted_when_it_was_killed_is_forgotten(tmp_path
             assert sorted(path.name for path in fleet.folder.submitted.iterdir()) == ["demo.json", "demo.toml"]
             assert submit(fleet, task("one", "true")) == "demo-2"
             fleet.wait_for(WorkerExited, "demo-2")
+
+
+def test_a_killed_run_goes_on_when_it_is_resumed_and_an_ended_one_runs_again(tmp_path: Path) -> None:
+    with up(tmp_path) as fleet:
+        submit(fleet, task("one", "echo one >> log"), task("two", f"echo two >> log; {UNTIL_GO}", needs=["one"]))
+        fleet.wait_until(lambda: (tmp_path / "log").exists() and "two" in (tmp_path / "log").read_text())
+        os.kill(fleet.wait_for(WorkerStarted, "demo").pid, signal.SIGKILL)
+        fleet.wait_until(lambda: [e.status for e in fleet.events(TaskStatusChanged, "demo")][-1] == "failed")
+
+        fleet.done("retry", task="demo")
+        fleet.wait_until(lambda: any(isinstance(e, RunResumed) for _, e in come_up(fleet, "demo")))
+        (tmp_path / "go").touch()
+        fleet.wait_until(lambda: [e.status for e in fleet.events(TaskStatusChanged, "demo")][-1] == "succeeded")
+
+        assert (tmp_path / "log").read_text().split() == ["one", "two", "two"]
+        assert len({event.run for event in fleet.events(InstanceLinked)}) == 1
+        fleet.done("restart", task="demo")
+        assert fleet.wait_for(WorkerExited, "demo", 3).code == 0
+        assert (tmp_path / "log").read_text().split() == ["one", "two", "two", "one", "two"]
+        assert len({event.run for event in fleet.events(InstanceLinked)}) == 2
+
+
+def test_a_client_of_the_port_does_all_that_there_is_to_do_with_runs(tmp_path: Path) -> None:
+    async def use(client: Client) -> None:
+        plan = task("leaf", f"echo on; {UNTIL_GO}")
+        first = await client.submit(SubmitRun(plan=plan, cwd=str(tmp_path), name="demo.toml"))
+        second = await client.spawn_instance(SubmitRun(plan=plan, cwd=str(tmp_path), name="demo.toml"))
+        assert (first.task, second.task) == ("demo", "demo-2")
+        while not all(each.run for each in (await client.instances()).instances):  # noqa: ASYNC110 - other processes
+            await trio.sleep(0.02)
+        one, two = (await client.instances()).instances
+        assert [(await client.instance(str(each.run))).instance for each in (one, two)] == ["demo", "demo-2"]
+        stopped = await client.stop_instance(StopTask(task="demo-2"))
+        assert (await client.task(stopped.task)).status == "stopped"
+        (tmp_path / "go").touch()
+        while (await client.task("demo")).status != "succeeded":  # noqa: ASYNC110 - as above
+            await trio.sleep(0.02)
+        detail, report = await client.run("demo"), await client.report("demo")
+        assert {line.task for line in detail.tasks} == {"demo/leaf"}
+        assert [each["id"] for each in json.loads(bytes(report.report))["tasks"]] == ["leaf"]
+        with pytest.raises(FleetError, match="it is over already"):
+            await client.cancel_run(CancelTask(task="demo"))
+
+    with up(tmp_path):
+        ask_port(tmp_path / ".callboard", use)

@@ -1,5 +1,6 @@
 """The stream under one connection of the port: what is sent comes whole or not at all, and never waits for ever."""
 
+import os
 from dataclasses import dataclass
 
 import trio
@@ -7,6 +8,7 @@ import trio
 __all__ = ["PortStream"]
 
 _PIECE = 64 * 1024
+_SHORT = 8 * 1024  # bytes
 _LINGER = 1.0
 _LINGER_BYTES = 4 * 1024 * 1024
 
@@ -22,6 +24,7 @@ class PortStream(trio.abc.Stream):
     _unread: bytes = b""
     _gate: trio.Event | None = None
     _broken: bool = False
+    _sending: bool = False
     _closed: bool = False
 
     def unread(self, data: bytes, *, before: trio.Event | None = None) -> None:
@@ -33,13 +36,30 @@ class PortStream(trio.abc.Stream):
         """Raise BrokenResourceError where the peer is gone, or does not read."""
         if self._broken:
             raise trio.BrokenResourceError("an earlier send was cut short")
-        whole = False
+        taken = self._send_now(data) if len(data) <= _SHORT and not self._sending else 0
+        if taken == len(data):
+            return
+        whole, self._sending = False, True
         try:
-            whole = await self._send_pieces(memoryview(data))
+            whole = await self._send_pieces(memoryview(data)[taken:])
         finally:
-            self._broken = self._broken or not whole
+            self._broken, self._sending = self._broken or not whole, False
         if not whole:
             raise trio.BrokenResourceError("the peer does not read")
+
+    def _send_now(self, data: bytes | bytearray | memoryview) -> int:
+        """How many bytes the kernel takes while nobody waits. Most messages are short and find room: then neither a
+        deadline nor a turn of the loop is needed. Whoever sends many has to wait for something else in between."""
+        if not isinstance(self.stream, trio.SocketStream):
+            return 0
+        descriptor = self.stream.socket.fileno()
+        try:
+            return os.write(descriptor, data) if descriptor >= 0 else 0
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._broken = True
+            raise trio.BrokenResourceError("the peer is gone") from error
 
     async def _send_pieces(self, data: memoryview) -> bool:
         """False: it took too long."""

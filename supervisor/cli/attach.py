@@ -24,13 +24,12 @@ def attach(run: str, task: str | None = None, /, *, state: Path | None = None, c
 
     from protocols.errors import InputError  # noqa: PLC0415
     from supervisor.attaching import attach_command, find_pane  # noqa: PLC0415
-    from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
-    from supervisor.up_state import find_main  # noqa: PLC0415
+    from supervisor.up_state import find_main, find_named  # noqa: PLC0415
 
     folder = open_settings(state, config).state
-    fleet = find_main(folder) if task is None else find_fleet(folder, run)
+    fleet = find_main(folder) if task is None else find_named(folder, run)
     pane = find_pane(*find_task(fleet, run if task is None else task))
     command = attach_command(pane, os.environ)
     if not (os.isatty(0) and os.isatty(1)):

@@ -1,6 +1,9 @@
 """``callboard events``: the records of a run."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 __all__ = ["events"]
 
@@ -10,7 +13,8 @@ def events(
     /,
     *,
     after: int = 0,
-    follow: bool = False,
+    follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
+    topics: Annotated[tuple[str, ...], Parameter(name="--topic")] = (),
     json: bool = False,
     state: Path | None = None,
     config: Path | None = None,
@@ -20,11 +24,14 @@ def events(
     Parameters
     ----------
     run
-        The beginning of its id (default: the run that started last).
+        The name of a run that was submitted, or the id of a run or the beginning of it (default: that of the
+        supervisor, callboard up, where one lives, else the latest).
     after
         Begin behind the record of this number (default: with the first one).
     follow
-        Go on until the run ends.
+        Go on until the run ends. A restart of the supervisor is only a pause.
+    topics
+        Only those about this, such as error, complete, stuck, state, task, log; may be said several times.
     json
         Print the records as they are stored, with their numbers.
     state
@@ -36,15 +43,20 @@ def events(
 
     from protocols.errors import InputError  # noqa: PLC0415
     from protocols.event_codec import encode_record  # noqa: PLC0415
-    from supervisor.fleets import find_fleet  # noqa: PLC0415
-    from supervisor.following import read_batches  # noqa: PLC0415
+    from protocols.events import Record  # noqa: PLC0415
+    from supervisor.event_reading import read_topics, tell_events  # noqa: PLC0415
     from supervisor.record_text import record_line  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
+    from supervisor.up_state import find_named  # noqa: PLC0415
 
     if after < 0:
         raise InputError(f"--after: {after} is no number of a record; write 0 for all of them")
-    fleet = find_fleet(open_settings(state, config).state, run)
-    for batch in read_batches(fleet, after, follow=follow):
+
+    def tell(batch: list[Record]) -> None:
         lines = [encode_record(record) if json else record_line(record).encode() for record in batch]
         sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
         sys.stdout.buffer.flush()
+
+    wanted = read_topics(topics)
+    folder = open_settings(state, config).state
+    tell_events(folder, find_named(folder, run), after, wanted, tell, follow=follow)

@@ -49,20 +49,19 @@ def logs(
     import sys  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.errors import InputError, JournalError  # noqa: PLC0415
-    from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log, warn_detached  # noqa: PLC0415
     from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.redacting import Part  # noqa: PLC0415
     from supervisor.salvage import find_output, read_part  # noqa: PLC0415
     from supervisor.secrets import open_redactor  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
-    from supervisor.up_state import find_main  # noqa: PLC0415
+    from supervisor.up_state import find_main, find_named  # noqa: PLC0415
 
     if stderr and log:
         raise InputError("--stderr and --log: only one of them can be printed; leave one out")
     start, length = _parse_range(part)
     folder = open_settings(state, config).state
-    fleet, found = find_task(find_main(folder), name) if task is None else find_task(find_fleet(folder, name), task)
+    fleet, found = find_task(find_main(folder), name) if task is None else find_task(find_named(folder, name), task)
     wanted = Log(fleet, found, attempt, stderr, log)
     part_of = Part(open_redactor(fleet.folder), start, length)
     try:

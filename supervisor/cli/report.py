@@ -13,7 +13,8 @@ def report(
     Parameters
     ----------
     run
-        The beginning of its id (default: the run that started last).
+        The name of a run that was submitted, or the id of a run or the beginning of it (default: that of the
+        supervisor, callboard up, where one lives, else the latest).
     json
         Print the whole report as JSON.
     state
@@ -24,13 +25,13 @@ def report(
     import msgspec  # noqa: PLC0415 - `--help` need not wait for these
 
     from protocols.wording import escaped  # noqa: PLC0415
-    from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.report_text import summary_table  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.summary import find_report  # noqa: PLC0415
     from supervisor.table import one_line, terminal_width  # noqa: PLC0415
+    from supervisor.up_state import find_named  # noqa: PLC0415
 
-    fleet = find_fleet(open_settings(state, config).state, run)
+    fleet = find_named(open_settings(state, config).state, run)
     found = find_report(fleet)
     if json:
         print(msgspec.json.format(msgspec.json.encode(found)).decode())

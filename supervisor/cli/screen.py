@@ -37,15 +37,14 @@ def screen(
 
     import msgspec  # noqa: PLC0415
 
-    from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.following import Log  # noqa: PLC0415
     from supervisor.instance_tree import find_task  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
     from supervisor.terminal_view import read_picture  # noqa: PLC0415
-    from supervisor.up_state import find_main  # noqa: PLC0415
+    from supervisor.up_state import find_main, find_named  # noqa: PLC0415
 
     folder = open_settings(state, config).state
-    fleet, found = find_task(find_main(folder), name) if task is None else find_task(find_fleet(folder, name), task)
+    fleet, found = find_task(find_main(folder), name) if task is None else find_task(find_named(folder, name), task)
     picture = read_picture(Log(fleet, found, attempt))
     if json:
         print(msgspec.json.encode(picture).decode())

@@ -38,14 +38,13 @@ def send(
     """
     from protocols.control import SendParams  # noqa: PLC0415 - `--help` need not wait for these
     from protocols.ids import TaskId  # noqa: PLC0415
-    from supervisor.fleets import find_fleet  # noqa: PLC0415
     from supervisor.sending import send_text  # noqa: PLC0415
     from supervisor.settings import open_settings  # noqa: PLC0415
-    from supervisor.up_state import find_main  # noqa: PLC0415
+    from supervisor.up_state import find_main, find_named  # noqa: PLC0415
 
     folder = open_settings(state, config).state
     if text is None:
         fleet, task, text = find_main(folder), name, task
     else:
-        fleet = find_fleet(folder, name)
+        fleet = find_named(folder, name)
     print(send_text(fleet, SendParams(TaskId(task), text, enter)))

@@ -13,7 +13,8 @@ def status(
     Parameters
     ----------
     run
-        The id of the run or the beginning of it (default: the latest).
+        The name of a run that was submitted, or the id of a run or the beginning of it (default: that of the
+        supervisor, callboard up, where one lives, else the latest).
     json
         Print one JSON object instead of text.
     state

@@ -7,11 +7,16 @@ import msgspec
 import trio
 
 from supervisor.cli.repeating import repeat
+from supervisor.leaving import run_command
 from supervisor.table import terminal_width
+from supervisor.top_table import Top, render_top
 from supervisor.worker_reading import open_workers, read_workers
 from supervisor.worker_table import render_workers, shown_workers
 
-__all__ = ["show_workers", "watch_workers"]
+__all__ = ["show_top", "show_workers", "watch_workers"]
+
+
+_ONCE = 1.0  # seconds between the two looks that one table needs
 
 
 def show_workers(state: Path, *, everything: bool, json: bool) -> None:
@@ -42,4 +47,27 @@ def watch_workers(state: Path, *, everything: bool, json: bool, every: float) ->
 
             await repeat(draw, every)
 
-    trio.run(watch)
+    run_command(watch)
+
+
+def show_top(state: Path, *, every: float, once: bool, json: bool) -> None:
+    """Until somebody leaves, or ``once``. Raise as `show_workers`."""
+    top = Top()
+
+    async def watch() -> None:
+        async with open_workers(state) as read:
+
+            async def draw() -> str:
+                lines = top.look(await read())
+                if json:
+                    return "\n".join(msgspec.json.encode(line).decode() for line in lines)
+                return render_top(lines, terminal_width())
+
+            if once:
+                await draw()
+                await trio.sleep(min(every, _ONCE))
+                print(await draw())
+            else:
+                await repeat(draw, every)
+
+    run_command(watch)

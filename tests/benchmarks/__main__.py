@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import adoption, capture, commands, display, graph, latency, routing, spawning, vitals
+from tests.benchmarks import adoption, capture, commands, display, graph, latency, port, routing, spawning, vitals
 from tests.benchmarks.figures import Figure, show
 
 __all__ = ["main"]
@@ -25,6 +25,7 @@ _SUBJECTS: dict[str, Callable[..., list[Figure]]] = {
     "vitals": vitals.measure,
     "routing": routing.measure,
     "graph": graph.measure,
+    "port": port.measure,
 }
 _LOOK = 1.0
 _BUSY = 0.1

@@ -59,7 +59,7 @@ class _Server:
             assert process.stdin is not None and process.stdout is not None
             process.stdout.readline()
             after = memory(self.process.pid).pss
-            process.stdin.close()
+            process.communicate()
         return (after - before) / connections
 
 

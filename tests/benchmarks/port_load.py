@@ -51,14 +51,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     messages: int = 0
 
 
-class _Event(msgspec.Struct, frozen=True):
-    at: float
-    type: str
-
-
 class _Record(msgspec.Struct, frozen=True):
-    seq: int
-    event: _Event
+    seq: int = 0
+    at: float = 0.0
+    type: str = ""
 
 
 class _Params(msgspec.Struct, frozen=True):
@@ -206,9 +202,7 @@ async def _note_delays(sockets: list[WebSocketConnection], load: Load) -> Seen:
                 message = await socket.get_message()
                 now = time.time()
                 records = _decoder.decode(message).params.records
-                count.delays += [
-                    (now - record.event.at) * 1000 for record in records if record.event.type == load.event
-                ]
+                count.delays += [(now - record.at) * 1000 for record in records if record.type == load.event]
                 count.units, count.messages, count.bytes = (
                     count.units + len(records),
                     count.messages + 1,
@@ -248,8 +242,8 @@ async def _note_events(load: Load) -> Seen:
             now = time.time()
             for found in (each for each in parser.feed(data) if isinstance(each, SseEvent)):
                 record = _record_decoder.decode(found.data)
-                if record.event.type == load.event:
-                    count.delays.append((now - record.event.at) * 1000)
+                if record.type == load.event:
+                    count.delays.append((now - record.at) * 1000)
                 count.units += 1
             count.messages, count.bytes = count.messages + 1, count.bytes + len(data)
     return count.seen(load.seconds)
