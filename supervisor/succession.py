@@ -37,6 +37,8 @@ def become_anew(inheritance: Inheritance) -> NoReturn:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line
     except OSError as error:
         del os.environ[_INHERITANCE]
+        for fd in held:
+            os.set_inheritable(fd, False)
         raise FleetError(
             f"{sys.executable}: {error.strerror}; callboard cannot start anew, its workers go on: callboard up"
         ) from error
