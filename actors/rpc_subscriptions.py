@@ -100,17 +100,17 @@ class Subscriptions:
 
     def _frames(self, one: _Subscription, page: Sequence[Told]) -> Iterator[bytes]:
         """What it wants of these records, in messages that are not too long."""
-        view, texts, size = self.picture.view, list[bytes](), 0
+        view, upto, texts, size = self.picture.view, page[-1].seq, list[bytes](), 0
+        if not one.filter.wants_all:
+            page = [told for told in page if one.filter.wants(told.event, lambda path: run_of(view, path))]
         for told in page:
-            if not one.filter.wants(told.event, lambda path: run_of(view, path)):
-                continue
             texts.append(told.text)
             size += len(told.text)
             if size >= _FRAME:
                 yield _records(one.name, told.seq, texts)
                 texts, size = [], 0
         if texts:
-            yield _records(one.name, page[-1].seq, texts)
+            yield _records(one.name, upto, texts)
 
 
 def _records(name: str, upto: int, texts: Sequence[bytes]) -> bytes:

@@ -20,9 +20,11 @@ from protocols.commands import (
     CancelTask,
     Command,
     Done,
+    ReplyPermission,
     ResizeTerminal,
     RestartTask,
     RetryTask,
+    SendToWorker,
     ShutDown,
     SignalWorker,
     SpawnWorker,
@@ -30,6 +32,7 @@ from protocols.commands import (
     SubmitRun,
 )
 from protocols.errors import FleetError
+from protocols.port_commands import CommandLine, CommandList, CommandListParams, CommandParams, PermissionList
 from protocols.port_params import (
     InstanceParams,
     NoParams,
@@ -103,6 +106,21 @@ class Client:
 
     async def signal(self, command: SignalWorker) -> Done:
         return await self._act("worker.signal", command)
+
+    async def send(self, command: SendToWorker) -> Done:
+        return await self._act("worker.send", command)
+
+    async def commands(self, params: CommandListParams) -> CommandList:
+        return await self.rpc.call("command.list", params, CommandList)
+
+    async def command(self, params: CommandParams) -> CommandLine:
+        return await self.rpc.call("command.get", params, CommandLine)
+
+    async def permissions(self) -> PermissionList:
+        return await self.rpc.call("permission.list", NoParams(), PermissionList)
+
+    async def reply_permission(self, command: ReplyPermission) -> Done:
+        return await self._act("permission.reply", command)
 
     async def resize(self, command: ResizeTerminal) -> Done:
         return await self._act("worker.resize", command)

@@ -178,6 +178,14 @@ def test_records_are_followed_over_a_kill_of_the_supervisor_without_a_gap(tmp_pa
     assert numbers == list(range(1, last + 1))
 
 
+def test_where_nobody_waits_for_a_permission_it_says_so(living: Up) -> None:
+    assert said(living, "approve") == "nobody waits for a permission\n"
+    assert said(living, "approve", "a", code=2) == said(living, "deny", "a", code=2)
+    assert said(living, "deny", "a", code=2) == (
+        'error: worker "a": it waits for no permission; who does: callboard approve\n'
+    )
+
+
 def test_a_topic_that_is_none_is_told_with_those_that_there_are(living: Up) -> None:
     assert said(living, "events", "--topic", "eror", code=2) == (
         'error: --topic: there is no topic "eror"; did you mean "error"?\n'

@@ -38,9 +38,12 @@ COMMANDS = (
     "logs",
     "events",
     "token",
+    "approve",
+    "deny",
     "prune",
     "clean",
     "doctor",
+    "completion",
 )
 
 

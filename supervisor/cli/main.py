@@ -13,7 +13,7 @@ from pathlib import Path
 
 from supervisor.version import VERSION
 
-__all__ = ["main"]
+__all__ = ["main", "make_app"]
 
 OK, FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes: fine, some task failed, bad input, no supervisor reached, interrupted."""
@@ -36,6 +36,8 @@ _COMMANDS = {
     "spawn": "Start a command as one more worker of the supervisor.",
     "submit": "Have the supervisor run a plan.",
     "cancel": "Let a task or a run of the supervisor not begin, or end it.",
+    "approve": "Allow what a session waits for, or list who waits for what.",
+    "deny": "Refuse what a session waits for.",
     "restart": "Begin the next attempt of a worker, or start the supervisor itself anew.",
     "kill": "End a worker of the supervisor at once.",
     "status": "Show how a run stands.",
@@ -51,6 +53,7 @@ _COMMANDS = {
     "prune": "Remove old runs.",
     "clean": "Remove the workspaces that old runs have left.",
     "doctor": "Examine this machine for what callboard needs.",
+    "completion": "Print what a shell needs to complete commands and flags.",
 }
 """Each is the function of its name, with ``_`` for ``-``, in the module of its name, imported when it is used."""
 
@@ -110,7 +113,7 @@ def _run(arguments: list[str]) -> int:
     )
     from supervisor.cli.usage import explain_usage  # noqa: PLC0415
 
-    app = _app()
+    app = make_app()
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -133,7 +136,8 @@ def _run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else OK
 
 
-def _app() -> Callable[..., object]:
+def make_app() -> Callable[..., object]:
+    """An `App` of cyclopts, with all commands."""
     from cyclopts import App, Parameter  # noqa: PLC0415 - after the check of the system
 
     app = App(
