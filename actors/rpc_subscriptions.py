@@ -1,6 +1,7 @@
 """The subscriptions of one connection: records as they come, from the number that the client has."""
 
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ __all__ = ["Subscriptions"]
 
 _MOST = 32
 _FRAME = 64 * 1024  # bytes of one push, about
+# While records pour, a push begins no sooner than this after the one before: a message costs as much as many records.
+_COMPANY = 0.01
 
 
 @dataclass(slots=True, eq=False)
@@ -75,8 +78,9 @@ class Subscriptions:
     async def _push(self, one: _Subscription) -> None:
         """Until it is given up, or the fleet ends."""
         with one.scope:
-            live = False
+            live, pushed_at = False, -math.inf
             while True:
+                await trio.sleep_until(pushed_at + _COMPANY if live else -math.inf)
                 if live and not one.replay and one.after + 1 < self.feed.oldest:
                     await self._skip(one)
                 page = await self.feed.read(one.after)
@@ -84,6 +88,7 @@ class Subscriptions:
                     break
                 for frame in self._frames(one, page):
                     await self.send(frame)
+                    pushed_at = trio.current_time()
                 one.after = page[-1].seq
                 live = live or one.after >= self.feed.last
             await self.send(_notification("events.ended", Ended(subscription=one.name, upto=one.after)))
@@ -95,17 +100,17 @@ class Subscriptions:
 
     def _frames(self, one: _Subscription, page: Sequence[Told]) -> Iterator[bytes]:
         """What it wants of these records, in messages that are not too long."""
-        view, texts, size = self.picture.view, list[bytes](), 0
+        view, upto, texts, size = self.picture.view, page[-1].seq, list[bytes](), 0
+        if not one.filter.wants_all:
+            page = [told for told in page if one.filter.wants(told.event, lambda path: run_of(view, path))]
         for told in page:
-            if not one.filter.wants(told.event, lambda path: run_of(view, path)):
-                continue
             texts.append(told.text)
             size += len(told.text)
             if size >= _FRAME:
                 yield _records(one.name, told.seq, texts)
                 texts, size = [], 0
         if texts:
-            yield _records(one.name, page[-1].seq, texts)
+            yield _records(one.name, upto, texts)
 
 
 def _records(name: str, upto: int, texts: Sequence[bytes]) -> bytes:

@@ -13,7 +13,7 @@ Scope: TypeAlias = Literal["worker", "read", "operate", "admin"]
 is made for workers."""
 
 Need: TypeAlias = Literal["read", "operate", "admin"]
-"""The least scope that a request takes: to look; to act on tasks; to answer permissions, end the fleet, give tokens."""
+"""The least scope that a request takes: to look; to act on tasks and answer permissions; to end the fleet."""
 
 _LEVELS: dict[Scope, int] = {"worker": 0, "read": 0, "operate": 1, "admin": 2}
 

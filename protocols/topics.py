@@ -131,6 +131,11 @@ class Filter:
     """Ids of runs, names of instances, ``.`` for the fleet itself; None: all. What is below an instance belongs
     to it too."""
 
+    @property
+    def wants_all(self) -> bool:
+        """Each record is wanted, whatever it tells."""
+        return self.topics == ALL_TOPICS and self.workers is None and self.runs is None
+
     def wants(self, event: Event, run_of: Callable[[str], RunId | None]) -> bool:
         """``run_of``: the run of the instance of this path, as far as it is known; empty path: of the fleet itself."""
         path = event.path if isinstance(event, InstanceRecord) else ""

@@ -91,3 +91,14 @@ def _below(path: str, event: Event) -> InstanceRecord:
     assert not isinstance(event, InstanceRecord)
     worker = WorkerId(path.partition("/")[0])
     return InstanceRecord(at=AT, worker=worker, path=path, numbers=(1,), event=event)
+
+
+@given(events)
+def test_a_filter_that_wants_all_wants_every_event(event: Event) -> None:
+    everything = Filter(workers=None)
+
+    assert everything.wants_all and everything.wants(event, lambda _: None)
+    assert not any(
+        each.wants_all
+        for each in (Filter(), Filter(workers=None, runs=frozenset()), Filter(topics=frozenset(), workers=None))
+    )

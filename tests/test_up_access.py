@@ -12,9 +12,10 @@ from tests.standing_fleet import up
 
 _TRY = """
 import json, os, socket, sys
-def ask(path, method, target, *headers):
+def ask(path, method, target, *headers, body=""):
     s = socket.socket(socket.AF_UNIX); s.connect(path)
-    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+    about = [f"Content-Length: {len(body)}", "Content-Type: application/json"]
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *about, *headers, "", body]
     s.sendall("\\r\\n".join(lines).encode())
     answer = b""
     while part := s.recv(9999): answer += part
@@ -30,11 +31,12 @@ print(json.dumps([
     ask(port, "POST", "/api/shutdown"),
     ask(port, "POST", "/api/shutdown", bearer),
     ask(port, "POST", "/api/workers/victim/kill", bearer),
+    ask(port, "POST", "/api/permissions/p", bearer, body=json.dumps({"task": "me", "reply": "once"})),
     command(control, type="stop", task="victim"),
     command(control, type="permission", task="me", permission="p", reply="once"),
 ]))
 """
-_REFUSED = [200, 403, 403, 403, ["error", "id", "jsonrpc"], ["error", "id", "jsonrpc"]]
+_REFUSED = [200, 403, 403, 403, 403, ["error", "id", "jsonrpc"], ["error", "id", "jsonrpc"]]
 
 
 @pytest.mark.parametrize("before", [[], ["env", "-i"], ["setsid", "env", "-i"]], ids=["", "no mark", "own session"])

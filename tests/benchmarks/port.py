@@ -29,9 +29,11 @@ __all__ = ["measure"]
 _TALKING, _TALK_EVERY = 64, 10
 """Workers, and milliseconds between two lines of one."""
 _SLEEPING = 200
+_AT_HAND = 2000
+"""Records that the port keeps in memory, and some more."""
 _SETTLING = 2.0
 _START = 60.0
-_CALL = "system.health"
+_CALL = "system.info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +97,26 @@ def _calls(up: _Server, bare: _Server, rounds: int, seconds: float) -> list[Figu
 
 
 def _pushes(up: _Server, bare: _Server, state: StateFolder, rounds: int) -> list[Figure]:
-    """All that the journal holds, to so many at once."""
-    figures = []
+    """The latest records, which are at hand, to so many at once; and all that the journal holds, to one."""
     last = trio.run(_last, state)
+    figures = []
     for subscribers in (1, 10, 100):
-        pairs = []
-        for _ in range(1 if subscribers == 100 else rounds):
-            upto = last if subscribers < 100 else last // 5
-            params = {"subscription": "s", "after": 0, "workers": "all"}
-            mine = up.see(
-                "push", connections=subscribers, method="events.subscribe", params=params, count=upto, records=True
-            )
-            messages = mine.messages // subscribers
-            same = {"size": round(mine.size), "count": messages}
-            other = bare.see("push", connections=subscribers, method="push", params=same, count=messages)
-            pairs.append((mine.per_second, other.per_second * upto / messages))
-        figures.append(_beside(f"port: records to {subscribers} subscriber{'s' if subscribers > 1 else ''}", pairs))
+        seen = [_push(up, bare, subscribers, last - _AT_HAND, last) for _ in range(3 * rounds)]
+        figures.append(_beside(f"port: records to {subscribers} subscriber{'s' if subscribers > 1 else ''}", seen))
+    replayed = [_push(up, bare, 1, 0, last)[0] for _ in range(rounds)]
+    figures.append(Figure(name="port: records of the journal to 1 subscriber", unit="/s", samples=replayed))
     return figures
+
+
+def _push(up: _Server, bare: _Server, subscribers: int, after: int, last: int) -> tuple[float, float]:
+    """Records per second, and those in messages of the same size and number that nobody had to find."""
+    params = {"subscription": "s", "after": after, "workers": "all"}
+    more = {"connections": subscribers, "count": last, "records": True}
+    mine = up.see("push", method="events.subscribe", params=params, **more)
+    messages = max(mine.messages // subscribers, 1)
+    same = {"size": round(mine.size), "count": messages}
+    other = bare.see("push", connections=subscribers, method="push", params=same, count=messages)
+    return mine.per_second, other.per_second * (last - after) / messages
 
 
 def _beside(name: str, pairs: Sequence[tuple[float, float]]) -> Figure:
