@@ -11,6 +11,7 @@ import pytest
 from actors.command_file import read_commands
 from actors.unix_socket import connect_unix
 from protocols.command_events import CommandAccepted, CommandDone, CommandQueued, CommandWritten
+from protocols.events import AttemptStarting
 from tests.keeper_client import DEADLINE
 from tests.require import needs
 from tests.running import RunningPlan, callboard, python, running, task
@@ -75,6 +76,24 @@ def test_what_a_terminal_shows_is_accepted_and_what_it_does_not_show_stays_writt
 
         hidden, shown = sorted(read_commands(run.folder.commands), key=lambda row: row.number)
         assert (hidden.state, shown.state, shown.reason) == ("written", "done", "its screen shows it")
+
+
+def test_a_signal_and_a_restart_are_done_when_they_have_happened(tmp_path: Path) -> None:
+    script = (
+        "import signal, os\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b'got it\\n'))\n"
+        "os.write(1, b'up\\n')\n"
+        "while True: signal.pause()\n"
+    )
+    with running(tmp_path, python("a", script)) as run:
+        run.wait_for_output("a", b"up\n")
+        signalled = command(run, "send", task="a", action={"kind": "signal", "signal": "USR1"}, until="written")
+        run.wait_for_output("a", b"got it\n")
+        again = command(run, "send", task="a", action={"kind": "restart", "grace": 0.0}, until="written")
+        run.wait_for(AttemptStarting, "a", 2)
+        callboard(tmp_path, "stop", "--force")
+
+        assert [answer["result"]["state"] for answer in (signalled, again)] == ["done", "done"]
 
 
 def test_a_command_for_a_task_that_has_not_begun_is_written_when_it_runs(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The table of ``callboard ps``, for none, one and many workers, wide and narrow."""
 
+import subprocess
+import sys
+
 import pytest
 
 from actors import cells
@@ -56,3 +59,15 @@ def test_two_hundred_are_two_hundred_lines_as_wide_as_the_terminal_at_most(width
     assert len(table) == 201
     assert max(cells.width(each) for each in table) <= max(width, 60)
     assert "\x1b" not in "".join(table)
+
+
+def test_whoever_reads_the_journal_loads_nothing_of_the_port() -> None:
+    script = (
+        "import sys, supervisor.worker_reading, supervisor.event_reading, supervisor.instance_reading\n"
+        "import supervisor.attempt_history, supervisor.cli.stop, supervisor.stopping\n"
+        "print([name for name in ('starlette', 'structlog', 'h11', 'trio_websocket', 'httpx') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)
+
+    assert done.stdout == "[]\n"
