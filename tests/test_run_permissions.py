@@ -28,7 +28,8 @@ def server(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_a_permission_is_allowed_and_a_prompt_added_from_outside_each_once(server: OpenCode, tmp_path: Path) -> None:
-    asks = session("a", script(run("touch done"), say("Well.")), permissions={"otherwise": "ask", "answer_within": "1h"})
+    waits = {"otherwise": "ask", "answer_within": "1h"}
+    asks = session("a", script(run("touch done"), say("Well.")), permissions=waits)
     with running(tmp_path, attached(server.url), asks, env={"SECRET": server.password}) as plan:
         plan.wait_for(SessionPermission)
         view = RunView()
