@@ -77,9 +77,10 @@ class CommandDesk:
         """Return when the effect is in the journal. Raise `CallError`."""
         if self._nursery is None:  # the port is being closed: who comes back is answered by the next supervisor
             await trio.sleep_forever()
-        call = self._find(method, params)
+        key = params.key if peer.may(method.need) else None  # what one may not do is no answer for one who may
+        call = self._find(key, method, params)
         if call is None:
-            call = self._begin(method, params, peer)
+            call = self._begin(key, method, params, peer)
             self._nursery.start_soon(self._carry_out, call, method, params, peer)
         await call.done.wait()
         if isinstance(call.answer, Done):
@@ -87,15 +88,15 @@ class CommandDesk:
         error = call.answer or CallError(INTERNAL_ERROR, "no answer")
         raise CallError(error.code, str(error))
 
-    def _find(self, method: Method, params: Any) -> _Call | None:
+    def _find(self, key: str | None, method: Method, params: Any) -> _Call | None:
         """The one that was asked for with this key. Raise `CallError` where that was another one."""
-        if params.key is None or (call := self._keys.get(params.key)) is None:
+        if key is None or (call := self._keys.get(key)) is None:
             return None
         if (call.asked.method, call.asked.digest) != (method.name, _digest(params)):
-            raise CallError(REFUSED, f"key {quote(params.key)}: it was used for another call; each call has its own")
+            raise CallError(REFUSED, f"key {quote(key)}: it was used for another call; each call has its own")
         return call
 
-    def _begin(self, method: Method, params: Any, peer: Peer) -> _Call:
+    def _begin(self, key: str | None, method: Method, params: Any, peer: Peer) -> _Call:
         self._number += 1
         asked = CallAsked(
             at=self.now(),
@@ -106,12 +107,12 @@ class CommandDesk:
             pid=peer.pid,
             about=_about(params),
             text=_text(params),
-            key=params.key or "",
-            digest=_digest(params) if params.key else "",
+            key=key or "",
+            digest=_digest(params) if key else "",
         )
         call = _Call(asked)
-        if params.key is not None:
-            self._keep(params.key, call)
+        if key is not None:
+            self._keep(key, call)
         return call
 
     async def _carry_out(self, call: _Call, method: Method, params: Any, peer: Peer) -> None:

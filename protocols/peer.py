@@ -32,5 +32,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     attempt: AttemptId | None = None
     """Whose worker it is, where ``scope`` is ``worker``; None there: a process of this fleet that shows no mark."""
 
+    expires: int = 0
+    """Unix time: what it was let in by is worth nothing from then on; 0: for ever."""
+
     def may(self, need: Need) -> bool:
         return _LEVELS[self.scope] >= _LEVELS[need]

@@ -72,6 +72,20 @@ async def test_a_refusal_is_the_answer_of_its_key_too(tmp_path: Path) -> None:
     assert len(fleet.commander.asked) == 1
 
 
+async def test_what_one_may_not_do_uses_up_no_key_of_one_who_may(tmp_path: Path) -> None:
+    async with open_fleet(tmp_path) as before:
+        with pytest.raises(CallError, match="it takes the scope operate"):
+            await before.call("worker.stop", READER, task="lint", key="k1")
+        done = await before.call("worker.stop", task="lint", key="k1")
+        with pytest.raises(CallError, match="it takes the scope operate"):
+            await before.call("worker.stop", READER, task="lint", key="k1")
+
+    async with open_fleet(tmp_path, ()) as fleet:
+        again = await fleet.call("worker.stop", task="lint", key="k1")
+
+    assert isinstance(done, Done) and again == done and len(before.commander.asked) == 1
+
+
 async def test_a_key_holds_behind_a_restart_of_the_supervisor(tmp_path: Path) -> None:
     async with open_fleet(tmp_path) as before:
         done = await before.call("worker.stop", task="lint", key="k1")

@@ -13,7 +13,7 @@ from tests.schemas import OPENRPC
 from tests.standing_fleet import up
 
 _E2E = Path(__file__).with_name("e2e")
-_ELSEWHERE = 12  # methods that need an agent or a terminal, or that other tests try
+_ELSEWHERE = 8  # methods that need an agent or a terminal, or that other tests try
 
 
 @pytest.mark.deadline(90)

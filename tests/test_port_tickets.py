@@ -69,6 +69,26 @@ async def test_a_ticket_gives_no_more_than_the_token_that_asked_for_it(tmp_path:
     assert cookie.partition("=")[2].startswith("read.")
 
 
+async def test_neither_a_ticket_nor_its_cookie_outlives_the_token_that_asked_for_it(tmp_path: Path) -> None:
+    now = [1000.0]
+    async with open_port(tmp_path, access=Access(secret=SECRET, now=lambda: now[0])) as port:
+        bearer = f"Authorization: Bearer {make_token(SECRET, Grant(scope='operate', name='guest', expires=1010))}"
+        late, good = await _ticket(port, bearer), await _ticket(port, bearer)
+        now[0] = 1009.0
+        exchanged = await port.say(ask("GET", good))
+        cookie = exchanged.partition(b"set-cookie: ")[2].partition(b";")[0].decode()
+        renewed = (await port.say(ask("GET", await _ticket(port, f"Cookie: {cookie}")))).partition(b"set-cookie: ")[2]
+        now[0] = 1010.0
+        answers = [
+            await port.say(ask("GET", late)),
+            await port.say(ask("GET", "/x", f"Cookie: {cookie}")),
+            await port.say(ask("GET", "/x", f"Cookie: {renewed.partition(b';')[0].decode()}")),
+        ]
+
+    assert b"Max-Age=1;" in exchanged and b"Max-Age=1;" in renewed
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 401"] * 3
+
+
 @pytest.mark.parametrize(
     ("method", "path", "header", "status"),
     [

@@ -78,7 +78,14 @@ def unauthorized(detail: str) -> ProblemError:
 def _peer(grant: Grant, caller: Caller) -> Peer:
     attempt = AttemptId(grant.name) if grant.scope == "worker" else None
     who = f"worker {grant.name}" if attempt else f"token {grant.name}"
-    return Peer(scope=grant.scope, who=who, address=caller.address, pid=caller.pid, attempt=attempt)
+    return Peer(
+        scope=grant.scope,
+        who=who,
+        address=caller.address,
+        pid=caller.pid,
+        attempt=attempt,
+        expires=grant.expires,
+    )
 
 
 def _worker(caller: Caller, attempt: AttemptId) -> Peer:

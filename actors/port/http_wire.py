@@ -134,7 +134,8 @@ class HttpWire:
         if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             return False
         self._h11.start_next_cycle()
-        self._served, self._ahead, self._bodiless = True, 0, False
+        self._served, self._bodiless = True, False
+        self._ahead = len(self._h11.trailing_data[0])  # what is there still, or each request would add as much again
         return True
 
     def leave(self) -> bytes:

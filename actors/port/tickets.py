@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import inf
 from urllib.parse import parse_qs
 
 import msgspec
@@ -63,8 +64,9 @@ class TicketOffice:
         while len(self._open) >= _MOST:
             del self._open[next(iter(self._open))]
         ticket = secrets.token_urlsafe(32)
-        self._open[ticket] = now + _VALID, peer
-        answer = Ticket(ticket=ticket, path=f"/ticket?ticket={ticket}", seconds=_VALID)
+        end = min(now + _VALID, peer.expires or inf)
+        self._open[ticket] = end, peer
+        answer = Ticket(ticket=ticket, path=f"/ticket?ticket={ticket}", seconds=end - now)
         await _respond(send, 201, msgspec.json.encode(answer), ("content-type", "application/json"))
 
     async def _take(self, scope: Message, send: Callable[[Message], Awaitable[None]]) -> None:
@@ -83,11 +85,13 @@ class TicketOffice:
         )
 
     def _cookie(self, peer: Peer, *, secure: bool) -> str:
-        secret = self.access.secret
+        """It may no more than who asked for the ticket, and no longer."""
+        secret, now = self.access.secret, int(self.access.now())
         name = peer.attempt or "browser"
-        grant = Grant(scope=peer.scope, name=name, expires=int(self.access.now()) + _SESSION)
+        expires = min(now + _SESSION, peer.expires or now + _SESSION)
+        grant = Grant(scope=peer.scope, name=name, expires=expires)
         value = f"{cookie_name(secret)}={make_token(secret, grant)}"
-        return f"{value}; Path=/; Max-Age={_SESSION}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+        return f"{value}; Path=/; Max-Age={expires - now}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
 
 
 async def _refuse(

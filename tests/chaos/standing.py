@@ -179,13 +179,16 @@ class Standing:
 def _faults_of(name: str, folder: FleetFolder, journal: list[Record], work: Path) -> Iterator[str]:
     """What is wrong with a worker and all that is told of it."""
     mine = [record.event for record in journal if getattr(record.event, "worker", None) == name]
-    begun = sum(isinstance(event, AttemptStarting) for event in mine)
-    ends = [event for event in mine if isinstance(event, WorkerExited)]
-    if begun != 1 or [end.code for end in ends] != [0]:
-        yield f"{name}: {begun} beginnings, ends {ends}"
+    every = [event for event in mine if isinstance(event, WorkerExited)]
+    never = {end.attempt for end in every if end.reason == "orphaned" and end.started_at is None}  # killed before that
+    begun = [event.attempt for event in mine if isinstance(event, AttemptStarting) and event.attempt not in never]
+    ends = [end for end in every if end.attempt not in never]
+    if len(begun) != 1 or [end.code for end in ends] != [0]:
+        yield f"{name}: beginnings {begun}, ends {ends}"
+        return
     said = work / f"{name}.said"
     lines = int(said.read_text()) if said.exists() else -1
-    spool = folder.spool(WorkerId(name), 1, "stdout").read_bytes()
+    spool = folder.spool(WorkerId(name), begun[0], "stdout").read_bytes()
     if spool != b"".join(b"%s %d\n" % (name.encode(), number) for number in range(lines)):
         yield f"{name}: it said {lines} lines, and its spool has {len(spool)} bytes of something else"
     at = 0
