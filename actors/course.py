@@ -83,6 +83,8 @@ class Course:
     stop: StopRun | None = None
     graces: dict[TaskId, float] = field(default_factory=dict)
     """Of the most urgent stop of each worker that was told to stop."""
+    forgiven: frozenset[TaskId] = frozenset()
+    """Of the tasks of an earlier supervisor those that were allowed to fail: `tasks` may not have them any more."""
     standing: bool = False
     """It is over only when somebody wants that."""
     wishes: list[Wish] = field(default_factory=list)
@@ -247,7 +249,11 @@ class Course:
     def find_failure(self) -> TaskId | None:
         """A task that came to a bad end of its own, and must not."""
         bad = (task for task, status in self.statuses.items() if status in _BAD)
-        return next((task for task in bad if not self.tasks[task].allow_failure), None)
+        return next((task for task in bad if not self._may_fail(task)), None)
+
+    def _may_fail(self, name: TaskId) -> bool:
+        task = self.tasks.get(name)
+        return name in self.forgiven if task is None else task.allow_failure
 
     def outcome(self, on_failure: OnFailure) -> Outcome:
         """A task whose condition did not come true was skipped in order."""

@@ -134,6 +134,7 @@ class Orchestrator:
         course.failures_by_cause |= left.failures_by_cause
         course.outputs |= left.outputs
         course.failures |= left.failures
+        course.forgiven = left.forgiven
         course.kept |= left.retries.keys() & course.restarts.keys()
         for each in left.open:
             course.running.add(each.task)

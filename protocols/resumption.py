@@ -76,6 +76,8 @@ class Resumption:
     """What the last attempt of each task gave to others."""
     failures: dict[TaskId, Failure] = field(default_factory=dict)
     """Why the last attempts failed behind which there was to be another one."""
+    forgiven: frozenset[TaskId] = frozenset()
+    """The tasks that are allowed to fail, and have."""
     links: dict[TaskId, InstanceLink] = field(default_factory=dict)
     """How far the records of each instance have come."""
     concluded: dict[AttemptId, tuple[TaskId, int, int]] = field(default_factory=dict)
@@ -127,6 +129,7 @@ def find_resumption(view: RunView, epoch: int) -> Resumption:
         made={task.id: task.made for task in tasks if task.made is not None},
         outputs={task.id: output for task in tasks if (output := _output(task)) is not None},
         failures={task.id: Failure(task.failure, _is_of_output(task)) for task in tasks if task.failure},
+        forgiven=frozenset(task.id for task in tasks if task.allowed and task.status in _DONE),
         links=dict(view.links),
         concluded={
             attempt.id: (task.id, attempt.number, attempt.epoch)

@@ -97,10 +97,11 @@ def test_a_signal_and_a_restart_are_done_when_they_have_happened(tmp_path: Path)
 
 
 def test_a_command_for_a_task_that_has_not_begun_is_written_when_it_runs(tmp_path: Path) -> None:
-    gate = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    gate = "import os, time\nos.write(1, b'up')\nwhile not os.path.exists('go'): time.sleep(0.01)"
     with running(tmp_path, python("first", gate), python("a", READS, stdin="pipe", needs=["first"])) as run:
-        run.wait_until(run.folder.control_socket.exists)
+        run.wait_for_output("first", b"up")
         early = command(run, "send", task="a", action={"kind": "text", "text": "early"})
+        assert "result" in early, early
         (tmp_path / "go").touch()
         run.finish()
 

@@ -206,6 +206,19 @@ def test_a_task_that_failed_under_an_earlier_supervisor_is_retried(tmp_path: Pat
             fleet.wait_until(lambda: _status(fleet, "a")[-1] == "succeeded")
 
 
+def test_with_a_task_that_failed_under_an_earlier_supervisor_it_ends_in_order(tmp_path: Path) -> None:
+    with up(tmp_path) as killed:
+        killed.spawn(id="a", command=["false"])
+        killed.wait_until(lambda: _status(killed, "a")[-1:] == ["failed"])
+        killed.process.kill()
+        killed.process.wait()
+        with up(tmp_path) as fleet:
+            fleet.signal(signal.SIGTERM)
+
+            fleet.finish(0)
+            assert [event.outcome for event in fleet.events(RunEnded)] == ["failed"]
+
+
 def test_what_the_ledger_alone_knew_when_it_was_killed_is_there_and_runs_once(tmp_path: Path) -> None:
     with up(tmp_path) as killed:
         killed.process.kill()
