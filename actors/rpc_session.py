@@ -102,7 +102,7 @@ class RpcSession:
         if not method.session:
             return await self.dispatcher.call(method, params, self.peer)
         if not isinstance(params, SubscribeParams):
-            return subscriptions.unsubscribe(params)
+            return await subscriptions.unsubscribe(params)
         answer, push = subscriptions.subscribe(params)
         later += [] if push is None else [push]
         return answer

@@ -30,9 +30,13 @@ class _Subscription:
     name: str
     filter: Filter
     after: int
-    """It has looked at the records up to this number."""
+    """The records up to this number were looked at; what is behind it goes by the filter as it is then."""
     replay: bool
+    told: int
+    """Up to this number the client has been sent what it wants."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    over: trio.Event | None = None
+    """There once it has begun."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,56 +65,70 @@ class Subscriptions:
             raise CallError(INVALID_PARAMS, f"{text}; is this number of another run?")
         if len(self._all) >= _MOST:
             raise CallError(INVALID_PARAMS, f"{_MOST} subscriptions of one connection are enough")
-        new = self._all[name] = _Subscription(name, params.filter, after, params.replay)
+        new = self._all[name] = _Subscription(name, params.filter, after, params.replay, told=after)
         return self._answer(new), lambda: self._push(new)
 
-    def unsubscribe(self, params: UnsubscribeParams) -> Unsubscribed:
-        """Raise `CallError`."""
+    async def unsubscribe(self, params: UnsubscribeParams) -> Unsubscribed:
+        """Return when nothing of it comes any more. Raise `CallError`."""
         known = self._all.pop(params.subscription, None)
         if known is None:
             raise CallError(NOT_FOUND, f"subscription {quote(params.subscription)}: there is none of this connection")
         known.scope.cancel(reason="unsubscribed")
-        return Unsubscribed(subscription=known.name, upto=known.after)
+        if known.over is not None:
+            await known.over.wait()
+        return Unsubscribed(subscription=known.name, upto=known.told)
 
     def _answer(self, one: _Subscription) -> Subscribed:
         return Subscribed(subscription=one.name, run=self.picture.view.run, after=one.after)
 
     async def _push(self, one: _Subscription) -> None:
         """Until it is given up, or the fleet ends."""
-        with one.scope:
-            live, pushed_at = False, -math.inf
-            while True:
-                await trio.sleep_until(pushed_at + _COMPANY if live else -math.inf)
-                if live and not one.replay and one.after + 1 < self.feed.oldest:
-                    await self._skip(one)
-                page = await self.feed.read(one.after)
-                if not page:
-                    break
-                for frame in self._frames(one, page):
-                    await self.send(frame)
-                    pushed_at = trio.current_time()
-                one.after = page[-1].seq
-                live = live or one.after >= self.feed.last
-            await self.send(_notification("events.ended", Ended(subscription=one.name, upto=one.after)))
+        one.over = trio.Event()
+        try:
+            with one.scope:
+                await self._tell(one)
+        finally:
+            one.over.set()
+
+    async def _tell(self, one: _Subscription) -> None:
+        live, pushed_at = False, -math.inf
+        while True:
+            await trio.sleep_until(pushed_at + _COMPANY if live else -math.inf)
+            if live and not one.replay and one.after + 1 < self.feed.oldest:
+                await self._skip(one)
+            page = await self.feed.read(one.after)
+            if not page:
+                break
+            for frame in self._frames(one, page):
+                await self.send(frame)
+                one.told, pushed_at = one.after, trio.current_time()
+            one.told = one.after
+            live = live or one.after >= self.feed.last
+        await self.send(_notification("events.ended", Ended(subscription=one.name, upto=one.after)))
 
     async def _skip(self, one: _Subscription) -> None:
         lagged = Lagged(subscription=one.name, first=one.after + 1, last=self.feed.last)
         one.after = lagged.last
         await self.send(_notification("events.lagged", lagged))
+        one.told = one.after
 
     def _frames(self, one: _Subscription, page: Sequence[Told]) -> Iterator[bytes]:
-        """What it wants of these records, in messages that are not too long."""
-        view, upto, texts, size = self.picture.view, page[-1].seq, list[bytes](), 0
-        if not one.filter.wants_all:
-            page = [told for told in page if one.filter.wants(told.event, lambda path: run_of(view, path))]
+        """What it wants of these records, in messages that are not too long. Each goes by the filter of its moment."""
+        view, texts, size = self.picture.view, list[bytes](), 0
+        wanted, wants_all = one.filter, one.filter.wants_all
         for told in page:
+            if wanted is not one.filter:
+                wanted, wants_all = one.filter, one.filter.wants_all
+            one.after = told.seq
+            if not wants_all and not wanted.wants(told.event, lambda path: run_of(view, path)):
+                continue
             texts.append(told.text)
             size += len(told.text)
             if size >= _FRAME:
                 yield _records(one.name, told.seq, texts)
                 texts, size = [], 0
         if texts:
-            yield _records(one.name, upto, texts)
+            yield _records(one.name, one.after, texts)
 
 
 def _records(name: str, upto: int, texts: Sequence[bytes]) -> bytes:

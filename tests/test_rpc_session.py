@@ -13,12 +13,12 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_task
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream, wrap_server_stream
 
 from actors import feed as feed_module
-from actors import rpc_session, rpc_writer
+from actors import rpc_session, rpc_subscriptions, rpc_writer
 from actors.feed import Feed
 from actors.rpc_session import RpcSession
 from protocols.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, NOT_FOUND, OVERLOADED, PARSE_ERROR
 from protocols.peer import Peer
-from tests.made_fleets import output
+from tests.made_fleets import output, status
 from tests.port_rig import ADMIN, TREE, PortRig, open_fleet
 
 _LAST = len(TREE)
@@ -208,6 +208,46 @@ async def test_who_unsubscribes_gets_no_more_and_learns_how_far_it_was(tmp_path:
         await client.call("system.info")
 
     assert end == {"subscription": "s", "upto": _LAST + 1} and client.pushed == []
+
+
+async def test_who_unsubscribes_in_the_middle_of_many_learns_which_was_the_last_that_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc_subscriptions, "_FRAME", 1)
+    monkeypatch.setattr(rpc_writer, "_QUEUE", 1)
+    async with _connected(tmp_path, lockstep=True) as client:
+        await client.write(20)
+        await client.call("events.subscribe", subscription="s", after=_LAST, workers="all")
+        await client.push()
+        await wait_all_tasks_blocked()
+        end = await client.call("events.unsubscribe", subscription="s")
+
+    seen = [record["seq"] for push in client.pushed for record in push["params"]["records"]]
+    assert _LAST + 1 < seen[-1] < _LAST + 20
+    assert end == {"subscription": "s", "upto": seen[-1]}
+
+
+async def test_a_filter_that_is_changed_in_the_middle_of_many_holds_from_the_number_on_that_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc_subscriptions, "_FRAME", 1)
+    monkeypatch.setattr(rpc_writer, "_QUEUE", 1)
+    async with _connected(tmp_path, lockstep=True) as client:
+        for _ in range(20):
+            await client.write(1)
+            await client.fleet.commander.put(status("lint", "running"))
+        await client.call("events.subscribe", subscription="s", after=_LAST, topics=["task"])
+        await client.push()
+        await wait_all_tasks_blocked()
+        again = await client.call("events.subscribe", subscription="s", topics=["task"], workers=["lint"])
+        seen: list[int] = []
+        while not seen or seen[-1] < _LAST + 40:
+            _, pushed = await client.push()
+            seen += [record["seq"] for record in pushed["records"]]
+
+    assert _LAST + 2 < again["after"] < _LAST + 40
+    assert [seq for seq in seen if seq > again["after"]] == list(range(again["after"] + 1, _LAST + 41))
+    assert [seq for seq in seen if seq <= again["after"]] == list(range(_LAST + 4, again["after"] + 1, 2))
 
 
 async def test_a_number_that_is_not_there_yet_is_of_another_run(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from protocols.events import WorkerExited
+from tests.keeper_client import DEADLINE
 from tests.standing_fleet import up
 
 _TRY = """
@@ -61,9 +62,10 @@ def test_a_person_needs_no_token_on_the_unix_socket_and_one_on_the_address(tmp_p
         state = tmp_path / ".callboard"
         bearer = {"Authorization": f"Bearer {_token(state)}"}
         url = json.loads((state / "port.json").read_text())["url"]
+        over_unix = httpx.HTTPTransport(uds=str(state / "port.sock"))
         with (
-            httpx.Client(base_url=url, trust_env=False) as tcp,
-            httpx.Client(base_url=url, transport=httpx.HTTPTransport(uds=str(state / "port.sock"))) as unix,
+            httpx.Client(base_url=url, timeout=DEADLINE, trust_env=False) as tcp,
+            httpx.Client(base_url=url, timeout=DEADLINE, transport=over_unix) as unix,
         ):
             assert unix.get("/api/workers").status_code == 200
             assert unix.get("/api/workers", headers={"Origin": "https://evil.example"}).status_code == 403
