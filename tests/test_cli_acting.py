@@ -57,7 +57,7 @@ def test_whoever_waits_for_a_worker_learns_how_it_ended(living: Up) -> None:
 
 
 def test_whoever_waits_for_a_worker_knows_its_name_meanwhile(living: Up) -> None:
-    command = [CALLBOARD, "spawn", "--wait", "--", *FOREVER]
+    command = [str(CALLBOARD), "spawn", "--wait", "--", *FOREVER]
     with subprocess.Popen(command, cwd=living.cwd, stdout=subprocess.PIPE) as waiting:
         assert waiting.stdout is not None
         name = waiting.stdout.readline()
