@@ -1,5 +1,7 @@
 """Stopping a run: its supervisor is asked where one lives; where none does, this process ends what is left of it."""
 
+from pathlib import Path
+
 import trio
 
 from protocols.control import StopParams
@@ -12,6 +14,8 @@ from supervisor.settings import Settings
 from supervisor.standing import is_running, wait_for_port
 from supervisor.summary import read_identity
 from supervisor.sweep import conclude, find_end
+from supervisor.up_state import find_standing
+from supervisor.views import read_view
 
 __all__ = ["stop_run"]
 
@@ -20,7 +24,7 @@ _PAUSE = 0.05
 
 def stop_run(settings: Settings, prefix: str | None, params: StopParams, *, wait: bool) -> str:
     """Return what to tell the user. Raise InputError, UnreachableError."""
-    fleet = find_fleet(settings.state, prefix)
+    fleet = _find(settings.state, prefix)
     read_identity(fleet)
     if not fleet.is_alive():
         if fleet.is_detached() and find_end(fleet) is None:
@@ -36,6 +40,19 @@ def stop_run(settings: Settings, prefix: str | None, params: StopParams, *, wait
         if is_running(fleet):
             raise
         return f"run {fleet.name} has ended"
+
+
+def _find(state: Path, prefix: str | None) -> Fleet:
+    """Raise InputError, and UnreachableError for the name of a worker whose supervisor is gone."""
+    try:
+        return find_fleet(state, prefix)
+    except InputError:
+        left = find_standing(state)
+        if prefix is None or left is None or not left.is_detached():
+            raise
+        if prefix.partition("/")[0] not in read_view(left.folder.journal).tasks:
+            raise
+    raise UnreachableError(f"{state}: no supervisor runs here that could stop a worker; start one with: callboard up")
 
 
 async def _ask_stop(fleet: Fleet, params: StopParams, wait: bool) -> str:

@@ -1,5 +1,6 @@
 """``callboard up``: the supervisor that stays, one for each state folder."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.journal_file import last_seq, read_records
 from protocols.errors import InputError
 from protocols.layout import StateFolder
 from supervisor.detaching import Announcer
@@ -26,8 +28,11 @@ from supervisor.sweep import conclude_all, find_end
 from supervisor.token_file import load_token
 from supervisor.up_port import UpPort
 from supervisor.version import VERSION
+from supervisor.views import read_view
 
 __all__ = ["run_up"]
+
+logger = logging.getLogger(__name__)
 
 _INTERRUPTED = 130
 
@@ -58,8 +63,13 @@ def run_up(settings: Settings, *, output: Output) -> int:
 
 
 def _supervise(state: Path, settings: Settings, output: Output, serve: Serve) -> End:
-    """Go on with the run that has no end, or begin one."""
+    """Go on with the run that has no end, or begin one. One that was being stopped has to come to its end first."""
     left = _find_standing(conclude_all(state))
+    if left is not None and read_view(left.folder.journal).stopping is not None:
+        end, wanted = _end_stopped(left, settings, output)
+        if wanted:
+            return end
+        left = None
     if left is None:
         course, end = _begin(state, settings, output, serve)
     else:
@@ -68,6 +78,18 @@ def _supervise(state: Path, settings: Settings, output: Output, serve: Serve) ->
     if end.left is None or not end.left.restart:
         course.tell(find_fleet(state, course.fleet.identity.run), end)
     return end
+
+
+def _end_stopped(left: Fleet, settings: Settings, output: Output) -> tuple[End, bool]:
+    """The supervisor was killed while it stopped its workers. Return whether somebody wanted our end too meanwhile."""
+    journal = left.folder.journal
+    logger.info("run %s was being stopped; it comes to its end first", left.name)
+    before = last_seq(journal)
+    with hold_run(left) as fleet:
+        course, end = take_up(fleet, settings, output=output)
+    course.tell(find_fleet(settings.state, left.name), end)
+    said = list(read_records(journal, before, types=("run.stopping",)))  # the first one is what we repeat ourselves
+    return end, bool(end.haste) or len(said) > 1
 
 
 @contextmanager

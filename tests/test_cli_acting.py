@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from protocols.events import AttemptStarting, WorkerExited, WorkerStarted
+from tests.keeper_client import DEADLINE
 from tests.running import CALLBOARD, callboard, python, running
 from tests.standing_fleet import Up, up
 
@@ -55,6 +56,17 @@ def test_whoever_waits_for_a_worker_learns_how_it_ended(living: Up) -> None:
     assert said(living, "spawn", "--wait", "--", "false", code=1) == "false: failed: exit code 1\n"
 
 
+def test_whoever_waits_for_a_worker_knows_its_name_meanwhile(living: Up) -> None:
+    command = [str(CALLBOARD), "spawn", "--wait", "--", *FOREVER]
+    with subprocess.Popen(command, cwd=living.cwd, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        name = waiting.stdout.readline()
+        said(living, "kill", name.decode().strip())
+
+        assert waiting.wait(DEADLINE) == 1
+    assert name == b"sleep\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -64,6 +76,8 @@ def test_whoever_waits_for_a_worker_learns_how_it_ended(living: Up) -> None:
         ("spawn -- no-such", 'command: no command "no-such" on PATH; install it, or correct the name'),
         ("spawn --timeout 5 -- true", 'timeout: "5": a duration needs a unit; write "5s"'),
         ("kill slep", 'task "slep": there is none in this run; did you mean "sleep"?'),
+        ("cancel slep", 'task "slep": there is none; did you mean "sleep"?'),
+        ("retry nobody", 'task "nobody": there is none; see: callboard ps --all'),
         ("restart --grace 5 sleep", '--grace: a duration needs a unit; write "5s"'),
         ("retry", "--from is missing, or the name of a worker of the supervisor; see: callboard retry --help"),
         ("ps --watch --every x", '--every: not a duration; write it like "90s", "10m", "1h30m" or "500ms"'),
@@ -108,6 +122,7 @@ def test_of_one_that_was_killed_the_journal_tells_what_its_workers_did_last(tmp_
             f"note: run {fleet.fleet.name}: its supervisor is gone; go on with: callboard up"
         )
         assert "is not reached" not in shown.stderr
+        assert "no supervisor runs here that could stop a worker" in callboard(tmp_path, "stop", "a", code=3).stderr
 
 
 def test_the_workers_of_a_run_in_the_foreground_are_listed_where_no_supervisor_runs(tmp_path: Path) -> None:

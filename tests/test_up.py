@@ -8,12 +8,21 @@ from contextlib import closing
 from pathlib import Path
 
 from actors.ledger_file import open_ledger
-from protocols.events import AttemptStarting, RunEnded, RunResumed, TaskStatusChanged, WorkerExited, WorkerStarted
+from protocols.events import (
+    AttemptStarting,
+    RunEnded,
+    RunResumed,
+    RunStopping,
+    TaskStatusChanged,
+    WorkerExited,
+    WorkerStarted,
+)
 from protocols.ids import TaskId
 from protocols.ledger import Entry
 from protocols.task_events import TasksSubmitted
 from supervisor.fleets import find_fleets
-from tests.running import callboard
+from supervisor.sweep import find_end
+from tests.running import callboard, start
 from tests.standing_fleet import Up, up
 
 
@@ -172,6 +181,46 @@ def test_after_a_stop_in_order_the_next_one_begins_a_new_run(tmp_path: Path) -> 
     with up(tmp_path) as second:
         assert second.spawn(id="a", command=["true"]) == "a"
         assert len(find_fleets(tmp_path / ".callboard")) == 2
+
+
+def test_killed_while_it_stops_the_next_one_ends_that_run_and_begins_a_new_one(tmp_path: Path) -> None:
+    deaf = "trap '' TERM; touch deaf; until test -e go; do sleep 0.05; done"
+    with up(tmp_path) as killed:
+        killed.spawn(id="a", command=["sh", "-c", deaf], grace="1000s")
+        killed.wait_until((tmp_path / "deaf").exists)
+        killed.signal(signal.SIGTERM)
+        killed.wait_for(RunStopping)
+        killed.process.kill()
+        killed.process.wait()
+        old = killed.fleet
+        (tmp_path / "go").touch()
+        with up(tmp_path) as fleet:
+            assert fleet.fleet.name != old.name
+            assert find_end(old) is not None
+            assert fleet.spawn(id="a", command=["true"]) == "a"
+
+
+def test_a_stop_while_the_next_one_ends_that_run_is_obeyed(tmp_path: Path) -> None:
+    deaf = "trap '' TERM; touch deaf; until test -e go; do sleep 0.05; done"
+    with up(tmp_path) as killed:
+        killed.spawn(id="a", command=["sh", "-c", deaf], grace="1000s")
+        killed.wait_until((tmp_path / "deaf").exists)
+        killed.signal(signal.SIGTERM)
+        killed.wait_for(RunStopping)
+        killed.process.kill()
+        killed.process.wait()
+        (tmp_path / ".callboard" / "port.json").unlink()
+        again = Up(tmp_path, start(tmp_path, ["up", "--port", "0"]))
+        try:
+            again.wait_until(lambda: len(again.events(RunStopping)) == 2)
+            again.signal(signal.SIGTERM)
+            again.wait_until(lambda: len(again.events(RunStopping)) == 3)
+            (tmp_path / "go").touch()
+
+            again.finish(0)
+        finally:
+            again.close()
+        assert len(find_fleets(tmp_path / ".callboard")) == 1
 
 
 def test_its_run_is_taken_up_by_up_alone_and_a_run_of_a_plan_takes_no_tasks(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``callboard spawn``: one more worker for the supervisor."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -80,6 +81,5 @@ def spawn(
     }
     table = task_table(command, env, said, shell=shell)
     wanted = SpawnWorker(task=table, cwd=str((cwd or Path()).absolute()))
-    done, end = spawn_worker(open_settings(state, config).state, wanted, wait=wait)
-    print(done.task, flush=True)
+    end = spawn_worker(open_settings(state, config).state, wanted, partial(print, flush=True), wait=wait)
     return 0 if end is None else tell_end(end)

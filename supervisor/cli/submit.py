@@ -1,5 +1,6 @@
 """``callboard submit``: one more plan for the supervisor."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,5 @@ def submit(
 
     text = decode_input(read_input(plan, str(plan), InputError), str(plan), InputError)
     wanted = SubmitRun(plan=text, cwd=str(Path.cwd()), name=plan.name, id=None if name is None else TaskId(name))
-    done, end = submit_plan(open_settings(state, config).state, wanted, wait=wait)
-    print(done.task, flush=True)
+    end = submit_plan(open_settings(state, config).state, wanted, partial(print, flush=True), wait=wait)
     return 0 if end is None else tell_end(end)
