@@ -18,6 +18,7 @@ from actors.journal_file import read_records
 from actors.messages import Append
 from protocols.call_events import CallAnswered, CallAsked, CallRecord
 from protocols.commands import Done
+from protocols.errors import FleetError
 from protocols.event_codec import escape_json
 from protocols.events import Record
 from protocols.jsonrpc import FORBIDDEN, INTERNAL_ERROR, REFUSED, CallError
@@ -135,6 +136,9 @@ class CommandDesk:
             return await self.commander.carry_out(method.command(params), pid=peer.pid)
         except RefusedError as error:
             return CallError(REFUSED, str(error))
+        except (FleetError, OSError, msgspec.DecodeError) as error:  # of a disk, say; other calls go on
+            logger.exception("%s of %s", method.name, peer.who)
+            return CallError(INTERNAL_ERROR, f"{method.name}: {error}")
 
     async def _record(self, event: CallRecord, *, wait: bool) -> None:
         committed = trio.Event() if wait else None

@@ -11,7 +11,7 @@ from protocols.roles import ROLES
 from protocols.section import Section
 from protocols.wording import escaped, quote
 
-__all__ = ["ONLY_TASKS", "Role", "check_name", "find_role", "read_role", "read_roles"]
+__all__ = ["ONLY_TASKS", "Role", "check_name", "find_role", "name_problem", "read_role", "read_roles"]
 
 ONLY_TASKS = {
     **dict.fromkeys(
@@ -63,6 +63,13 @@ def find_role(section: Section, name: str, roles: Mapping[str, Role]) -> Role | 
 
 
 def check_name(section: Section, key: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        rule = 'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit'
-        section.reject(key, f"{quote(name)} is not a safe name; use {rule}")
+    if problem := name_problem(name):
+        section.reject(key, problem)
+
+
+def name_problem(name: str) -> str:
+    """Why this cannot be a part of the name of a file; empty where it can."""
+    if _NAME.fullmatch(name):
+        return ""
+    rule = 'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit'
+    return f"{quote(name)} is not a safe name; use {rule}"

@@ -19,6 +19,7 @@ from protocols.errors import InputError, PlanError, StateError
 from protocols.ids import TaskId
 from protocols.layout import FleetFolder
 from protocols.plan import Plan, Task
+from protocols.plan_roles import name_problem
 from protocols.toml_text import write_toml
 from protocols.wording import quote
 from supervisor.plan_texts import keep_schemas
@@ -66,6 +67,8 @@ class Submissions:
 
     def admit(self, command: SpawnWorker | SubmitRun) -> Task:
         """See `Admission`. Raise InputError, PlanError, StateError."""
+        if "\0" in command.cwd:
+            raise InputError("cwd: holds a NUL character, which no path can; remove it")
         start = Path(command.cwd)
         if not start.is_absolute():
             raise InputError(f"cwd: {quote(command.cwd)}: write an absolute path")
@@ -79,6 +82,8 @@ class Submissions:
         """A task that is an instance, with the plan beside its file."""
         source = command.plan.encode()
         loaded = load_source(source, command.name, start, grace=self.grace)
+        if command.id is not None and (problem := name_problem(command.id)):
+            raise InputError(f"id: {problem}")
         name = TaskId(command.id or self._free_name(Path(command.name).stem))
         if self._is_taken(name):
             raise InputError(f"id: there is a task {quote(name)} already; choose another one, or leave it out")

@@ -13,7 +13,7 @@ from actors.journal_file import read_records
 from protocols.call_events import CallAnswered, CallAsked, CallRecord
 from protocols.commands import Command, Done, SpawnWorker, StopTask
 from protocols.ids import TaskId
-from protocols.jsonrpc import FORBIDDEN, REFUSED, CallError
+from protocols.jsonrpc import FORBIDDEN, INTERNAL_ERROR, REFUSED, CallError
 from protocols.task_events import TasksSubmitted
 from tests.made_fleets import AT
 from tests.port_rig import ADMIN, READER, PortRig, open_fleet
@@ -97,6 +97,22 @@ async def test_a_key_holds_behind_a_restart_of_the_supervisor(tmp_path: Path) ->
 
     assert isinstance(done, Done) and again == done
     assert len(fleet.commander.asked) == 1 and numbers == [1, 1, 2, 2]
+
+
+async def test_a_mistake_in_one_call_is_its_answer_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(command: Command, *, pid: int = 0) -> Done:
+        raise OSError("the disk is full")
+
+    async with open_fleet(tmp_path) as fleet:
+        with monkeypatch.context() as broken:
+            broken.setattr(fleet.commander, "carry_out", fail)
+            with pytest.raises(CallError, match="the disk is full") as caught:
+                await fleet.call("worker.stop", task="lint")
+        done = await fleet.call("worker.stop", task="lint")
+
+    assert caught.value.code == INTERNAL_ERROR and isinstance(done, Done)
 
 
 async def test_who_ends_the_fleet_is_told_so_however_fast_it_ends(tmp_path: Path) -> None:

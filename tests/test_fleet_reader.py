@@ -71,7 +71,14 @@ async def test_info_and_health_tell_who_asks_and_what_is_wrong(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("start", "length", "begin", "data"),
-    [(0, 4, 0, b"0123"), (6, 100, 6, b"6789"), (-3, 2, 7, b"78"), (-50, 2, 0, b"01"), (10, 5, 10, b"")],
+    [
+        (0, 4, 0, b"0123"),
+        (6, 100, 6, b"6789"),
+        (-3, 2, 7, b"78"),
+        (-50, 2, 0, b"01"),
+        (10, 5, 10, b""),
+        (2**64, 5, 2**64, b""),
+    ],
 )
 async def test_output_is_read_by_its_place_in_the_stream(
     tmp_path: Path, start: int, length: int, begin: int, data: bytes

@@ -20,6 +20,7 @@ from protocols.events import (
     WorkerOutput,
     WorkerStarted,
 )
+from protocols.fleet_events import ActorFailed
 from supervisor.client import Client
 from supervisor.port_access import ask_port
 from tests.detached import UNTIL_GO
@@ -83,6 +84,20 @@ def test_a_plan_with_mistakes_is_refused_in_the_words_of_check_and_leaves_nothin
         assert endless.startswith("demo.toml: tasks[0].instance.plan: ")
         assert 'there is a task "mine" already' in twice
         assert sorted(path.name for path in fleet.folder.submitted.iterdir()) == ["mine.json", "mine.toml"]
+
+
+def test_no_name_reaches_a_file_outside_of_the_run_and_no_word_ends_the_port(tmp_path: Path) -> None:
+    plan = task("a", "true")
+    aim = tmp_path / "aim.toml"
+    aim.write_text("mine")
+    with up(tmp_path) as fleet:
+        for name in ("../../../aim", str(tmp_path / "aim"), "a\0b"):
+            assert "is not a safe name" in fleet.refused("submit", plan=plan, cwd=str(tmp_path), id=name)
+        assert "cwd: holds a NUL" in fleet.refused("submit", plan=plan, cwd="/\0")
+        assert "cwd: holds a NUL" in fleet.refused("spawn", task={"command": ["true"]}, cwd="/\0")
+
+        assert fleet.events(ActorFailed) == []
+    assert aim.read_text() == "mine"
 
 
 def test_a_stop_reaches_the_workers_of_the_run(tmp_path: Path) -> None:
