@@ -103,7 +103,10 @@ class FleetCommander:
     async def _pass_on(self, command: TaskCommand) -> Done:
         """To the instance that it is for; the answer is that one's, and what it tells is here too."""
         name, _, rest = command.task.partition("/")
-        link = self.picture.view.links.get(self._find(name).id)
+        instance = self._find(name)
+        link = self.picture.view.links.get(instance.id)
+        if link is not None and instance.status in OVER:
+            raise RefusedError(f"task {quote(name)}: it is over, it is {instance.status}, and takes no more commands")
         if link is None:
             raise RefusedError(f"task {quote(name)}: it is no instance that has begun, so nothing is below it")
         task, run = TaskId(name), link.run

@@ -61,7 +61,7 @@ class FleetClient:
             line = await self._exchange(msgspec.json.encode(request) + b"\n")
             response = msgspec.json.decode(line, type=Response)
             if isinstance(response.error, Failure):
-                raise FleetError(f"{self.path}: {response.error.message}")
+                raise FleetError(response.error.message)
             return msgspec.json.decode(response.result or b"", type=kind)
         raise UnreachableError(
             f"{self.path}: its supervisor holds the run but has not answered for {patience:g} s; "

@@ -150,6 +150,8 @@ def test_a_plan_is_submitted_and_read_by_the_name_of_its_run(living: Up) -> None
 
     ended = callboard(living.cwd, "submit", "--wait", "demo.toml", code=1)
 
+    over = 'task "demo": it is over, it is failed, and takes no more commands'
+    assert said(living, "restart", "demo/lint", code=2) == f"error: {over}\n"
     assert ended.stdout == "demo\n"
     assert ended.stderr.startswith("demo: failed: its run failed (1 succeeded, 1 failed)")
     assert said(living, "logs", "demo/lint") == "fine\n"

@@ -71,7 +71,7 @@ def test_where_nothing_can_be_typed_it_is_told_why(tmp_path: Path) -> None:
         refused = [answer["error"]["message"] for answer in ask(run, *requests)]
         filling = ask(run, *[{"task": "deaf", "text": "x" * 3999}] * 17)  # one more than a pipe of 64 KiB takes
 
-        assert 'has no input, or no more; give it stdin = "pipe"' in said
+        assert said == 'error: task "a": it has no input, or no more; give it stdin = "pipe" or source = "pty"\n'
         assert 'task "later": it does not run now, it is pending' in refused[0]
         assert 'task "b": it does not run now, it is succeeded' in refused[1]
         assert 'task "daef": there is none in this run; did you mean "deaf"?' in refused[2]

@@ -15,8 +15,8 @@ __all__ = ["NoInputError", "interrupt", "send", "unread", "write"]
 class NoInputError(Exception):
     """It cannot be reached, for a reason that the text tells; ``code`` is an errno's name."""
 
-    def __init__(self, attempt: Attempt, code: str, why: str) -> None:
-        super().__init__(f"attempt {attempt.id}: {why}")
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
         self.code = code
 
 
@@ -28,18 +28,18 @@ def write(attempt: Attempt, data: bytes) -> int:
     try:
         return os.write(fd, data)
     except BlockingIOError as exc:
-        raise NoInputError(attempt, "EAGAIN", "its input is full, as it reads nothing; try again later") from exc
+        raise NoInputError("EAGAIN", "its input is full, as it reads nothing; try again later") from exc
     except OSError as exc:
         if exc.errno not in {errno.EPIPE, errno.EIO}:
             raise
-        raise NoInputError(attempt, "EPIPE", "it has closed its input") from exc
+        raise NoInputError("EPIPE", "it has closed its input") from exc
 
 
 def unread(attempt: Attempt) -> int:
     """How many bytes of what was written to its stdin, a pipe, wait there. Raise `NoInputError`."""
     _check_living(attempt)
     if attempt.stdin is None:
-        raise NoInputError(attempt, "EBADF", "it has no pipe as its input, or no more")
+        raise NoInputError("EBADF", "it has no pipe as its input, or no more")
     return waiting_in(attempt.stdin)
 
 
@@ -50,14 +50,14 @@ def interrupt(attempt: Attempt) -> None:
     if ends is not None and interrupt_foreground(ends[0]):
         return
     if not signal_group(attempt, signal.SIGINT):
-        raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
+        raise NoInputError("ESRCH", "it has no process group of its own any more")
 
 
 def send(attempt: Attempt, number: int) -> None:
     """A signal, to its process group. Raise `NoInputError`."""
     _check_living(attempt)
     if not signal_group(attempt, number):
-        raise NoInputError(attempt, "ESRCH", "it has no process group of its own any more")
+        raise NoInputError("ESRCH", "it has no process group of its own any more")
 
 
 def _input(attempt: Attempt) -> int:
@@ -66,10 +66,10 @@ def _input(attempt: Attempt) -> int:
     if ends is not None:
         return ends[0]
     if attempt.stdin is None:
-        raise NoInputError(attempt, "EBADF", 'it has no input, or no more; give it stdin = "pipe" or source = "pty"')
+        raise NoInputError("EBADF", 'it has no input, or no more; give it stdin = "pipe" or source = "pty"')
     return attempt.stdin
 
 
 def _check_living(attempt: Attempt) -> None:
     if attempt.ladder.leader_gone:
-        raise NoInputError(attempt, "ESRCH", "it has ended")
+        raise NoInputError("ESRCH", "it has ended")
