@@ -39,7 +39,7 @@ async def test_a_client_that_sends_requests_ahead_is_read_no_further_than_so_far
     answered = 0
     for _ in range(50):
         assert await wire.next_request() is not None
-        await wire.read_body()
+        await wire.read_body(0)
         assert not await wire.wait_gone()
         wire.encode_head(200, [(b"content-length", b"0")], last=False)
         wire.encode_body(b"", more=False)

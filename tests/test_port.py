@@ -93,6 +93,14 @@ async def test_a_client_that_announces_too_much_is_refused_before_it_sends_anyth
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+async def test_who_was_not_let_in_sends_no_long_body(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        long = await port.say(ask("POST", "/health", "Content-Length: 5000"))
+        short = await port.say(ask("POST", "/health", body=bytes(4096)))
+
+    assert long.startswith(b"HTTP/1.1 413 ") and short.startswith(b"HTTP/1.1 200 ")
+
+
 async def test_an_error_of_the_app_is_logged_and_answered_and_ends_only_that_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,6 +17,7 @@ from protocols.problems import ProblemError
 __all__ = ["HttpConnection"]
 
 _RPC = "/rpc"
+_STRANGER = 4096  # bytes of a body that nobody has a use for
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -72,7 +73,7 @@ class HttpConnection:
         if path == _RPC:
             await self._hand_over(request, peer)
             return False
-        body = await self._wire.read_body()
+        body = await self._wire.read_body(_STRANGER if peer is None else self.service.limits.body_size)
         scope = open_scope(request, peer, secure=self.secure)
         self._current = exchange = Exchange(wire=self._wire, scope=scope, body=body, last=self._closing)
         await exchange.run(self.service.app)
@@ -92,7 +93,7 @@ class HttpConnection:
 
     async def _hand_over(self, request: h11.Request, peer: Peer | None) -> None:
         handshake = handshake_of(request)
-        if await self._wire.read_body():
+        if await self._wire.read_body(_STRANGER):
             raise ProblemError(400, "a handshake of WebSocket has no body")
         self._current = WebSocket(
             stream=self.stream,

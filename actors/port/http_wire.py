@@ -66,18 +66,18 @@ class HttpWire:
             raise ProblemError(408, f"the headers took longer than {self.limits.header:g} s")
         return None
 
-    async def read_body(self) -> bytes:
-        """Raise `ProblemError` for one that is too long, broken or late."""
-        if self._announced > self.limits.body_size:
-            raise ProblemError(413, f"more than {self.limits.body_size} bytes")
+    async def read_body(self, most: int) -> bytes:
+        """Raise `ProblemError` for one that has more bytes than ``most``, is broken or late."""
+        if self._announced > most:
+            raise ProblemError(413, f"more than {most} bytes")
         body = bytearray()
         with trio.move_on_after(self.limits.body):
             while True:
                 match event := self._parse():
                     case h11.Data():
                         body += event.data
-                        if len(body) > self.limits.body_size:
-                            raise ProblemError(413, f"more than {self.limits.body_size} bytes")
+                        if len(body) > most:
+                            raise ProblemError(413, f"more than {most} bytes")
                     case h11.EndOfMessage():
                         return bytes(body)
                     case h11.NEED_DATA:
