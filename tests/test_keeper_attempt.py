@@ -69,6 +69,7 @@ def test_a_new_supervisor_is_told_the_exit_and_the_end(attempt: Attempt) -> None
         "exited_at": 1001.0,
         "at": 1002.0,
         "reason": "exit",
+        "unread": None,
         "swept": [],
         "detail": "",
     }
@@ -115,7 +116,9 @@ def test_each_state_is_on_disk(attempt: Attempt, tmp_path: Path) -> None:
 
 
 def test_closing_twice_is_no_mistake(attempt: Attempt) -> None:
-    attempt.stdin, attempt.pidfd = os.dup(0), os.dup(0)
+    reader, attempt.stdin = os.pipe()
+    os.close(reader)
+    attempt.pidfd = os.dup(0)
     attempt.slave = os.dup(0)
     attempt.ends = {"stdout": (os.dup(0),), "terminal": (os.dup(0), os.dup(0), os.dup(0))}
 

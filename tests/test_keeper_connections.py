@@ -41,7 +41,7 @@ def test_a_supervisor_is_welcomed_with_what_the_keeper_knows(client: Client) -> 
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"versions": [3, 4]}, "version"),
+        ({"versions": [4, 5]}, "version"),
         ({"versions": []}, "version"),
         ({"fleet": "another"}, "bad-request"),
         ({"generation": 1}, "stale-generation"),
@@ -62,7 +62,7 @@ def test_a_hello_that_does_not_fit_is_refused_and_changes_nothing(client: Client
 
 
 def test_the_highest_version_in_common_is_spoken(client: Client) -> None:
-    assert client.ask(hello(client, versions=[0, 1, 2, 3]))["version"] == 2
+    assert client.ask(hello(client, versions=[0, 1, 2, 3, 4]))["version"] == 3
 
 
 def test_a_higher_generation_takes_over_and_cuts_the_older_connection(client: Client) -> None:

@@ -158,7 +158,7 @@ def test_several_tasks_may_be_named_and_others_that_failed_stay_so(tmp_path: Pat
     [
         (("--from", "fixx"), '--from "fixx": the run has no such task; did you mean "fix"?'),
         (("--from", "behind"), '--from "behind": it was skipped: needs "fix", which failed; begin with that'),
-        ((), "--from needs a value"),
+        ((), "--from is missing, or the name of a worker"),
     ],
 )
 def test_what_cannot_run_again_is_told_and_changes_nothing(
