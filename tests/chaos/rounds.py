@@ -30,6 +30,7 @@ __all__ = ["Round"]
 
 _PATIENCE = 120.0  # a machine may be busy beyond measure; whoever needs that long on another one hangs
 _PAUSE = 0.005
+_REFUSED = 2
 _INTERRUPTED = 130
 _CODES = frozenset((0, 1, _INTERRUPTED, -signal.SIGKILL))
 """Who is killed when all is done, but for its report, has ended as well as any other."""
@@ -72,7 +73,8 @@ class Round:
                 run = runs.enter_context(resumed(self.folder))
         code = run.process.wait(_PATIENCE)
         self._tell(f"exit code {code}")
-        if self._is_open() and (code == -signal.SIGKILL or (code == _INTERRUPTED and not self._has_begun(run))):
+        died = code == -signal.SIGKILL or (code == _INTERRUPTED and not self._has_begun(run))
+        if self._is_open() and (died or _found_keeper_frozen(run, code)):
             code = self._go_on(script, runs)
         fleets = find_fleets(self.folder / ".callboard")
         faults = [] if code in _CODES or not fleets else [f"exit code {code}: {run.stderr}"]
@@ -182,6 +184,11 @@ async def _stop(fleet: Fleet, grace: float | None) -> None:
     """What `callboard stop` says: the command itself takes longer to start than most rounds take."""
     async with open_fleet_client(fleet.folder.control_socket) as client:
         await client.stop(StopParams(grace=grace))
+
+
+def _found_keeper_frozen(run: RunningPlan, code: int) -> bool:
+    """It was to go on just then, and has refused that."""
+    return code == _REFUSED and "its keeper (pid" in run.stderr and "is stopped" in run.stderr
 
 
 def _lives(run: RunningPlan) -> bool:
