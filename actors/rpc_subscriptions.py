@@ -20,7 +20,7 @@ from protocols.wording import quote
 __all__ = ["Subscriptions"]
 
 _MOST = 32
-_FRAME = 64 * 1024  # bytes of one push, about
+_FRAME = 62 * 1024  # bytes of the records of one push, about: with what is around them they go out in one piece
 # While records pour, a push begins no sooner than this after the one before: a message costs as much as many records.
 _COMPANY = 0.01
 
