@@ -73,8 +73,7 @@ class Round:
                 run = runs.enter_context(resumed(self.folder))
         code = run.process.wait(_PATIENCE)
         self._tell(f"exit code {code}")
-        died = code == -signal.SIGKILL or (code == _INTERRUPTED and not self._has_begun(run))
-        if self._is_open() and (died or _found_keeper_frozen(run, code)):
+        if self._is_open() and self._is_left(run, code):
             code = self._go_on(script, runs)
         fleets = find_fleets(self.folder / ".callboard")
         faults = [] if code in _CODES or not fleets else [f"exit code {code}: {run.stderr}"]
@@ -161,6 +160,12 @@ class Round:
         """There is a run, and its end is not recorded."""
         fleet = self._fleet()
         return fleet is not None and find_end(fleet) is None
+
+    def _is_left(self, run: RunningPlan, code: int) -> bool:
+        """Its last supervisor has died, or there never was one."""
+        if code == _INTERRUPTED:
+            return not self._has_begun(run)
+        return code == -signal.SIGKILL or _found_keeper_frozen(run, code)
 
     def _has_begun(self, run: RunningPlan) -> bool:
         """It is, or was, the supervisor; an interrupt may come before that."""
